@@ -1,0 +1,141 @@
+"""One frozen settings object and the named presets. Validated once, here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal, get_args
+
+from deflicker.errors import SettingsError
+
+PresetName = Literal["fast", "balanced", "quality"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+FlowNetwork = Literal["raft_small", "raft_large"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a preset name stands for."""
+
+    flow_network: FlowNetwork
+    flow_max_side_px: int
+    """Longer side of the proxy on which motion and tone are measured, in pixels."""
+    flow_updates: int
+    """Recurrent updates of RAFT."""
+    lags: tuple[int, ...]
+    """Frame distances along which tone is compared."""
+    history_frames: int
+    """Already corrected frames a window starts with; their correction is fixed."""
+    core_frames: int
+    """Frames whose correction a window decides."""
+    lookahead_frames: int
+    """Frames after the core that a window sees but does not decide."""
+
+    @property
+    def window_frames(self) -> int:
+        return self.history_frames + self.core_frames + self.lookahead_frames
+
+
+PRESETS: dict[PresetName, Preset] = {
+    "fast": Preset("raft_small", 256, 4, (1, 2, 4), 16, 16, 12),
+    "balanced": Preset("raft_large", 256, 6, (1, 2, 4, 8), 16, 16, 16),
+    "quality": Preset("raft_large", 384, 10, (1, 2, 4, 8), 24, 16, 16),
+}
+
+_CLOCK = re.compile(r"(?:(?:(\d+):)?([0-5]?\d):)?(\d+(?:\.\d*)?|\.\d+)s?")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class TimePoint:
+    """A place in a video: seconds from its first frame, or a frame number. Exactly one is set."""
+
+    seconds: Fraction | None = None
+    frame: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> TimePoint:
+        """Read `90`, `90s`, `1:30.5`, `00:01:30.5` or `2700f`.
+
+        Raises SettingsError where the text is none of these.
+        """
+        text = text.strip()
+        if re.fullmatch(r"\d+f", text):
+            return cls(frame=int(text[:-1]))
+        match = _CLOCK.fullmatch(text)
+        if not match:
+            raise SettingsError(f"{text!r} is no time: write seconds (90), a clock time (1:30.5) or a frame (2700f)")
+        hours, minutes, seconds = match.groups()
+        return cls(seconds=int(hours or 0) * 3600 + int(minutes or 0) * 60 + Fraction(seconds))
+
+
+def parse_size(text: str) -> int:
+    """Read a number of bytes such as `8G`, `500M` or `1.5GiB` (powers of 1024).
+
+    Raises SettingsError where the text is none.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if not match:
+        raise SettingsError(f"{text!r} is no size: write a number of bytes with K, M, G or T, such as 8G")
+    number, unit = match.groups()
+    return int(float(number) * 1024 ** " KMGT".index(unit.upper() or " "))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the user chose. `Settings()` is the product as it is meant to be used."""
+
+    strength: float = 1.0
+    """How much of the correction is applied, 0 (none) to 1 (all)."""
+    preset: PresetName = "balanced"
+    """Trade-off between speed and quality; see `PRESETS`."""
+
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
+    precision: Precision = "auto"
+    """Arithmetic of the flow network; `auto` takes the fastest the device does well."""
+    max_memory: int | None = None
+    """Bytes the run should stay under, or None for no bound of its own."""
+
+    codec: str | None = None
+    """FFmpeg encoder name; None keeps the source's codec family."""
+    crf: float | None = None
+    """Constant rate factor of the encoder (lower is better); None is a visually lossless choice per encoder."""
+    encoder_preset: str | None = None
+    """Speed preset of the encoder; None is the tool's choice."""
+    pix_fmt: str | None = None
+    """FFmpeg pixel format of the output; None keeps the source's."""
+    encoder_options: Mapping[str, str] = field(default_factory=dict)
+    """Further private options of the encoder."""
+
+    start: TimePoint | None = None
+    """First frame to keep; None is the first there is."""
+    end: TimePoint | None = None
+    """First frame no longer kept; None is past the last."""
+
+    weights: Path | None = None
+    """A weight file, or a folder of them, to use instead of the cache."""
+    offline: bool = False
+    """Never touch the network."""
+    overwrite: bool = False
+    """Replace an existing output."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            raise SettingsError(f"strength is {self.strength}: it goes from 0 to 1")
+        if self.preset not in get_args(PresetName):
+            raise SettingsError(f"there is no preset {self.preset!r}: choose one of {', '.join(PRESETS)}")
+        if self.precision not in get_args(Precision):
+            raise SettingsError(f"there is no precision {self.precision!r}: choose one of {', '.join(get_args(Precision))}")
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
+            raise SettingsError(f"there is no device {self.device!r}: choose auto, cpu, cuda, cuda:N or mps")
+        if self.max_memory is not None and self.max_memory <= 0:
+            raise SettingsError("max_memory must be more than 0")
+
+    @property
+    def plan(self) -> Preset:
+        """The numbers behind the preset's name."""
+        return PRESETS[self.preset]
