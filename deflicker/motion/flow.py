@@ -1,0 +1,194 @@
+"""Optical flow between frames, by RAFT, on frames whose flicker is divided out first.
+
+RAFT: Teed & Deng, ECCV 2020 (arXiv:2003.12039). The network is torchvision's; the forward pass is our own, so that a
+frame's features are computed once however many pairs it is in, both directions share one correlation matmul and one
+update loop, and only the last update is upsampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deflicker.motion.raft import build
+
+MIN_SIDE_PX = 128
+"""RAFT's four pyramid levels need 16 × 16 cells of 8 px."""
+LOCAL_MEAN_PART = 65 / 480
+"""Side of the box of the local mean, as a part of the frame's longer side."""
+CORRELATION_BYTES = 1 << 30
+"""Bound of the correlation volumes held at once; their size is quadratic in the pixels."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What RAFT knows of one frame, on cells of 8 px of the padded frame."""
+
+    matching: Tensor
+    """[C, h, w], compared between frames."""
+    hidden: Tensor
+    """[Ch, h, w], start of the recurrent state."""
+    context: Tensor
+    """[Cc, h, w], given to each update."""
+    size_px: tuple[int, int]
+    """Height and width of the frame."""
+
+
+class FlowEstimator:
+    """RAFT with its weights on a device, ready to run."""
+
+    def __init__(
+        self,
+        network: str,
+        state_dict: Mapping[str, Tensor],
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        updates: int = 12,
+    ) -> None:
+        """`network`: `raft_small` or `raft_large`. `state_dict`: its weights under torchvision's names.
+
+        `dtype`: of the convolutions; coordinates, correlations and flow stay float32. `updates`: recurrent updates, at
+        least 1.
+        """
+        if updates < 1:
+            raise ValueError(f"at least one update: {updates = }")
+        model = build(network)
+        model.load_state_dict(dict(state_dict), strict=True)
+        self._model = model.to(device=device, dtype=dtype, memory_format=torch.channels_last).requires_grad_(False)
+        self._radius, self._levels = model.corr_block.radius, model.corr_block.num_levels
+        self._hidden_channels = model.update_block.hidden_state_size
+        self._device, self._dtype, self._updates = torch.device(device), dtype, updates
+
+    @torch.inference_mode()
+    def features(self, frames: Tensor) -> list[Features]:
+        """Return what flow needs of each frame.
+
+        `frames`: [B, 3, H, W] R'G'B' in [0, 1], of any size and dtype.
+        """
+        if frames.ndim != 4 or frames.shape[1] != 3:
+            raise ValueError(f"frames are [B, 3, H, W]: {frames.shape = }")
+        size_px = frames.shape[-2], frames.shape[-1]
+        inputs = even_light(frames.to(self._device, torch.float32)) * 2 - 1
+        inputs = F.pad(inputs, _padding(*size_px), mode="replicate")
+        inputs = inputs.to(self._dtype, memory_format=torch.channels_last)
+        matching = self._model.feature_encoder(inputs)
+        context = self._model.context_encoder(inputs)
+        hidden, context = context.tensor_split([self._hidden_channels], dim=1)
+        hidden, context = torch.tanh(hidden), torch.relu(context)
+        return [Features(*parts, size_px) for parts in zip(matching, hidden, context, strict=True)]
+
+    @torch.inference_mode()
+    def flow(self, first: Sequence[Features], second: Sequence[Features]) -> tuple[Tensor, Tensor]:
+        """Return the flow first → second and second → first of each pair.
+
+        Both are [B, 2, H, W] float32 (dx, dy) in pixels of the frames: the pixel at x in `first` is at x + flow in
+        `second`. All frames have one size.
+        """
+        if len(first) != len(second) or not first or len({one.size_px for one in (*first, *second)}) > 1:
+            sizes = [one.size_px for one in first], [one.size_px for one in second]
+            raise ValueError(f"as many first frames as second, at least one, all of one size: {sizes = }")
+        cells = first[0].matching[0].numel()
+        # Both directions in float32, and a third more for the coarser levels.
+        batch = max(1, CORRELATION_BYTES // (cells * cells * 4 * 2 * 4 // 3))
+        parts = [self._flow(first[i : i + batch], second[i : i + batch]) for i in range(0, len(first), batch)]
+        forward, backward = zip(*parts, strict=True)
+        return torch.cat(forward), torch.cat(backward)
+
+    def _flow(self, first: Sequence[Features], second: Sequence[Features]) -> tuple[Tensor, Tensor]:
+        pyramid = self._correlation_pyramid(first, second)
+        both = [*first, *second]
+        hidden = torch.stack([one.hidden for one in both]).contiguous(memory_format=torch.channels_last)
+        context = torch.stack([one.context for one in both]).contiguous(memory_format=torch.channels_last)
+        start = _grid(*hidden.shape[-2:], self._device)
+        flow = torch.zeros(len(both), 2, *hidden.shape[-2:], device=self._device)
+        for _ in range(self._updates):
+            correlation = _look_up(pyramid, start + flow, self._radius).to(self._dtype)
+            hidden, step = self._model.update_block(hidden, context, correlation, flow.to(self._dtype))
+            flow = flow + step.float()
+        weights = self._model.mask_predictor(hidden) if self._model.mask_predictor is not None else None
+        flow = _unpad(_upsample(flow, weights), first[0].size_px)
+        forward, backward = flow.chunk(2)
+        return forward, backward
+
+    def _correlation_pyramid(self, first: Sequence[Features], second: Sequence[Features]) -> list[Tensor]:
+        """Return, per level, [2 B h w, 1, h', w'] float32: each cell's likeness to all cells of the other frame."""
+        a = torch.stack([one.matching for one in first]).float().flatten(2)
+        b = torch.stack([one.matching for one in second]).float().flatten(2)
+        volume = a.transpose(1, 2) @ b / a.shape[1] ** 0.5
+        # The way back is the same products, transposed.
+        both = torch.cat([volume, volume.transpose(1, 2)])
+        pyramid = [both.reshape(-1, 1, *first[0].matching.shape[-2:])]
+        for _ in range(self._levels - 1):
+            pyramid.append(F.avg_pool2d(pyramid[-1], 2))
+        return pyramid
+
+
+def even_light(frames: Tensor) -> Tensor:
+    """Divide frames by their local mean, so that flicker of brightness is not seen as motion.
+
+    `frames`: [B, 3, H, W] in [0, 1]. The same shape and range comes back, 0.4 being the local mean. All channels are
+    divided by the same number, so colours stay and only flicker of brightness goes.
+    """
+    height_px, width_px = frames.shape[-2:]
+    radius_px = round(max(height_px, width_px) * LOCAL_MEAN_PART) // 2
+    mean = frames.mean(1, keepdim=True)
+    for along_x in (True, False):
+        kernel = (1, 2 * radius_px + 1) if along_x else (2 * radius_px + 1, 1)
+        padding = (0, radius_px) if along_x else (radius_px, 0)
+        mean = F.avg_pool2d(mean, kernel, stride=1, padding=padding, count_include_pad=False)
+    return (0.4 * frames / (mean + 0.02)).clamp(0, 1)
+
+
+def _padding(height_px: int, width_px: int) -> tuple[int, int, int, int]:
+    """Left, right, top, bottom padding to a multiple of 8 px of at least MIN_SIDE_PX."""
+    x, y = (max(MIN_SIDE_PX, -(-side // 8) * 8) - side for side in (width_px, height_px))
+    return x // 2, x - x // 2, y // 2, y - y // 2
+
+
+def _unpad(flow_px: Tensor, size_px: tuple[int, int]) -> Tensor:
+    left, _, top, _ = _padding(*size_px)
+    return flow_px[..., top : top + size_px[0], left : left + size_px[1]]
+
+
+def _grid(height: int, width: int, device: torch.device) -> Tensor:
+    """[1, 2, h, w] float32: x and y of each cell."""
+    y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
+    return torch.stack([x, y])[None].float()
+
+
+def _look_up(pyramid: Sequence[Tensor], places: Tensor, radius: int) -> Tensor:
+    """Return each level's (2 radius + 1)² values around the places, [B, levels · (2 radius + 1)², h, w].
+
+    `places`: [B, 2, h, w], (x, y) in cells of the finest level. Outside the frame the likeness is 0.
+    """
+    batch, _, height, width = places.shape
+    offsets = torch.arange(-radius, radius + 1, device=places.device, dtype=torch.float32)
+    # x varies slowest: so the weights were trained.
+    window = torch.stack(torch.meshgrid(offsets, offsets, indexing="ij"), dim=-1)
+    centres = places.permute(0, 2, 3, 1).reshape(-1, 1, 1, 2)
+    found = []
+    for level, volume in enumerate(pyramid):
+        extent = torch.tensor([volume.shape[-1] - 1, volume.shape[-2] - 1], device=places.device)
+        around = (centres / 2**level + window) * 2 / extent - 1
+        found.append(F.grid_sample(volume, around, align_corners=True).reshape(batch, height, width, -1))
+    return torch.cat(found, dim=-1).permute(0, 3, 1, 2)
+
+
+def _upsample(flow: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the flow of cells, [B, 2, h, w], as one of pixels, [B, 2, 8 h, 8 w].
+
+    `weights`: [B, 9 · 8 · 8, h, w], logits of the convex combination of 3 × 3 cells that each pixel takes (RAFT's
+    appendix B), or None for bilinear interpolation (the small network).
+    """
+    batch, _, height, width = flow.shape
+    if weights is None:
+        return 8 * F.interpolate(flow, scale_factor=8, mode="bilinear", align_corners=True)
+    weights = weights.float().reshape(batch, 1, 9, 8, 8, height, width).softmax(2)
+    neighbours = F.unfold(8 * flow, 3, padding=1).reshape(batch, 2, 9, 1, 1, height, width)
+    fine = (weights * neighbours).sum(2)
+    return fine.permute(0, 1, 4, 2, 5, 3).reshape(batch, 2, 8 * height, 8 * width)
