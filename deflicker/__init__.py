@@ -1,2 +1,85 @@
-"""Take the flicker out of any video, and nothing else."""
+"""Take the flicker out of any video, and nothing else.
+
+    from deflicker import Settings, deflicker, deflicker_frames
+
+    report = deflicker("in.mp4", "out.mp4", Settings(strength=0.8))
+    for frame in deflicker_frames(frames, fps=24): ...
+
+Conventions, everywhere in the package:
+
+* Frames are `[T, 3, H, W]` float R'G'B' in `[0, 1]`, one of them `[3, H, W]`.
+* Flow is `[T, 2, H, W]` in pixels, (dx, dy), named `flow_px`; visibility is `[T, 1, H, W]` in `[0, 1]`.
+* Time is `int pts` times `Fraction time_base`; seconds are for display only.
+* Names carry units: `flow_px`, `duration_s`, `max_side_px`; `strength` goes from 0 to 1.
+
+Importing this package is cheap: torch and PyAV are imported when a function is first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deflicker.api import deflicker, deflicker_frames, plan
+    from deflicker.errors import (
+        Cancelled,
+        DeflickerError,
+        DeviceError,
+        InputError,
+        OutputError,
+        SettingsError,
+        WeightsError,
+    )
+    from deflicker.report.model import Flicker, Plan, Progress, Report
+    from deflicker.settings import Settings, TimePoint
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "deflicker.api": ("deflicker", "deflicker_frames", "plan"),
+    "deflicker.settings": ("Settings", "TimePoint"),
+    "deflicker.report.model": ("Flicker", "Plan", "Progress", "Report"),
+    "deflicker.errors": (
+        "Cancelled",
+        "DeflickerError",
+        "DeviceError",
+        "InputError",
+        "OutputError",
+        "SettingsError",
+        "WeightsError",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Cancelled",
+    "DeflickerError",
+    "DeviceError",
+    "Flicker",
+    "InputError",
+    "OutputError",
+    "Plan",
+    "Progress",
+    "Report",
+    "Settings",
+    "SettingsError",
+    "TimePoint",
+    "WeightsError",
+    "__version__",
+    "deflicker",
+    "deflicker_frames",
+    "plan",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

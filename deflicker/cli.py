@@ -1,0 +1,275 @@
+"""`deflicker IN OUT`: options become Settings, errors become one line and an exit code.
+
+The only module that prints or exits. Nothing heavy is imported before the paths are known to be good.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from deflicker import __version__
+from deflicker.errors import InputError, OutputError, SettingsError
+from deflicker.log import JsonLog, records_to
+from deflicker.report.model import Progress
+from deflicker.settings import PRESETS, Settings, TimePoint, parse_size
+from deflicker.signals import interruptible
+from deflicker.words import explain, outlook, summary
+
+T = TypeVar("T")
+STAGES = {"weights": "weights", "frames": "deflickering", "finish": "finishing"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One parsed command line."""
+
+    source: Path
+    target: Path
+    settings: Settings
+    dry_run: bool
+    quiet: bool
+    verbose: bool
+    log_json: Path | None
+
+
+# --- Options ----------------------------------------------------------------------------------------------------------
+
+app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+
+COMMANDS: dict[str, typer.Typer] = {}
+"""Further commands by name, `deflicker NAME …`. A file with such a name is still reached as `./NAME`."""
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"deflicker {__version__}")
+        raise typer.Exit
+
+
+def _show_doctor(asked: bool) -> None:
+    if asked:
+        from deflicker.doctor import examine
+
+        findings = examine()
+        for finding in findings:
+            print(f"{finding.subject:<12} {finding.text}")
+        raise typer.Exit(max(finding.exit_code for finding in findings))
+
+
+correction = partial(typer.Option, rich_help_panel="Correction")
+output = partial(typer.Option, rich_help_panel="Output")
+hardware = partial(typer.Option, rich_help_panel="Hardware and weights")
+logs = partial(typer.Option, rich_help_panel="Logging and information")
+
+
+@app.command()
+def parse(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The video to correct.", show_default=False)],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The video to write.", show_default=False)],
+    *,
+    strength: Annotated[
+        float, correction(min=0, max=1, help="How much of the correction to apply.")
+    ] = Settings.strength,
+    preset: Annotated[str, correction(metavar="|".join(PRESETS), help="Speed against quality.")] = Settings.preset,
+    start: Annotated[str | None, correction(metavar="TIME", help="First frame: 90, 1:30.5 or 2700f (frame).")] = None,
+    end: Annotated[str | None, correction(metavar="TIME", help="First frame to leave out.")] = None,
+    overwrite: Annotated[bool, output("--overwrite", "-y", help="Replace OUT if it exists.")] = False,
+    codec: Annotated[str | None, output(metavar="NAME", help="FFmpeg video encoder. (default: as the source)")] = None,
+    crf: Annotated[float | None, output(help="Quality, lower is better. (default: visually lossless)")] = None,
+    encoder_preset: Annotated[str | None, output(metavar="NAME", help="Speed preset of the encoder.")] = None,
+    pix_fmt: Annotated[str | None, output(metavar="NAME", help="FFmpeg pixel format. (default: as the source)")] = None,
+    encoder_option: Annotated[
+        list[str] | None,
+        output("-e", "--encoder-option", metavar="KEY=VALUE", help="Further encoder option; repeatable."),
+    ] = None,
+    dry_run: Annotated[bool, output("--dry-run", help="Say what would be done; write nothing.")] = False,
+    device: Annotated[str, hardware(metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")] = Settings.device,
+    precision: Annotated[
+        str, hardware(metavar="auto|fp32|bf16|fp16", help="Arithmetic of the flow.")
+    ] = Settings.precision,
+    max_memory: Annotated[str | None, hardware(metavar="SIZE", help="Memory to stay under, such as 8G.")] = None,
+    weights: Annotated[Path | None, hardware(metavar="PATH", help="Weight file, or folder of them.")] = None,
+    offline: Annotated[bool, hardware("--offline", help="Never touch the network.")] = False,
+    quiet: Annotated[bool, logs("--quiet", "-q", help="Say errors only.")] = False,
+    verbose: Annotated[bool, logs("--verbose", "-v", help="Say more; tracebacks for bugs.")] = False,
+    log_json: Annotated[Path | None, logs(metavar="FILE", help="Append events, one JSON object a line.")] = None,
+    doctor: Annotated[
+        bool, logs("--doctor", help="Examine this installation and exit.", callback=_show_doctor, is_eager=True)
+    ] = False,
+    version: Annotated[
+        bool, logs("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> Job:
+    """Take the flicker out of a video, and nothing else.
+
+    Audio, subtitles, timing and metadata are carried over; frames that need no correction are not changed.
+
+    Exit codes: 0 done, 1 failed, 2 usage, 3 input unreadable, 4 output exists
+    or unwritable, 5 weights unavailable, 130 interrupted.
+    """
+    if quiet and verbose:
+        raise SettingsError("--quiet and --verbose exclude each other")
+    settings = Settings(
+        strength=strength,
+        preset=preset,  # type: ignore[arg-type]  # Settings checks it
+        device=device,
+        precision=precision,  # type: ignore[arg-type]
+        max_memory=_read(parse_size, max_memory, "--max-memory"),
+        codec=codec,
+        crf=crf,
+        encoder_preset=encoder_preset,
+        pix_fmt=pix_fmt,
+        encoder_options=dict(_read(_key_and_value, option, "-e") for option in encoder_option or ()),  # type: ignore[misc]
+        start=_read(TimePoint.parse, start, "--start"),
+        end=_read(TimePoint.parse, end, "--end"),
+        weights=weights,
+        offline=offline,
+        overwrite=overwrite,
+    )
+    return Job(source, target, settings, dry_run, quiet, verbose, log_json)
+
+
+def _read(read: Callable[[str], T], text: str | None, option: str) -> T | None:
+    """Parse an option's text, naming the option where that fails."""
+    try:
+        return None if text is None else read(text)
+    except SettingsError as error:
+        raise SettingsError(f"{option}: {error}") from error
+
+
+def _key_and_value(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not key or not separator:
+        raise SettingsError(f"{text!r} is no KEY=VALUE")
+    return key, value
+
+
+# --- The run ----------------------------------------------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of the command."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    command = COMMANDS[words.pop(0)] if words and words[0] in COMMANDS else app
+    job: Any = None
+    try:
+        with interruptible():
+            job = command(words, prog_name="deflicker", standalone_mode=False)
+            code = run(job) if isinstance(job, Job) else int(job or 0)
+    except BaseException as error:  # every end of a run gets its line and its code
+        code, text = explain(error)
+        print(f"deflicker: {text}", file=sys.stderr)
+        if getattr(job, "verbose", False):
+            traceback.print_exception(error)
+    sys.exit(code)
+
+
+def run(job: Job) -> int:
+    """Do what a command line asks for; every event goes to its log."""
+    check_log_path(job)
+    level = logging.DEBUG if job.verbose else logging.ERROR if job.quiet else logging.WARNING
+    with JsonLog(job.log_json) as log, records_to(Stderr(level), log):
+        log.event("start", version=__version__, source=job.source, target=job.target, settings=vars(job.settings))
+        try:
+            check_paths(job.source, job.target, job.settings.overwrite)
+            lines = _plan(job, log) if job.dry_run else _deflicker(job, log)
+        except BaseException as error:
+            code, text = explain(error)
+            log.event("error", type=type(error).__name__, message=text, exit_code=code)
+            raise
+    if not job.quiet:
+        print("\n".join(lines), file=sys.stderr)
+    return 0
+
+
+def _deflicker(job: Job, log: JsonLog) -> list[str]:
+    from deflicker import api
+
+    with progress_bar(shown=not job.quiet and sys.stderr.isatty()) as show:
+
+        def on_progress(step: Progress) -> None:
+            show(step)
+            log.progress(step)
+
+        report = api.deflicker(job.source, job.target, job.settings, on_progress=on_progress)
+    log.event("result", **report.to_dict())
+    return summary(report)
+
+
+def _plan(job: Job, log: JsonLog) -> list[str]:
+    from deflicker import api
+
+    plan = api.plan(job.source, job.target, job.settings)
+    log.event("plan", **vars(plan))
+    return outlook(plan)
+
+
+def check_paths(source: Path, target: Path, overwrite: bool) -> None:
+    """Find the common mistakes in the time it takes to type them, before torch is imported."""
+    if not source.exists():
+        raise InputError(f"{source}: no such file")
+    if not source.is_file():
+        raise InputError(f"{source}: is {'a folder' if source.is_dir() else 'no regular file'}; give a video file")
+    if source.stat().st_size == 0:
+        raise InputError(f"{source}: is empty (0 bytes)")
+    if not target.parent.is_dir():
+        raise OutputError(f"{target}: there is no folder {target.parent}; create it first")
+    if not os.access(target.parent, os.W_OK):
+        raise OutputError(f"{target}: the folder {target.parent} cannot be written to")
+    if not target.exists():
+        return
+    if target.samefile(source):
+        raise OutputError(f"{target}: is the input itself; write to another file")
+    if not target.is_file():
+        raise OutputError(f"{target}: is {'a folder' if target.is_dir() else 'no regular file'}; give a file name")
+    if not overwrite:
+        raise OutputError(f"{target}: exists already; use -y to replace it")
+
+
+def check_log_path(job: Job) -> None:
+    if job.log_json and job.log_json.resolve() in (job.source.resolve(), job.target.resolve()):
+        raise SettingsError(f"--log-json: {job.log_json} is the input or the output; write the log to another file")
+
+
+# --- What the user sees -----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def progress_bar(*, shown: bool) -> Iterator[Callable[[Progress], None]]:
+    """A bar on stderr: stage, frames, frames a second, time left."""
+    if not shown:
+        yield lambda step: None
+        return
+    from rich import progress as rich
+    from rich.console import Console
+
+    class Speed(rich.ProgressColumn):
+        def render(self, task: rich.Task) -> str:
+            return f"{task.speed:.1f} fps" if task.speed else ""
+
+    columns = ("{task.description}", rich.BarColumn(), rich.MofNCompleteColumn(), Speed(), rich.TimeRemainingColumn())
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def show(step: Progress) -> None:
+            bar.update(task, description=STAGES[step.stage], completed=step.frames_done, total=step.frames_total)
+
+        yield show
+
+
+class Stderr(logging.Handler):
+    """One line for each log record."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(f"deflicker: {record.levelname.lower()}: {record.getMessage()}", file=sys.stderr)

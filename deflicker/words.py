@@ -1,0 +1,71 @@
+"""What a run says in words: its summary, its plan, its failure. Pure text; nothing here prints."""
+
+from __future__ import annotations
+
+import errno
+
+from deflicker.errors import DeflickerError, OutputError
+from deflicker.report.model import Plan, Report
+
+INTERRUPTED = 130
+
+
+def summary(report: Report) -> list[str]:
+    """The last lines of a run."""
+    speed = f"{report.frames_per_second:.1f} frames a second"
+    lines = [
+        f"frames:  {report.frames} in {_count(report.shots, 'shot')}, {report.elapsed_s:.1f} s ({speed})",
+        f"device:  {report.device}: {report.device_reason}",
+    ]
+    if report.flicker_before and report.flicker_after:
+        before, after = report.flicker_before, report.flicker_after
+        lines.append(
+            f"flicker: whole picture {before.whole:.2f} -> {after.whole:.2f}, "
+            f"local {before.local:.2f} -> {after.local:.2f} (levels of 255)"
+        )
+    if report.frames_changed:
+        lines.append(f"changed: {report.frames_changed} of {report.frames} frames, encoded with {report.codec}")
+    else:
+        lines.append("changed: nothing to correct: source packets copied")
+    lines += [f"copied:  {what}" for what in [", ".join(report.copied)] if what]
+    lines += [f"dropped: {what}" for what in report.dropped]
+    lines += [f"note:    {what}" for what in report.notes]
+    return [*lines, f"written: {report.target}"]
+
+
+def outlook(plan: Plan) -> list[str]:
+    """What --dry-run says."""
+    shots = ", ".join(map(str, plan.shots[:12])) + (", ..." if len(plan.shots) > 12 else "")
+    return [
+        f"video:   {plan.video}",
+        *(f"stream:  {stream}" for stream in plan.streams),
+        f"frames:  {plan.frames} in {_count(len(plan.shots), 'shot')}, starting at frame {shots}",
+        f"encoder: {plan.encoder}",
+        f"device:  {plan.device}: {plan.device_reason}",
+        f"needs:   about {plan.memory_bytes / 2**30:.1f} GiB and {plan.seconds:.0f} s",
+        *(f"note:    {note}" for note in plan.notes),
+        f"output:  {plan.target} (dry run: nothing was written)",
+    ]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    """Exit code and one line for whatever ended the run."""
+    name, message = type(error).__name__, " ".join(str(error).splitlines())
+    if isinstance(error, DeflickerError):
+        return error.exit_code, message
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, "interrupted"
+    if hasattr(error, "format_message"):  # typer's usage errors; where their class lives depends on its version
+        text = error.format_message().rstrip(".")
+        return 2, f"{text[:1].lower()}{text[1:]}; usage: deflicker IN OUT, and deflicker --help lists the options"
+    if name in ("MemoryError", "OutOfMemoryError"):
+        return 1, "out of memory: try --preset fast, --max-memory or --device cpu"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutputError.exit_code, "the disk is full: nothing was written"
+    if isinstance(error, ImportError):
+        return 1, f"the installation is incomplete: {message}; deflicker --doctor says more"
+    return 1, f"this is a bug in deflicker: {name}: {message} (-v shows where)"
