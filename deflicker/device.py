@@ -93,12 +93,12 @@ def _what_to_do(device: str) -> str:
     if device == "mps":
         return "there is no Apple GPU that this PyTorch can use: leave out --device, or use --device cpu"
     if torch.cuda.is_available():
-        return f"there is no {device}: this machine has cuda:0 to cuda:{torch.cuda.device_count() - 1}"
+        return f"there is no GPU for {device}: the last one here is cuda:{torch.cuda.device_count() - 1}"
     if torch.version.cuda is None and torch.version.hip is None:
         remedy = "this PyTorch was built without CUDA: install a CUDA build of it"
     else:
         remedy = "check that `nvidia-smi` lists a GPU and that its driver is new enough"
-    return f"there is no {device} ({remedy}), or use --device cpu"
+    return f"there is no GPU for {device}: {remedy}, or use --device cpu"
 
 
 def _best_arithmetic(device: torch.device) -> tuple[torch.dtype, str]:

