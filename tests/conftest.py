@@ -1,0 +1,47 @@
+"""A small video, the command as a user starts it, and weights where they can be had."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deflicker.settings import PRESETS
+from tests.assets import make_video
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """`in.mp4`, a dozen small flickering frames with sound."""
+    return make_video(tmp_path / "in.mp4")
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `deflicker` with these arguments in the test's folder, as a shell would."""
+
+    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "deflicker", *map(str, arguments)],
+            cwd=tmp_path, env=os.environ | environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=300,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def raft() -> None:
+    """The presets' flow networks in the cache, fetched if need be. CI promises that they can be."""
+    from deflicker import weights
+    from deflicker.errors import WeightsError
+
+    for name in {preset.flow_network for preset in PRESETS.values()}:
+        try:
+            weights.load(name)
+        except WeightsError as error:
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))

@@ -1,0 +1,129 @@
+"""The façade: what it exports, that importing it is cheap, and that imports within the package point one way."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import deflicker as package
+
+ROOT = Path(__file__).parent.parent
+HEAVY = ("torch", "torchvision", "av", "numpy", "kornia", "lpips", "rich.progress")
+
+# What each part may import of this package; a part is a folder or a file. Their order is the order of the layers.
+ALLOWED = {
+    "errors": set(),
+    "settings": {"errors"},
+    "background": {"errors"},
+    "signals": set(),
+    "report": {"errors", "settings"},
+    "device": {"errors", "settings"},
+    "media": {"errors", "settings", "report", "background"},
+    "motion": {"errors", "settings", "device", "weights"},
+    "weights": {"errors", "motion"},
+    "correction": {"errors", "settings", "motion"},
+    "metrics": {"errors", "motion"},
+    "log": {"errors", "report"},
+    "words": {"errors", "report"},
+    "doctor": {"errors", "settings", "weights", "device"},
+}
+PURE = ["correction/losses.py", "motion/warp.py", "correction/tone.py", "metrics"]
+
+
+def imports(path: Path) -> set[str]:
+    """Every module imported anywhere in the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return found
+
+
+def modules() -> list[Path]:
+    return sorted((ROOT / "deflicker").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path: Path) -> None:
+    part = path.relative_to(ROOT / "deflicker").parts[0].removesuffix(".py")
+    if part not in ALLOWED:
+        return  # the façade, the command, and api.py, which may see everything below it
+    used = {name.split(".")[1] for name in imports(path) if name.startswith("deflicker.")} - {"__version__"}
+    assert used - ALLOWED[part] - {part} == set()
+
+
+def test_only_the_media_folder_imports_av() -> None:
+    users = {str(path.relative_to(ROOT / "deflicker")) for path in modules() if "av" in imports(path)}
+    assert {name for name in users if not name.startswith("media")} <= {"doctor.py"}
+
+
+def test_only_the_command_prints_or_exits() -> None:
+    def calls(path: Path) -> set[str]:
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        return {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+
+    assert {path.name for path in modules() if calls(path) & {"print", "exit", "sys.exit"}} == {"cli.py"}
+
+
+@pytest.mark.parametrize("part", PURE)
+def test_the_mathematics_knows_no_files(part: str) -> None:
+    folder = ROOT / "deflicker" / part
+    for path in [folder] if folder.suffix else folder.glob("*.py"):
+        if path.exists():
+            assert imports(path) & {"os", "pathlib", "av", "logging", "subprocess"} == set(), path
+
+
+@pytest.mark.parametrize("name", package.__all__)
+def test_exported_members_exist(name: str) -> None:
+    if name in ("deflicker", "deflicker_frames", "plan"):
+        pytest.importorskip("deflicker.api")
+    assert getattr(package, name)
+    assert name in dir(package)
+
+
+def test_exported_members_are_the_documented_ones() -> None:
+    assert sorted(package.__all__) == sorted([*package._HOME_OF, "__version__"])
+
+
+def test_unknown_member_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nonsense"):
+        package.nonsense  # noqa: B018
+
+
+def test_the_function_has_the_name_of_the_package() -> None:
+    pytest.importorskip("deflicker.api")
+    from deflicker import deflicker
+
+    assert callable(deflicker)
+
+
+def test_installed_version_is_the_package_s() -> None:
+    from importlib.metadata import version
+
+    assert version("video-deflicker") == package.__version__
+    assert "version" in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dynamic"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import deflicker",
+        "from deflicker import Settings, Report, Progress, TimePoint, DeflickerError",
+        "import deflicker.cli",
+        "from deflicker.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass",
+        "from deflicker.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+        "from deflicker.cli import main\ntry: main(['nowhere.mp4', 'out.mp4'])\nexcept SystemExit: pass",
+    ],
+)
+def test_nothing_heavy_is_imported(code: str) -> None:
+    code += f"\nimport sys\nassert not (loaded := {set(HEAVY)} & set(sys.modules)), loaded"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
