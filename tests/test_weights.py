@@ -30,6 +30,7 @@ class Shelf:
     filename: str = "toy_V1.pth"
     served: list[int] = field(default_factory=list)
     label: str = "the shelf"
+    by_hand: str = "it from the shelf"
 
     def fetch(self, folder: Path) -> Path:
         self.served.append(1)
@@ -86,7 +87,7 @@ def test_offline_and_empty_says_what_to_do(shelf, cache):
         weights.load("toy", offline=True)
     text = str(caught.value)
     assert "\n" not in text
-    assert all(part in text for part in ("toy", "offline", "the shelf", str(cache), "--weights"))
+    assert all(part in text for part in ("toy", "offline", "it from the shelf", str(cache), "--weights"))
     assert not cache.exists()
 
 

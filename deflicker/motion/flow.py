@@ -65,7 +65,7 @@ class FlowEstimator:
         self._hidden_channels = model.update_block.hidden_state_size
         self._device, self._dtype, self._updates = torch.device(device), dtype, updates
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def features(self, frames: Tensor) -> list[Features]:
         """Return what flow needs of each frame.
 
@@ -83,7 +83,7 @@ class FlowEstimator:
         hidden, context = torch.tanh(hidden), torch.relu(context)
         return [Features(*parts, size_px) for parts in zip(matching, hidden, context, strict=True)]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def flow(self, first: Sequence[Features], second: Sequence[Features]) -> tuple[Tensor, Tensor]:
         """Return the flow first → second and second → first of each pair.
 
@@ -169,7 +169,9 @@ class _Level:
 def _correlation(first: Tensor, second: Tensor, *, levels: int, radius: int) -> list[_Level]:
     """Compare every cell with every cell of the other frame, both ways. `first`, `second`: [B, C, h, w]."""
     height, width = first.shape[-2:]
-    volume = (first.flatten(2).transpose(1, 2) @ second.flatten(2)).float() / first.shape[1] ** 0.5
+    # RAFT divides the products by √C; half of that on each side keeps them in the range of fp16.
+    first, second = (one.flatten(2) * one.shape[1] ** -0.25 for one in (first, second))
+    volume = (first.transpose(1, 2) @ second).float()
     # The way back is the same products, transposed.
     volume = torch.cat([volume, volume.transpose(1, 2)]).reshape(-1, 1, height, width)
     cells = torch.arange(-radius, radius + 1, device=first.device, dtype=torch.float32)

@@ -51,6 +51,7 @@ def test_shift_is_found_both_ways(network, bound_px):
     forward, backward = flow(shifted_pair(), estimator(network))
     assert forward.shape == backward.shape == (1, 2, HEIGHT, WIDTH)
     assert forward.dtype == backward.dtype == torch.float32
+    assert not forward.is_inference()  # such tensors cannot take part in anyone's gradient
     assert error_px(forward, SHIFT) < bound_px
     assert error_px(backward, -SHIFT) < bound_px
 
