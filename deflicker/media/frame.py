@@ -40,5 +40,9 @@ class Frame:
     """Presentation time in units of `time_base`, exactly as in the source."""
     time_base: Fraction
     planes: tuple[Plane, ...]
+    duration: int = 0
+    """How long it is shown, in units of `time_base`; 0 where the source does not say."""
     key_frame: bool = False
     """The source coded this frame as a key frame."""
+    shift: Fraction = Fraction(0)
+    """Seconds the writer takes off every time stamp, so that a trimmed output starts at 0; 0 where nothing is cut."""
