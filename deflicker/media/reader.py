@@ -1,0 +1,223 @@
+"""Frames out of a file: streamed, each exactly once, with the exact time the file gives it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+
+from deflicker.errors import InputError, SettingsError
+from deflicker.media.formats import EXACT_SCALING, canonical_format, planes_of
+from deflicker.media.frame import Frame
+from deflicker.media.gate import Gate
+from deflicker.media.probe import VideoInfo, open_decoder, open_input, packets, probe, video_stream
+from deflicker.settings import TimePoint
+
+OnPacket = Callable[["av.Packet[Any]"], None]  # quoted: generic for type checkers only
+
+_SEEK_MARGIN_S = 1
+_FLUSH_TRIES = 64
+
+
+class Reader:
+    """Decode one video.
+
+    ```python
+    with Reader("in.mp4") as reader:
+        for frame in reader.frames(on_packet=writer.copy):
+            ...
+    ```
+
+    `start` is the first frame kept and `end` the first no longer kept. Raises InputError as `probe` does.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        start: TimePoint | None = None,
+        end: TimePoint | None = None,
+        info: VideoInfo | None = None,
+    ) -> None:
+        self.info = info or probe(path)
+        self.shift = Fraction(0)
+        """Seconds to take off every time stamp of the output; known once the first frame is out."""
+        self._start = start if start and (start.seconds or start.frame) else None
+        self._end = end
+        self._counts: Counter[str] = Counter()
+        self._container = open_input(self.info.path)
+        self._stream = video_stream(self._container, self.info.path)
+        self._previous_pts: int | None = None
+        self._decoding = True
+        self._started = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._container.close()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about the input; complete once the frames are out."""
+        found = (f"{text} ({count} times)" if count > 1 else text for text, count in self._counts.items())
+        return (*self.info.notes, *found)
+
+    def frames(self, on_packet: OnPacket | None = None) -> Iterator[Frame]:
+        """Every kept frame in the order shown; can be called once.
+
+        Packets of all other streams go to `on_packet` as they are read, on the thread that iterates. Damaged data is
+        skipped and noted. Raises InputError where nothing decodes, SettingsError where `start` lies past the end.
+        """
+        if self._started:
+            raise ValueError("frames() can be called once per Reader")
+        self._started = True
+        gate = Gate(on_packet, trimmed_start=self._start is not None, trimmed_end=self._end is not None)
+        seen = kept = 0
+        for event in self._from_start():
+            if isinstance(event, av.Packet):
+                gate.offer(event)
+                if gate.finished(self._stream.index, self._other_audio):
+                    break
+                continue
+            pts = self._exact_pts(event)
+            seconds = pts * self.info.time_base
+            if self._is_before(self._start, seen, pts):
+                gate.passed(seconds)
+            elif self._end and not self._is_before(self._end, seen, pts):
+                self._decoding = False
+                gate.end_at(seconds)
+            elif self._decoding:
+                if kept == 0:
+                    self.shift = seconds if self._start else Fraction(0)
+                    gate.start_at(seconds)
+                gate.reached(seconds)
+                yield self._frame(event, kept, pts)
+                kept += 1
+            seen += 1
+        gate.close()
+        self._check(seen, kept)
+
+    def _check(self, seen: int, kept: int) -> None:
+        if not seen:
+            raise InputError(f"{self.info.path}: no picture decodes: the file is damaged")
+        if not kept:
+            raise SettingsError(f"no frame lies between start and end: the video has {seen} frames")
+
+    @property
+    def _other_audio(self) -> frozenset[int]:
+        return frozenset(s.index for s in self._container.streams.audio)
+
+    def _is_before(self, point: TimePoint | None, index: int, pts: int) -> bool:
+        """Whether a frame of the source lies before a point."""
+        if point is None:
+            return False
+        if point.frame is not None:
+            return index < point.frame
+        return (pts - self.info.first_pts) * self.info.time_base < (point.seconds or 0)
+
+    def _from_start(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
+        """Packets and pictures, from the key frame before `start` where that is safe to jump to."""
+        target = self._seek_target()
+        if target is None:
+            yield from self._events()
+            return
+        try:
+            self._container.seek(target - round(_SEEK_MARGIN_S / self.info.time_base), stream=self._stream)
+            jumped = self._events()
+            early: list[av.VideoFrame | av.Packet[Any]] = []
+            for event in jumped:
+                early.append(event)
+                if isinstance(event, av.VideoFrame):
+                    break
+            landed = early[-1].pts if early and isinstance(early[-1], av.VideoFrame) else None
+        except av.FFmpegError:
+            landed = None
+        if landed is not None and landed <= target:
+            yield from early
+            yield from jumped
+            return
+        # The index is wrong or missing: decode through instead, from a fresh start.
+        self._counts.clear()
+        self._container.close()
+        self._container = open_input(self.info.path)
+        self._stream = video_stream(self._container, self.info.path)
+        yield from self._events()
+
+    def _seek_target(self) -> int | None:
+        """The pts to jump to, or None where frames must be counted from the first or a jump is not worth it."""
+        start, by_frame = self._start, self._end is not None and self._end.frame is not None
+        if start is None or start.seconds is None or start.seconds < 2 * _SEEK_MARGIN_S or by_frame:
+            return None
+        return self.info.first_pts + int(start.seconds / self.info.time_base)
+
+    def _events(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
+        """Everything in the file, in the order read: pictures of the video stream, packets of the others."""
+        decoder = open_decoder(self._stream)
+        losses: list[str] = []
+        for packet in packets(self._container, losses=losses):
+            if packet.stream_index != self._stream.index:
+                if packet.size:
+                    yield packet
+            elif not self._decoding:
+                yield packet
+            elif packet.size:
+                yield from self._decode(decoder, packet)
+        for loss in losses:
+            self._counts[f"part of the file could not be read: {loss}"] += 1
+        for _ in range(_FLUSH_TRIES):
+            errors = self._counts.total()
+            yield from self._decode(decoder, None)
+            if self._counts.total() == errors:
+                return
+
+    def _decode(self, decoder: av.VideoCodecContext, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
+        try:
+            return decoder.decode(packet)
+        except av.error.EOFError:
+            return []
+        except (av.FFmpegError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            self._counts[f"a damaged part of the video was skipped: {reason}"] += 1
+            return []
+
+    def _exact_pts(self, picture: av.VideoFrame) -> int:
+        """The picture's own time stamp; the next likely one where it has none, the next free one where it goes back."""
+        previous, pts = self._previous_pts, picture.pts
+        if pts is None:
+            rate = self.info.average_rate or Fraction(25)
+            step = max(1, round(1 / (rate * self.info.time_base)))
+            pts = self.info.first_pts if previous is None else previous + step
+            self._counts["a frame without a time stamp got one from the frame rate"] += 1
+        if previous is not None and pts <= previous:
+            pts = previous + 1
+            self._counts["a time stamp that does not increase was moved behind the one before"] += 1
+        self._previous_pts = pts
+        return pts
+
+    def _frame(self, picture: av.VideoFrame, index: int, pts: int) -> Frame:
+        info = self.info
+        same_format = canonical_format(picture.format.name) == canonical_format(info.pix_fmt)
+        if (picture.width, picture.height) != (info.width, info.height) or not same_format:
+            self._counts["a picture of another size or pixel format was converted to that of the first"] += 1
+            picture = picture.reformat(info.width, info.height, info.pix_fmt, interpolation=EXACT_SCALING)
+        return Frame(
+            index=index,
+            pts=pts,
+            time_base=info.time_base,
+            planes=planes_of(picture),
+            duration=picture.duration or 0,
+            key_frame=bool(picture.key_frame),
+            shift=self.shift,
+        )
