@@ -1,0 +1,210 @@
+"""Which encoder, and how it is set up: codec family, quality, speed. Pixel formats are in pixels.py."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import io
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import av
+
+from deflicker.errors import OutputError, SettingsError
+from deflicker.media.probe import VideoInfo
+from deflicker.settings import Settings
+
+_LAMBDA = 118
+"""FFmpeg's FF_QP2LAMBDA: quantiser scale to `global_quality`."""
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """How one encoder is asked for visually lossless quality at a speed two cores can bear."""
+
+    quality_option: str | None = None
+    quality: float = 0
+    preset_option: str | None = None
+    preset: str = ""
+    more: Mapping[str, str] = field(default_factory=dict)
+
+
+# Speed: x264's medium is its knee. x265's medium, SVT-AV1's 10 … 12 and VP9's default 1 are several times off it, so
+# they get the steps at which time per frame is comparable; at these qualities a slower step only makes files smaller.
+_DEFAULTS = {
+    "libx264": Defaults("crf", 16, "preset", "medium"),
+    "libx264rgb": Defaults("crf", 16, "preset", "medium"),
+    "libx265": Defaults("crf", 18, "preset", "fast"),
+    "libsvtav1": Defaults("crf", 18, "preset", "8"),
+    "libvpx-vp9": Defaults("crf", 18, "cpu-used", "4", {"deadline": "good", "row-mt": "1", "b": "0"}),
+    # VP8 has no bitrate-free mode: crf holds only below the bitrate given.
+    "libvpx": Defaults("crf", 8, "cpu-used", "4", {"deadline": "good", "b": "100M"}),
+    "mpeg4": Defaults("qscale", 2),
+    "mpeg2video": Defaults("qscale", 2),
+    # Limited range is outside the JPEG standard but what a limited-range source means.
+    "mjpeg": Defaults("qscale", 2, more={"strict": "unofficial"}),
+    "libwebp_anim": Defaults(more={"quality": "90"}),
+}
+_HARDWARE = {
+    "nvenc": Defaults("cq", 19, "preset", "p5", {"rc": "vbr", "b": "0"}),
+    "qsv": Defaults("global_quality", 18),
+}
+
+_ENCODER_OF_FAMILY = {
+    "h264": "libx264",
+    "hevc": "libx265",
+    "av1": "libsvtav1",
+    "vp9": "libvpx-vp9",
+    "vp8": "libvpx",
+    "prores": "prores_ks",
+    "mjpeg": "mjpeg",
+    "ffv1": "ffv1",
+    "huffyuv": "huffyuv",
+    "ffvhuff": "ffvhuff",
+    "utvideo": "utvideo",
+}
+_FALLBACKS = ("libx264", "libvpx-vp9", "libvpx", "mpeg4", "mpeg2video", "gif", "libwebp_anim", "flv", "wmv2")
+_TRANSPORT = {
+    "mpegts": ("h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4", "vvc"),
+    "mpeg": ("mpeg2video", "mpeg1video"),
+}
+"""These write any codec without complaint, but only these can be read back."""
+_STILLS = ("gif", "webp", "png", "apng", "bmp", "rawvideo")
+
+
+def choose_encoder(info: VideoInfo, container: str, settings: Settings) -> tuple[str, tuple[str, ...]]:
+    """The encoder's name, and notes on why it is not the source's codec family.
+
+    Raises SettingsError where the one asked for is unknown or does not fit the container, OutputError where none fits.
+    """
+    if settings.codec:
+        return _asked_for(settings.codec, container), ()
+    if container == "gif":
+        return "gif", ()
+    notes: list[str] = []
+    encoder = _ENCODER_OF_FAMILY.get(info.codec)
+    if encoder is None or not _exists(encoder):
+        encoder = "libx264"
+        # MPEG-4 Part 2 could be encoded, but loses visibly at any setting and refuses most time bases.
+        reason = "is encoded as H.264 here" if info.codec in (*_STILLS, "mpeg4") else "cannot be encoded here"
+        notes.append(f"source codec {info.codec} {reason}; using {encoder}")
+    if not fits(container, encoder):
+        wanted, encoder = encoder, next((e for e in _FALLBACKS if _exists(e) and fits(container, e)), "")
+        if not encoder:
+            raise OutputError(f"no encoder here fits a {container} file: choose .mp4, .mkv or .webm")
+        notes = [f"a {container} file cannot hold {wanted}'s video; using {encoder}"]
+    return encoder, tuple(notes)
+
+
+def _exists(encoder: str) -> bool:
+    try:
+        return av.Codec(encoder, "w").type == "video"
+    except av.codec.codec.UnknownCodecError:
+        return False
+
+
+@lru_cache
+def fits(container: str, encoder: str) -> bool:
+    """Whether a container format holds what an encoder makes; found out by writing a header to memory."""
+    codec = av.Codec(encoder, "w")
+    if container in _TRANSPORT and codec.canonical_name not in _TRANSPORT[container]:
+        return False
+    trial = av.open(io.BytesIO(), "w", format=container)
+    try:
+        stream: Any = trial.add_stream(encoder, rate=25)
+        if not _opens(encoder, codec):
+            return True  # it cannot run here at all, which is another story, told by plan_encoding
+        _set_up(stream.codec_context, encoder, codec)
+        trial.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    finally:
+        with contextlib.suppress(av.FFmpegError):  # an empty file may be no valid one
+            trial.close()
+    return True
+
+
+def _opens(encoder: str, codec: av.Codec) -> bool:
+    context = av.CodecContext.create(encoder, "w")
+    _set_up(context, encoder, codec)
+    try:
+        context.open()
+    except av.FFmpegError:
+        return False
+    return True
+
+
+def _set_up(context: Any, encoder: str, codec: av.Codec) -> None:
+    formats = [f.name for f in codec.video_formats or ()]
+    context.width = context.height = 64
+    context.pix_fmt = "yuv420p" if "yuv420p" in formats or not formats else formats[0]
+    context.time_base, context.color_range = Fraction(1, 25), 2
+    context.options = _quiet(encoder, {})
+
+
+def _quiet(encoder: str, options: dict[str, str]) -> dict[str, str]:
+    """Two encoders write to stderr on their own, past FFmpeg's log."""
+    if encoder == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "0")
+    if encoder == "libx265":
+        return options | {"x265-params": ":".join(filter(None, ("log-level=none", options.get("x265-params"))))}
+    return options
+
+
+def _asked_for(name: str, container: str) -> str:
+    encoder = _ENCODER_OF_FAMILY.get(name, name)
+    if not _exists(encoder):
+        known = [c for c in av.codecs_available if _exists(c)]
+        near = ", ".join(difflib.get_close_matches(name, known, 3) or ["libx264", "libx265", "libsvtav1", "libvpx-vp9"])
+        raise SettingsError(f"there is no video encoder {name!r}: try {near}")
+    if not fits(container, encoder):
+        raise SettingsError(f"a {container} file cannot hold {encoder}'s video: choose another codec or file extension")
+    return encoder
+
+
+def encoder_options(encoder: str, container: str, settings: Settings) -> dict[str, str]:
+    """FFmpeg options of the encoder: the tool's defaults, replaced by what the user set.
+
+    Raises SettingsError where the user set what this encoder does not have.
+    """
+    default = _DEFAULTS.get(encoder) or next((d for k, d in _HARDWARE.items() if encoder.endswith(k)), Defaults())
+    options = dict(default.more)
+    options |= _quality(encoder, default, settings.crf)
+    if settings.encoder_preset is not None:
+        options[_preset_option(encoder, default)] = settings.encoder_preset
+    elif default.preset_option:
+        options[default.preset_option] = default.preset
+    if container == "avi" and encoder in ("libx264", "mpeg4", "mpeg2video"):
+        options["bf"] = "0"  # AVI stores no presentation times, so pictures must come in the order shown
+    options |= settings.encoder_options
+    return _quiet(encoder, options)
+
+
+def _quality(encoder: str, default: Defaults, crf: float | None) -> dict[str, str]:
+    option = default.quality_option or ("crf" if "crf" in _private_options(encoder) else None)
+    if option is None:
+        if crf is not None:
+            raise SettingsError(f"{encoder} has no crf: leave it out, or set the encoder's own options")
+        return {}
+    if crf is None and default.quality_option is None:
+        return {}
+    value = default.quality if crf is None else crf
+    if option == "qscale":
+        return {"flags": "+qscale", "global_quality": str(round(value * _LAMBDA))}
+    return {option: f"{value:g}"}
+
+
+def _preset_option(encoder: str, default: Defaults) -> str:
+    option = default.preset_option or ("preset" if "preset" in _private_options(encoder) else None)
+    if option is None:
+        raise SettingsError(f"{encoder} has no presets: leave encoder_preset out")
+    return option
+
+
+def _private_options(encoder: str) -> set[str]:
+    context = av.CodecContext.create(encoder, "w")
+    return {o.name for o in context.supported_options.private}

@@ -1,0 +1,145 @@
+"""The output container with everything but the encoded video: other streams, tags, chapters, the final move."""
+
+from __future__ import annotations
+
+import contextlib
+from fractions import Fraction
+from math import lcm
+from pathlib import Path
+from typing import Any
+
+import av
+
+from deflicker.errors import OutputError
+from deflicker.media.probe import VideoInfo, as_fraction, open_input
+from deflicker.media.streams import StreamCopier, copy_stream_tags, copy_tags
+from deflicker.media.target import Target
+from deflicker.settings import Settings
+
+_FORMATS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".avi": "avi",
+    ".ts": "mpegts",
+    ".m2ts": "mpegts",
+    ".mts": "mpegts",
+    ".mxf": "mxf",
+    ".flv": "flv",
+    ".3gp": "3gp",
+    ".nut": "nut",
+    ".ogv": "ogg",
+    ".wmv": "asf",
+    ".mpg": "mpeg",
+    ".gif": "gif",
+}
+_HOLD_CHAPTERS = ("mp4", "mov", "matroska", "webm", "nut")
+_HOLD_ROTATION = ("mp4", "mov", "matroska", "webm", "3gp")
+_MP4_TAGS = {
+    *("title", "artist", "album_artist", "album", "composer", "comment", "copyright", "date", "description", "genre"),
+    *("grouping", "lyrics", "synopsis", "show", "episode_id", "network", "track", "disc", "keywords", "creation_time"),
+    *("media_type", "hd_video", "gapless_playback", "compilation", "season_number", "episode_sort", "make", "model"),
+    *("location", "location-eng", "major_brand", "minor_version", "compatible_brands", "encoder"),
+}
+
+
+class Output:
+    """An open container that will become `target`. Raises OutputError where that cannot be."""
+
+    def __init__(self, target: str | Path, info: VideoInfo, settings: Settings) -> None:
+        self.path = Path(target)
+        self.format = _FORMATS.get(self.path.suffix.lower(), "")
+        if not self.format:
+            known = ", ".join(list(_FORMATS)[:6])
+            raise OutputError(f"{self.path} has no known video extension: end its name with one of {known}, …")
+        self._info = info
+        self._target = Target(target, source=info.path, overwrite=settings.overwrite)
+        self._source = open_input(info.path)
+        self.copied: list[str] = []
+        self.dropped: list[str] = []
+        self.notes: list[str] = []
+        self._streams: StreamCopier | None = None
+        self.container: Any = av.open(
+            str(self._target.temporary), "w", format=self.format, container_options=self._options()
+        )
+        copy_tags(self._source, self.container)
+
+    def _options(self) -> dict[str, str]:
+        if self.format not in ("mp4", "mov"):
+            return {}
+        # faststart: players begin before all is loaded. Tags unknown to iTunes (ComfyUI's workflow) need another box.
+        foreign = {key.lower() for key in self._source.metadata} - _MP4_TAGS
+        flags = "+faststart+use_metadata_tags" if foreign else "+faststart"
+        return {"movflags": flags, "movie_timescale": str(self._movie_timescale())}
+
+    def _movie_timescale(self) -> int:
+        """Ticks per second in which MP4 stores start offsets: one that holds every stream's exactly."""
+        bases = [as_fraction(s.time_base) for s in self._source.streams if s.type in ("audio", "video")]
+        scale = lcm(*(base.denominator for base in bases if base))
+        own = self._info.time_base.denominator
+        return next((s for s in (scale, own) if 1000 <= s <= 1_000_000_000), 90_000)
+
+    @property
+    def source_video(self) -> Any:
+        """The source's video stream, as a template."""
+        return self._source.streams[self._info.stream_index]
+
+    def copy_video_tags(self, stream: Any) -> None:
+        """Carry over language, title, disposition, aspect ratio and rotation of the video stream."""
+        copy_stream_tags(self.source_video, stream)
+        tags = ["metadata", "colour tags"]
+        if self._info.sample_aspect_ratio not in (None, 1):
+            tags.append(f"aspect ratio of pixels {self._info.sample_aspect_ratio}")
+        if self._info.display_matrix:
+            if self.format in _HOLD_ROTATION:
+                stream.set_display_matrix(self._info.display_matrix)
+                tags.append(f"rotation by {self._info.rotation}°")
+            else:
+                self.dropped.append(f"rotation by {self._info.rotation}°: a {self.format} file cannot hold it")
+        self.copied.append(", ".join(tags))
+
+    def add_other_streams(self) -> None:
+        """Map every other stream of the source."""
+        self._streams = StreamCopier(self._source, self.container, self._info.stream_index)
+        self.copied += self._streams.copied
+        self.dropped += self._streams.dropped
+        self.notes += self._streams.notes
+
+    def set_chapters(self, shift: Fraction) -> None:
+        """Carry over the chapters, `shift` seconds earlier. Call before the first packet is written."""
+        chapters: list[dict[str, Any]] = [dict(c) for c in self._source.chapters()]
+        if not chapters:
+            return
+        if self.format not in _HOLD_CHAPTERS:
+            self.dropped.append(f"{len(chapters)} chapters: a {self.format} file cannot hold them")
+            return
+        kept = []
+        for chapter in chapters:
+            ticks = round(shift / Fraction(chapter["time_base"]))
+            chapter["start"], chapter["end"] = max(0, chapter["start"] - ticks), chapter["end"] - ticks
+            if chapter["end"] > chapter["start"] or not shift:
+                kept.append(chapter)
+        self.container.set_chapters(kept)
+        self.copied.append(f"{len(kept)} chapters")
+
+    def copy(self, packet: av.Packet[Any], shift: Fraction) -> None:
+        """Write one packet of another stream."""
+        if self._streams:
+            self._streams.copy(packet, shift)
+
+    def finish(self) -> None:
+        """Complete the file and move it to its place."""
+        if self._streams:
+            self._streams.finish()
+        self.container.close()
+        self._source.close()
+        self._target.commit()
+
+    def discard(self) -> None:
+        """Close everything and leave nothing behind."""
+        with contextlib.suppress(av.FFmpegError, ValueError, OSError):  # the file goes anyway
+            self.container.close()
+        self._source.close()
+        self._target.discard()

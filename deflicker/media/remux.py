@@ -1,0 +1,81 @@
+"""Copy a video as it is: when nothing needed correcting, the source's own packets are the best output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from deflicker.errors import OutputError
+from deflicker.media.output import Output
+from deflicker.media.probe import VideoInfo, has_alpha_track, open_input, packets
+from deflicker.media.streams import accepts, lead_of, stamp
+from deflicker.settings import Settings
+
+
+@dataclass(frozen=True)
+class Remuxed:
+    """What a packet copy carried over, as in `Writer`."""
+
+    copied: tuple[str, ...]
+    dropped: tuple[str, ...]
+    notes: tuple[str, ...]
+    codec: str = "copy"
+
+
+def remux(info: VideoInfo, target: str | Path, settings: Settings | None = None) -> Remuxed | None:
+    """Copy every packet of `info.path` to `target`, or return None where the video must be encoded.
+
+    It must where the settings ask for a codec, quality, pixel format or cut, or the container does not take the
+    source's codec. Raises OutputError as `Writer` does; `target` is complete or not there at all.
+    """
+    settings = settings or Settings()
+    output = Output(target, info, settings)
+    try:
+        template = output.source_video
+        loses_alpha = has_alpha_track(template) and output.format not in ("matroska", "webm")
+        if _asks_for_encoding(settings) or loses_alpha or not accepts(output.format, template):
+            output.discard()
+            return None
+        stream: Any = output.container.add_stream_from_template(template, opaque=True)
+        if template.codec_context.codec_tag == "hvc1" and output.format in ("mp4", "mov"):
+            stream.codec_context.codec_tag = "hvc1"
+        output.copy_video_tags(stream)
+        if has_alpha_track(template):
+            stream.metadata["alpha_mode"] = "1"  # Matroska's muxer learns it from here
+        output.add_other_streams()
+        output.set_chapters(Fraction(0))
+        if not _copy_packets(output, stream, info, lead_of(template)):
+            output.discard()
+            return None
+        output.finish()
+    except av.FFmpegError as error:
+        output.discard()
+        raise OutputError(f"{target} could not be written: {error.strerror}") from error
+    except BaseException:
+        output.discard()
+        raise
+    return Remuxed(tuple(output.copied), tuple(output.dropped), tuple(output.notes))
+
+
+def _asks_for_encoding(settings: Settings) -> bool:
+    asked = (settings.codec, settings.crf, settings.pix_fmt, settings.encoder_preset, settings.start, settings.end)
+    return bool(settings.encoder_options) or any(value is not None for value in asked)
+
+
+def _copy_packets(output: Output, stream: Any, info: VideoInfo, lead: int) -> bool:
+    """False where the source hides pictures by an edit list that the target cannot hold."""
+    last: dict[int, int] = {}
+    with open_input(info.path) as source:
+        for packet in packets(source):
+            if packet.stream_index != info.stream_index:
+                output.copy(packet, Fraction(0))
+            elif packet.is_discard and output.format not in ("mp4", "mov"):
+                return False
+            elif packet.size and stamp(packet, Fraction(0), last, strict=True, lead=lead):
+                packet.stream = stream
+                output.container.mux(packet)
+    return True

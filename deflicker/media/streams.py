@@ -1,0 +1,200 @@
+"""What lies beside the video: audio, subtitles, attachments, data, more pictures. Copied, or dropped with a reason."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import av
+
+from deflicker.media.audio import AudioTranscoder
+from deflicker.media.probe import as_fraction, is_cover, words
+from deflicker.media.subtitles import TEXT_CODECS, payload_of, text_of
+
+_OWN_TAGS = {"encoder", "duration", "vendor_id", "alpha_mode", "major_brand", "minor_version", "compatible_brands"}
+"""Tags that describe the source file itself and would be wrong in another."""
+
+Handler = Callable[["av.Packet[Any]", Fraction], None]
+
+
+def accepts(container: str, template: Any) -> bool:
+    """Whether a container format takes a packet copy of a stream; found out by writing a header to memory."""
+    trial = av.open(io.BytesIO(), "w", format=container)
+    try:
+        stream: Any = trial.add_stream_from_template(template, opaque=True)
+        stream.disposition = template.disposition
+        trial.start_encoding()
+    except (av.FFmpegError, ValueError, MemoryError):
+        return False
+    finally:
+        with contextlib.suppress(av.FFmpegError):  # an empty file may be no valid one
+            trial.close()
+    return True
+
+
+def copy_tags(source: Any, target: Any) -> None:
+    """Copy metadata, less what only describes the source file."""
+    kept = {k: v for k, v in source.metadata.items() if k.lower() not in _OWN_TAGS and not k.startswith("_STATISTICS")}
+    target.metadata.update(kept)
+
+
+def copy_stream_tags(source: Any, target: Any) -> None:
+    """Copy metadata with language and title, and the disposition."""
+    copy_tags(source, target)
+    target.disposition = source.disposition
+
+
+class StreamCopier:
+    """Maps each stream of `source` but `video_index` to one of `output`, before the header is written."""
+
+    def __init__(self, source: av.container.InputContainer, output: Any, video_index: int) -> None:
+        self.copied: list[str] = []
+        self.dropped: list[str] = []
+        self.notes: list[str] = []
+        self._source = source
+        self._output = output
+        self._format: str = output.format.name
+        self._handlers: dict[int, Handler] = {}
+        self._transcoders: list[AudioTranscoder] = []
+        self._last_dts: dict[int, int] = {}
+        for stream in source.streams:
+            if stream.index != video_index:
+                self._add(stream)
+
+    def copy(self, packet: av.Packet[Any], shift: Fraction) -> None:
+        """Write one packet of the source, `shift` seconds earlier."""
+        handler = self._handlers.get(packet.stream_index)
+        if handler and packet.size:
+            handler(packet, shift)
+
+    def finish(self) -> None:
+        """Write what the audio encoders still hold."""
+        for transcoder in self._transcoders:
+            self._output.mux(transcoder.finish())
+
+    def _add(self, stream: Any) -> None:
+        """Choose what becomes of one stream."""
+        chapter_titles = stream.type == "data" and getattr(stream, "name", None) in ("bin_data", "text")
+        if chapter_titles and self._source.chapters():
+            return  # the muxer writes MP4's anew
+        if stream.type == "video" and is_cover(stream) and self._format in ("matroska", "webm"):
+            self._attach_cover(stream)
+        elif stream.codec_context is None and stream.type not in ("attachment", "data"):
+            self._drop(stream, "its codec is not described in the file, or unknown here")
+        elif accepts(self._format, stream):
+            self._pass_on(stream)
+        elif not (self._transcode(stream) or self._convert(stream)):
+            self._drop(stream, f"a {self._format} file cannot hold it")
+
+    def _drop(self, stream: Any, reason: str) -> None:
+        self.dropped.append(f"{words(stream)}: {reason}")
+
+    def _pass_on(self, stream: Any) -> None:
+        target = self._output.add_stream_from_template(stream, opaque=True)
+        copy_stream_tags(stream, target)
+        self.copied.append(words(stream))
+        strict = stream.type in ("audio", "video")
+        lead = lead_of(stream)
+
+        def handle(packet: av.Packet[Any], shift: Fraction) -> None:
+            if not stamp(packet, shift, self._last_dts, strict, lead):
+                return
+            packet.stream = target
+            self._output.mux(packet)
+
+        self._handlers[stream.index] = handle
+
+    def _attach_cover(self, stream: Any) -> None:
+        """Matroska keeps pictures as attached files; the packet holds the file."""
+        if self._format == "webm":
+            self._drop(stream, "a webm file holds no attachments")
+            return
+        data = next((bytes(p) for p in _fresh_packets(self._source, stream.index) if p.size), b"")
+        codec = stream.codec_context.name if stream.codec_context else "mjpeg"
+        name = stream.metadata.get("filename", "cover.png" if codec == "png" else "cover.jpg")
+        mimetype = stream.metadata.get("mimetype", "image/png" if codec == "png" else "image/jpeg")
+        self._output.add_attachment(name, mimetype, data)
+        self.copied.append(words(stream))
+
+    def _transcode(self, stream: Any) -> bool:
+        transcoder = AudioTranscoder.between(stream, self._output) if stream.type == "audio" else None
+        if transcoder is None:
+            return False
+        copy_stream_tags(stream, transcoder.stream)
+        self._transcoders.append(transcoder)
+        codec = stream.codec_context.codec.canonical_name
+        self.notes.append(
+            f"{words(stream)}: a {self._format} file cannot hold {codec}; encoded as {transcoder.encoder}"
+        )
+        self._handlers[stream.index] = lambda packet, shift: self._output.mux(transcoder.convert(packet, shift))
+        return True
+
+    def _convert(self, stream: Any) -> bool:
+        """Text subtitles in another wrapping."""
+        if stream.type != "subtitle":
+            return False
+        codec = stream.codec_context.codec.canonical_name
+        wanted = {"mp4": "mov_text", "mov": "mov_text", "ipod": "mov_text", "matroska": "subrip", "webm": "webvtt"}
+        new = wanted.get(self._format)
+        if codec not in TEXT_CODECS or new is None:
+            return False
+        target = self._output.add_mux_stream(new)
+        target.time_base = as_fraction(stream.time_base) or Fraction(1, 1000)
+        copy_stream_tags(stream, target)
+        self.copied.append(f"{words(stream)} (as {new}, without styling)")
+
+        def handle(packet: av.Packet[Any], shift: Fraction) -> None:
+            text = text_of(bytes(packet), codec)
+            if not text or not stamp(packet, shift, self._last_dts, strict=False):
+                return
+            made: Any = av.Packet(payload_of(text, new))
+            made.time_base, made.pts, made.dts, made.duration = (
+                packet.time_base,
+                packet.pts,
+                packet.dts,
+                packet.duration,
+            )
+            made.stream = target
+            self._output.mux(made)
+
+        self._handlers[stream.index] = handle
+        return True
+
+
+def _fresh_packets(source: av.container.InputContainer, index: int) -> Any:
+    """The first packets of one stream; attached pictures come before all else."""
+    for count, packet in enumerate(source.demux()):
+        if packet.stream_index == index:
+            yield packet
+        if count > 1000:
+            return
+
+
+def lead_of(stream: Any) -> int:
+    """By how many ticks a video stream's dts runs ahead of its pts; Matroska leaves the first ones out."""
+    if stream.type != "video" or stream.codec_context is None:
+        return 0
+    rate, base = as_fraction(stream.average_rate), as_fraction(stream.time_base)
+    return round(stream.codec_context.reorder_depth / rate / base) if rate and base else 0
+
+
+def stamp(packet: av.Packet[Any], shift: Fraction, last_dts: dict[int, int], strict: bool, lead: int = 0) -> bool:
+    """Shift a packet in time and keep its dts increasing, as muxers demand; False where it has no time at all."""
+    if packet.pts is None and packet.dts is None:
+        return False
+    if shift:
+        ticks = round(shift / (as_fraction(packet.time_base) or Fraction(1)))
+        packet.pts = None if packet.pts is None else packet.pts - ticks
+        packet.dts = None if packet.dts is None else packet.dts - ticks
+    last = last_dts.get(packet.stream_index)
+    if packet.dts is None and packet.pts is not None:
+        packet.dts = packet.pts - lead if last is None else min(packet.pts, last + 1)
+    assert packet.dts is not None
+    if strict and last is not None and packet.dts <= last:
+        packet.dts = last + 1
+        packet.pts = max(packet.pts if packet.pts is not None else packet.dts, packet.dts)
+    last_dts[packet.stream_index] = packet.dts
+    return True

@@ -1,0 +1,71 @@
+"""The output file: complete or not there at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from deflicker.errors import OutputError
+
+
+class Target:
+    """A file that is written beside its final place and moved there when complete.
+
+    Raises OutputError where `path` exists and `overwrite` is off, is the `source` itself, or cannot be written.
+    """
+
+    def __init__(self, path: str | Path, *, source: Path, overwrite: bool) -> None:
+        self.path = Path(path)
+        self._overwrite = overwrite
+        self._check(source)
+        # The suffix stays last: FFmpeg chooses the container by it.
+        self.temporary = self.path.with_name(f".{self.path.stem}.{secrets.token_hex(4)}.part{self.path.suffix}")
+
+    def _check(self, source: Path) -> None:
+        folder = self.path.parent
+        if not folder.is_dir():
+            raise OutputError(f"there is no folder {folder}: create it first")
+        if self.path.is_dir():
+            raise OutputError(f"{self.path} is a folder: give the name of a file")
+        if self.path.exists() and source.exists() and os.path.samefile(self.path, source):
+            raise OutputError(f"{self.path} is the input itself: choose another name for the output")
+        if self.path.exists() and not self._overwrite:
+            raise OutputError(self._exists_already)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise OutputError(f"the folder {folder} cannot be written to: choose another, or change its permissions")
+
+    @property
+    def _exists_already(self) -> str:
+        return f"{self.path} exists already: choose another name, or allow overwriting"
+
+    def commit(self) -> None:
+        """Move the finished file to its place. Raises OutputError where another one appeared there meanwhile."""
+        try:
+            if self._overwrite:
+                os.replace(self.temporary, self.path)
+            else:
+                self._move_without_replacing()
+        except OSError as error:
+            self.discard()
+            raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from error
+
+    def _move_without_replacing(self) -> None:
+        try:
+            os.link(self.temporary, self.path)  # fails where the name is taken, unlike a rename
+        except FileExistsError:
+            self.discard()
+            raise OutputError(self._exists_already) from None
+        except OSError:  # a file system without hard links
+            if self.path.exists():
+                self.discard()
+                raise OutputError(self._exists_already) from None
+            os.rename(self.temporary, self.path)
+        else:
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove the unfinished file."""
+        with contextlib.suppress(FileNotFoundError):
+            self.temporary.unlink()
