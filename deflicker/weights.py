@@ -55,7 +55,10 @@ class Source(Protocol):
         """The file's own name, which users who fetch it by hand will keep."""
 
     def fetch(self, folder: Path) -> Path:
-        """Put the verified file into `folder` and return its path. Raises _Unusable or OSError."""
+        """Put the verified file into `folder` and return its path: tensors by name, as torch saves them.
+
+        Raises _Unusable or OSError.
+        """
 
 
 @dataclass(frozen=True)

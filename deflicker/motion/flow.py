@@ -21,8 +21,10 @@ MIN_SIDE_PX = 128
 LOCAL_MEAN_PART = 65 / 480
 """Width of the local mean at half height, as a part of the frame's longer side."""
 CORRELATION_BYTES = {"cpu": 8 << 20, "gpu": 1 << 30}
-"""Bound of the correlation volumes held at once; their size is quadratic in the pixels. On a CPU, what its cache
+"""Bound of the correlation volumes held at once; their size is quadratic in the pixels. On a CPU, about what its cache
 holds: a larger batch is slower."""
+FRAMES_AT_ONCE = {"cpu": 1, "gpu": 16}
+"""Frames whose features are computed together; again, a CPU is quicker with few."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class FlowEstimator:
         self._radius, self._levels = model.corr_block.radius, model.corr_block.num_levels
         self._hidden_channels = model.update_block.hidden_state_size
         self._device, self._dtype, self._updates = torch.device(device), dtype, updates
+        self._kind = "cpu" if self._device.type == "cpu" else "gpu"
 
     @torch.no_grad()
     def features(self, frames: Tensor) -> list[Features]:
@@ -73,17 +76,8 @@ class FlowEstimator:
         """
         if frames.ndim != 4 or frames.shape[1] != 3:
             raise ValueError(f"frames are [B, 3, H, W]: {frames.shape = }")
-        size_px = frames.shape[-2], frames.shape[-1]
-        inputs = even_light(frames.to(self._device, torch.float32)) * 2 - 1
-        if (enlarged_px := _enlarged(*size_px)) != size_px:
-            inputs = F.interpolate(inputs, enlarged_px, mode="bicubic", align_corners=False)
-        inputs = F.pad(inputs, _padding(*enlarged_px), mode="replicate")
-        inputs = inputs.to(self._dtype, memory_format=torch.channels_last)
-        matching = self._model.feature_encoder(inputs)
-        context = self._model.context_encoder(inputs)
-        hidden, context = context.tensor_split([self._hidden_channels], dim=1)
-        hidden, context = torch.tanh(hidden), torch.relu(context)
-        return [Features(*parts, size_px) for parts in zip(matching, hidden, context, strict=True)]
+        batch = FRAMES_AT_ONCE[self._kind]
+        return [one for i in range(0, len(frames), batch) for one in self._features(frames[i : i + batch])]
 
     @torch.no_grad()
     def flow(self, first: Sequence[Features], second: Sequence[Features]) -> tuple[Tensor, Tensor]:
@@ -97,12 +91,23 @@ class FlowEstimator:
             raise ValueError(f"as many first frames as second, at least one, all of one size: {sizes = }")
         cells = first[0].matching[0].numel()
         # Both directions in float32, and a third more for the coarser levels.
-        batch = max(
-            1, CORRELATION_BYTES["cpu" if self._device.type == "cpu" else "gpu"] // (cells * cells * 4 * 2 * 4 // 3)
-        )
+        batch = max(1, CORRELATION_BYTES[self._kind] // (cells * cells * 4 * 2 * 4 // 3))
         parts = [self._flow(first[i : i + batch], second[i : i + batch]) for i in range(0, len(first), batch)]
         forward, backward = zip(*parts, strict=True)
         return torch.cat(forward), torch.cat(backward)
+
+    def _features(self, frames: Tensor) -> list[Features]:
+        size_px = frames.shape[-2], frames.shape[-1]
+        inputs = even_light(frames.to(self._device, torch.float32)) * 2 - 1
+        if (enlarged_px := _enlarged(*size_px)) != size_px:
+            inputs = F.interpolate(inputs, enlarged_px, mode="bicubic", align_corners=False)
+        inputs = F.pad(inputs, _padding(*enlarged_px), mode="replicate")
+        inputs = inputs.to(self._dtype, memory_format=torch.channels_last)
+        matching = self._model.feature_encoder(inputs)
+        context = self._model.context_encoder(inputs)
+        hidden, context = context.tensor_split([self._hidden_channels], dim=1)
+        hidden, context = torch.tanh(hidden), torch.relu(context)
+        return [Features(*parts, size_px) for parts in zip(matching, hidden, context, strict=True)]
 
     def _flow(self, first: Sequence[Features], second: Sequence[Features]) -> tuple[Tensor, Tensor]:
         matching = [torch.stack([one.matching for one in frames]) for frames in (first, second)]
@@ -130,12 +135,12 @@ def even_light(frames: Tensor) -> Tensor:
     divided by the same number, so colours stay and only flicker of brightness goes.
     """
     height_px, width_px = frames.shape[-2:]
-    # On cells of 4 px: a mean this wide needs no more.
-    cells = F.interpolate(frames.mean(1, keepdim=True), (-(-height_px // 4), -(-width_px // 4)), mode="area")
+    # On cells of 4 px: a mean this wide needs no more. (Adaptive pooling cannot do every size on Apple GPUs.)
+    cells = F.avg_pool2d(frames.mean(1, keepdim=True), 4, ceil_mode=True)
     radius = round(max(height_px, width_px) * LOCAL_MEAN_PART / 4) // 2
     for _ in range(2):  # twice a box is a tent: no edge of the window moves along with the frame
         cells = F.avg_pool2d(cells, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
-    mean = F.interpolate(cells, (height_px, width_px), mode="bilinear", align_corners=False)
+    mean = F.interpolate(cells, scale_factor=4, mode="bilinear", align_corners=False)[..., :height_px, :width_px]
     return (0.4 * frames / (mean + 0.02)).clamp(0, 1)
 
 
