@@ -41,16 +41,15 @@ def prefetch(iterable: Iterable[T], depth: int) -> Generator[T, None, None]:
     failure: list[BaseException] = []
 
     def run() -> None:
-        source = iter(iterable)
         try:
             with suppress(_Stopped):
-                for item in source:
+                for item in iterable:
                     _put(items, (item,), stop)
         except BaseException as error:  # raised again in the consumer
             failure.append(error)
         finally:
-            if isinstance(source, Generator):
-                source.close()
+            if isinstance(iterable, Generator):
+                iterable.close()
             with suppress(_Stopped):
                 _put(items, None, stop)
 

@@ -73,6 +73,8 @@ _TRANSPORT = {
     "mpeg": ("mpeg2video", "mpeg1video"),
 }
 """These write any codec without complaint, but only these can be read back."""
+_MIN_SIDE_PX = {"libx265": 64}
+"""x265 4.1 writes outside its memory at 34x18, 48x32 and other sizes below its largest block of 64."""
 _STILLS = ("gif", "webp", "png", "apng", "bmp", "rawvideo")
 
 
@@ -82,7 +84,7 @@ def choose_encoder(info: VideoInfo, container: str, settings: Settings) -> tuple
     Raises SettingsError where the one asked for is unknown or does not fit the container, OutputError where none fits.
     """
     if settings.codec:
-        return _asked_for(settings.codec, container), ()
+        return _asked_for(settings.codec, container, info), ()
     if container == "gif":
         return "gif", ()
     notes: list[str] = []
@@ -92,6 +94,9 @@ def choose_encoder(info: VideoInfo, container: str, settings: Settings) -> tuple
         # MPEG-4 Part 2 could be encoded, but loses visibly at any setting and refuses most time bases.
         reason = "is encoded as H.264 here" if info.codec in (*_STILLS, "mpeg4") else "cannot be encoded here"
         notes.append(f"source codec {info.codec} {reason}; using {encoder}")
+    if _too_small(encoder, info):
+        notes = [f"{encoder} does not take {info.width}x{info.height} pixels; using libx264"]
+        encoder = "libx264"
     if not fits(container, encoder):
         wanted, encoder = encoder, next((e for e in _FALLBACKS if _exists(e) and fits(container, e)), "")
         if not encoder:
@@ -155,7 +160,11 @@ def _quiet(encoder: str, options: dict[str, str]) -> dict[str, str]:
     return options
 
 
-def _asked_for(name: str, container: str) -> str:
+def _too_small(encoder: str, info: VideoInfo) -> bool:
+    return min(info.width, info.height) < _MIN_SIDE_PX.get(encoder, 1)
+
+
+def _asked_for(name: str, container: str, info: VideoInfo) -> str:
     encoder = _ENCODER_OF_FAMILY.get(name, name)
     if not _exists(encoder):
         known = [c for c in av.codecs_available if _exists(c)]
@@ -163,6 +172,9 @@ def _asked_for(name: str, container: str) -> str:
         raise SettingsError(f"there is no video encoder {name!r}: try {near}")
     if not fits(container, encoder):
         raise SettingsError(f"a {container} file cannot hold {encoder}'s video: choose another codec or file extension")
+    if _too_small(encoder, info):
+        size = f"{info.width}x{info.height}"
+        raise SettingsError(f"{encoder} does not take {size} pixels: choose another codec, such as libx264")
     return encoder
 
 

@@ -99,7 +99,8 @@ def _describe(info: VideoInfo, name: str) -> Pixels:
     out = layout_of(name, height=info.height)
     out = replace(out, matrix=source.matrix)
     if out.family == "rgb":
-        return Pixels(name, out, 0, 2, _loss(info, out) or ("256 colours per picture" if name == "pal8" else ""))
+        palette = ["256 colours per picture"] if name == "pal8" else []
+        return Pixels(name, out, 0, 2, ", ".join(filter(None, [_loss(info, out), *palette])))
     if source.family == "rgb":
         out = replace(out, full_range=False)
         return Pixels(name, out, 1 if source.matrix == "bt709" else 6, 1, _loss(info, out))

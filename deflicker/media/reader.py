@@ -208,6 +208,8 @@ class Reader:
 
     def _frame(self, picture: av.VideoFrame, index: int, pts: int) -> Frame:
         info = self.info
+        if picture.is_corrupt:
+            self._counts["a damaged picture was kept as the decoder mended it"] += 1
         same_format = canonical_format(picture.format.name) == canonical_format(info.pix_fmt)
         if (picture.width, picture.height) != (info.width, info.height) or not same_format:
             self._counts["a picture of another size or pixel format was converted to that of the first"] += 1
