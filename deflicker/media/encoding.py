@@ -52,6 +52,8 @@ def plan_encoding(info: VideoInfo, container: str, settings: Settings) -> Encodi
     """
     encoder, notes = choose_encoder(info, container, settings)
     options = encoder_options(encoder, container, settings)
+    for key, value in (info.hdr.options(encoder) if info.hdr else {}).items():
+        options[key] = ":".join(filter(None, (value, options.get(key))))  # the user's own come last and win
     failure = ""
     for choice in pixels.candidates(info, encoder, container, settings):
         for time_base in _time_bases(info, container):

@@ -15,6 +15,7 @@ from av.sidedata.sidedata import Type as SideDataType
 from deflicker.errors import InputError
 from deflicker.media.formats import canonical_format, layout_of, planes_of
 from deflicker.media.frame import PlaneLayout
+from deflicker.media.hdr import HdrMetadata, hdr_of
 
 MAX_PIXELS = 1 << 28
 """16384 x 16384. A header that claims more is a mistake or an attack: one frame of it takes gigabytes."""
@@ -61,8 +62,8 @@ class VideoInfo:
     colorspace: int
     color_range: int
     interlaced: bool
-    hdr_metadata: bool
-    """The first frame carries mastering-display or light-level data."""
+    hdr: HdrMetadata | None
+    """Mastering display and light level, as the first frame says."""
     other_streams: tuple[str, ...]
     """In words."""
     notes: tuple[str, ...]
@@ -216,7 +217,7 @@ def _describe(path: Path, container: Any, stream: Any, frame: av.VideoFrame, pac
         display_matrix=_display_matrix(frame),
         sample_aspect_ratio=sample_aspect if sample_aspect and sample_aspect > 0 else None,
         interlaced=frame.interlaced_frame,
-        hdr_metadata=any(s.type in _HDR for s in _side_data(frame)),
+        hdr=hdr_of(frame),
         other_streams=tuple(words(s) for s in container.streams if s.index != stream.index),
         notes=tuple(notes),
         **tags,
@@ -224,7 +225,6 @@ def _describe(path: Path, container: Any, stream: Any, frame: av.VideoFrame, pac
 
 
 _TAGS = ("color_primaries", "color_trc", "colorspace", "color_range")
-_HDR = (SideDataType.MASTERING_DISPLAY_METADATA, SideDataType.CONTENT_LIGHT_LEVEL)
 
 
 def _notes(frame: av.VideoFrame, stream: Any) -> list[str]:

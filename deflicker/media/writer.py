@@ -46,8 +46,10 @@ class Writer:
             )
             self._encoding.apply(self._stream.codec_context, info, self._output.format)
             self._output.copy_video_tags(self._stream)
-            if info.hdr_metadata:
-                self._output.dropped.append("mastering-display metadata: not carried over; the HDR colour tags are")
+            if info.hdr and info.hdr.options(self.codec):
+                self._output.copied.append("mastering-display metadata")
+            elif info.hdr:
+                self._output.dropped.append(f"mastering-display metadata: {self.codec} cannot write it")
             self._stream.codec_context.open()
             self._output.add_other_streams()
         except BaseException:

@@ -284,6 +284,20 @@ def test_a_cut_starts_at_zero_and_moves_everything_alike(tmp_path: Path, suffix:
         assert _chapters(after)[:1] == [(0, 1, "A")]
 
 
+@pytest.mark.parametrize("codec", ["libsvtav1", "libx265", "libx264"])
+def test_hdr_metadata_is_carried_over(tmp_path: Path, codec: str) -> None:
+    source = clip("awkward/hdr10_av1_mdcv_clli.mp4")
+    settings = Settings(codec=codec, encoder_preset="12" if codec == "libsvtav1" else "ultrafast")
+    _, writer, _ = transcode(source, tmp_path / "out.mp4", settings, end=TimePoint(frame=3))
+    before, after = probe(source).hdr, probe(tmp_path / "out.mp4").hdr
+    assert before is not None
+    assert after is not None
+    assert after.light_level == before.light_level == (1100, 180)
+    assert after.primaries == pytest.approx(before.primaries, abs=0.0001)
+    assert after.luminance == pytest.approx(before.luminance, abs=0.001)
+    assert "mastering-display metadata" in writer.copied
+
+
 def test_the_last_pictures_length_is_kept() -> None:
     from tempfile import TemporaryDirectory
 
