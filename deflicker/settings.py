@@ -33,6 +33,8 @@ class Preset:
     """Frames whose correction a window decides."""
     lookahead_frames: int
     """Frames after the core that a window sees but does not decide."""
+    iterations: tuple[int, ...] = (12, 10, 10)
+    """Conjugate gradient steps of each reweighting round of the tone solver."""
 
     @property
     def window_frames(self) -> int:
@@ -129,7 +131,9 @@ class Settings:
         if self.preset not in get_args(PresetName):
             raise SettingsError(f"there is no preset {self.preset!r}: choose one of {', '.join(PRESETS)}")
         if self.precision not in get_args(Precision):
-            raise SettingsError(f"there is no precision {self.precision!r}: choose one of {', '.join(get_args(Precision))}")
+            raise SettingsError(
+                f"there is no precision {self.precision!r}: choose one of {', '.join(get_args(Precision))}"
+            )
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise SettingsError(f"there is no device {self.device!r}: choose auto, cpu, cuda, cuda:N or mps")
         if self.max_memory is not None and self.max_memory <= 0:

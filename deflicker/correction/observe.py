@@ -1,0 +1,77 @@
+"""What the frames say about tone: log ratios of matched cell means.
+
+A cell mean is taken over the visible pixels of a cell, in both frames over the same pixels, so boiling texture
+averages out and the logarithm has no bias (see docs/how-it-works.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deflicker.motion.matches import Match
+from deflicker.motion.warp import sample, target_grid
+
+CELL_PX = 8
+_DARK = 0.06
+"""Mean value at which a cell's log ratio is trusted a quarter: below, noise and rounding dominate."""
+_CLIPPED = 0.985
+_EPS = 0.01
+"""Added to both means: a floor on the light, so that black stays black (log-light prior)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """Tone of the matched cells relative to the cells themselves, for frames `start … start + n - 1`."""
+
+    offset: int
+    start: int
+    flow_cells: Tensor
+    """`[n, 2, h, w]`: where each cell's match lies, in cells."""
+    log_ratio: Tensor
+    """`[n, 3, h, w]`: d = log(mean of match / mean of cell), natural log, per R'G'B' channel."""
+    weight: Tensor
+    """`[n, 3, h, w]` in [0, 1]: share of visible pixels times trust in the level."""
+
+
+def cell_means(image: Tensor) -> Tensor:
+    """Means over cells: `[N, C, H, W]` → `[N, C, H / 8, W / 8]` (proxies have sides divisible by 8)."""
+    return F.avg_pool2d(image, CELL_PX)
+
+
+def observe(frames: Tensor, match: Match, *, aligned: Tensor | None = None) -> Step:
+    """Tone step along a match.
+
+    frames: `[T, 3, H, W]` in [0, 1]. aligned: the same frames with the present estimate of flicker taken out; where
+    these disagree although the match claims to be visible, the match is wrong and its weight falls.
+    """
+    n = len(match.flow_px)
+    grid = target_grid(match.flow_px)
+    here = frames[match.start : match.start + n]
+    there = sample(frames[match.start + match.offset : match.start + match.offset + n], grid)
+    brightest = torch.maximum(here.amax(1, keepdim=True), there.amax(1, keepdim=True))
+    trusted = match.visible * (brightest < _CLIPPED)
+    if aligned is not None:
+        trusted = trusted * agreement(aligned, match, grid)
+    share = cell_means(trusted)
+    mean_here, mean_there = cell_means(trusted * here), cell_means(trusted * there)
+    floor = _EPS * share + 1e-6
+    level = mean_here / (share + 1e-6)
+    enough = (share > 0.1).to(frames.dtype)
+    flow_cells = cell_means(match.flow_px * (trusted + 1e-3)) / (share + 1e-3) / CELL_PX
+    log_ratio = enough * torch.log((mean_there + floor) / (mean_here + floor))
+    return Step(match.offset, match.start, flow_cells, log_ratio, enough * share * (level / (level + _DARK)).square())
+
+
+def agreement(aligned: Tensor, match: Match, grid: Tensor) -> Tensor:
+    """Trust in a match from how well tone-corrected frames agree along it: `[n, 1, H, W]` in [0, 1]."""
+    n = len(match.flow_px)
+    there = sample(aligned[match.start + match.offset : match.start + match.offset + n], grid)
+    error = (there - aligned[match.start : match.start + n]).abs().mean(1, keepdim=True)
+    error = F.avg_pool2d(error, 3, 1, 1, count_include_pad=False)
+    usual = F.avg_pool2d(cell_means(error), 5, 1, 2, count_include_pad=False)
+    usual = F.interpolate(usual, scale_factor=CELL_PX, mode="bilinear")
+    return 1 / (1 + (error / (2 * usual + 0.01)) ** 4)

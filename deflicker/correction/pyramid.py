@@ -1,0 +1,70 @@
+"""A field of cells as a sum of levels from one value for the picture down to one per cell.
+
+Solving for the levels instead of the cells is the preconditioner: a whole-frame pump is one unknown, not hundreds
+that have to agree.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def level_sizes(height: int, width: int) -> list[tuple[int, int]]:
+    """(h, w) of each level, finest first, halved (rounded up) while a side exceeds 2, then the global (1, 1)."""
+    sizes = [(height, width)]
+    while max(sizes[-1]) > 2:
+        sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+    if sizes[-1] != (1, 1):
+        sizes.append((1, 1))
+    return sizes
+
+
+def interpolation(coarse: int, fine: int) -> Tensor:
+    """Matrix `[fine, coarse]` of linear interpolation between cell centres, constant beyond the outer centres."""
+    position = (torch.arange(fine, dtype=torch.float64) + 0.5) * coarse / fine - 0.5
+    position = position.clamp(0, coarse - 1)
+    left = position.floor().clamp(max=max(coarse - 2, 0)).long()
+    right = (left + 1).clamp(max=coarse - 1)
+    share = position - left
+    matrix = torch.zeros(fine, coarse, dtype=torch.float64)
+    rows = torch.arange(fine)
+    matrix.index_put_((rows, left), 1 - share, accumulate=True)
+    matrix.index_put_((rows, right), share, accumulate=True)
+    return matrix.float()
+
+
+class Pyramid:
+    """Linear maps between levels and cells of a `height × width` grid."""
+
+    def __init__(self, height: int, width: int, *, device: torch.device | str = "cpu") -> None:
+        self.sizes = level_sizes(height, width)
+        self._rows = [interpolation(h, height).to(device) for h, _ in self.sizes]
+        self._columns = [interpolation(w, width).to(device) for _, w in self.sizes]
+
+    def expand(self, level: int, values: Tensor) -> Tensor:
+        """`[..., h_l, w_l]` of a level → `[..., height, width]`."""
+        return self._rows[level] @ values @ self._columns[level].T
+
+    def collect(self, level: int, cells: Tensor) -> Tensor:
+        """Adjoint of `expand`: `[..., height, width]` → `[..., h_l, w_l]`."""
+        return self._rows[level].T @ cells @ self._columns[level]
+
+    def split(self, field: Tensor, weight: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Bands of a weighted field: per level what it holds beyond the next coarser one, with its mean weight.
+
+        field, weight: `[..., height, width]`. Each level's value is the weighted mean around it.
+        """
+        means, weights = [], []
+        for level in range(len(self.sizes)):
+            mass = self.collect(level, torch.ones_like(weight))
+            gathered = self.collect(level, weight)
+            weights.append(gathered / mass)
+            means.append(self.collect(level, field * weight) / gathered.clamp_min(1e-6))
+        bands = []
+        for level in range(len(self.sizes) - 1):
+            height, width = self.sizes[level]
+            rows = interpolation(self.sizes[level + 1][0], height).to(field)
+            columns = interpolation(self.sizes[level + 1][1], width).to(field)
+            bands.append((means[level] - rows @ means[level + 1] @ columns.T, weights[level]))
+        return [*bands, (means[-1], weights[-1])]

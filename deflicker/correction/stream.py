@@ -1,0 +1,83 @@
+"""Cut the stream into windows of each shot, solve them one after the other, and hand every frame its correction."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from deflicker.correction.solve import solve
+from deflicker.correction.window import State, Window
+from deflicker.metrics.flicker import FlickerSums
+from deflicker.motion.track import Tracked
+from deflicker.settings import Preset
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Corrected(Generic[T]):
+    """A frame and what is to be done to it."""
+
+    item: T
+    log_gain: Tensor | None
+    """`[3, h, w]` on cells of the proxy; None where the frame stays as it is."""
+    opens_shot: bool
+    before: FlickerSums | None
+    """Flicker of a window's core, given with the first of its frames."""
+    after: FlickerSums | None
+
+
+def correct(tracked: Iterable[Tracked[T]], preset: Preset) -> Iterator[Corrected[T]]:
+    """Yield every frame once, in order, at most a window later. Nothing is carried across a shot's end."""
+    shot: _Shot[T] = _Shot(preset)
+    for frame in tracked:
+        if frame.opens_shot:
+            yield from shot.finish()
+            shot = _Shot(preset)
+        yield from shot.add(frame)
+    yield from shot.finish()
+
+
+class _Shot(Generic[T]):
+    """The pictures of one shot that wait to be decided. A picture may stand for several held frames."""
+
+    def __init__(self, preset: Preset) -> None:
+        self._preset = preset
+        self._state: State | None = None
+        self._waiting: deque[list[Tracked[T]]] = deque()
+
+    def add(self, frame: Tracked[T]) -> Iterator[Corrected[T]]:
+        if frame.held and self._waiting:
+            self._waiting[-1].append(frame)
+            return
+        most = self._preset.core_frames + self._preset.lookahead_frames
+        if len(self._waiting) == most or sum(map(len, self._waiting)) >= 2 * most:
+            yield from self._decide(min(self._preset.core_frames, (len(self._waiting) + 1) // 2))
+        self._waiting.append([frame])
+
+    def finish(self) -> Iterator[Corrected[T]]:
+        if self._waiting:
+            yield from self._decide(len(self._waiting))
+
+    def _decide(self, core: int) -> Iterator[Corrected[T]]:
+        pictures = [frames[0] for frames in self._waiting]
+        links = [p for p in pictures if p.forward_px is not None]
+        proxies = torch.stack([p.proxy for p in pictures])
+        none = proxies.new_zeros(0, 2, *proxies.shape[-2:])
+        forward_px = torch.stack([p.forward_px for p in links if p.forward_px is not None]) if links else none
+        backward_px = torch.stack([p.backward_px for p in links if p.backward_px is not None]) if links else none
+        solution = solve(Window(proxies, forward_px, backward_px, core), self._state, self._preset)
+        self._state = solution.state
+        touched = solution.log_gain.abs().amax((1, 2, 3)).tolist()
+        before: FlickerSums | None = solution.before
+        for number in range(core):
+            for frame in self._waiting.popleft():
+                gain = solution.log_gain[number] if touched[number] > 0 else None
+                after = solution.after if before is not None else None
+                yield Corrected(frame.item, gain, frame.opens_shot, before, after)
+                before = None

@@ -1,0 +1,89 @@
+"""Low-frequency flicker: the log-gain field of cells that makes tone smooth along motion, z = y · exp(c).
+
+Minimises `losses.tone_energy` over a window: observe, gate, weigh, solve, look again (see docs/how-it-works.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deflicker.correction.apply import relight, spread
+from deflicker.correction.gate import flicker_scale
+from deflicker.correction.least_squares import (
+    Latents,
+    StepOperator,
+    minimise,
+    residual_variance,
+    robust_weights,
+)
+from deflicker.correction.observe import CELL_PX, observe
+from deflicker.correction.pyramid import Pyramid
+from deflicker.motion.matches import Match
+
+
+@dataclass(frozen=True)
+class ToneOptions:
+    """The energy's constants and the solver's effort."""
+
+    first_order_share: float = 0.2
+    """β: weight of first differences beside second ones, divided by the lag."""
+    fidelity_share: float = 0.3
+    """κ: pull of the correction to zero, in units of the residual's variance."""
+    iterations: tuple[int, ...] = (12, 10, 10)
+    """Conjugate gradient steps of each reweighting round; the third looks at the corrected frames again."""
+
+
+def solve_tone(
+    frames: Tensor,
+    matches: Mapping[int, Match],
+    *,
+    fixed: Tensor | None = None,
+    options: ToneOptions = ToneOptions(),
+) -> Tensor:
+    """Log gain of cells `[T, 3, H / 8, W / 8]` of a window of proxies `[T, 3, H, W]`; exactly 0 where nothing flickers.
+
+    matches: from `build_matches`; empty for a single frame. fixed: `[n, 3, h, w]`, the correction of the first n
+    frames, already decided.
+    """
+    height, width = frames.shape[-2] // CELL_PX, frames.shape[-1] // CELL_PX
+    known = torch.zeros(len(frames), 3, height, width, device=frames.device)
+    free = torch.ones(len(frames), device=frames.device)
+    if fixed is not None:
+        known[: len(fixed)], free[: len(fixed)] = fixed, 0
+    if 2 not in matches:
+        return known
+    pyramid = Pyramid(height, width, device=frames.device)
+    steps = {offset: observe(frames, match) for offset, match in matches.items()}
+    scale = flicker_scale(steps, pyramid)
+    latents = Latents(pyramid, scale, free)
+    if not latents.levels:
+        return known
+    solution = latents.zeros(len(frames), known)
+    gain = known
+    for round_, iterations in enumerate(options.iterations):
+        if round_ == 2:
+            aligned = relight(frames, spread(gain, (frames.shape[-2], frames.shape[-1]))).clamp(0, 1)
+            steps = {offset: observe(frames, match, aligned=aligned) for offset, match in matches.items()}
+        if round_ != 1:
+            operator = StepOperator(steps, (len(frames), height, width))
+        residual = operator.apply(gain) + operator.offset
+        weights = robust_weights(operator, residual)
+        variance = residual_variance(operator, weights, residual).clamp_min(1e-6)
+        if round_ == 0:
+            variance = torch.full_like(variance, 1e-4)
+        solution = minimise(
+            operator,
+            weights,
+            latents,
+            solution,
+            known,
+            share=options.first_order_share,
+            fidelity=options.fidelity_share * variance,
+            iterations=iterations,
+        )
+        gain = known + latents.expand(solution)
+    return gain

@@ -1,0 +1,51 @@
+"""How much a run holds at once, and how to hold less."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from deflicker.errors import SettingsError
+from deflicker.settings import Preset
+
+QUEUED_FRAMES = 4
+"""Frames each of the two queues may hold."""
+BATCH_FRAMES = 8
+"""Frames whose motion is estimated at once."""
+_BASE_BYTES = 900 << 20
+"""Python, torch, codecs and the flow network, before the first frame."""
+_CODEC_FRAMES = 60
+"""Frames decoder and encoder keep for themselves."""
+_FLOATS_PER_PIXEL = 40
+"""Float planes of one frame while its correction is applied."""
+_BYTES_PER_PROXY_PIXEL = 400
+"""What a window keeps per frame and proxy pixel: matches at every lag, warped copies, weights."""
+_SMALLEST_WINDOW = (8, 4, 4)
+
+
+def estimate(width: int, height: int, frame_bytes: int, preset: Preset) -> int:
+    """Peak bytes of a run on frames of `width` × `height` whose planes take `frame_bytes`."""
+    held = preset.core_frames + preset.lookahead_frames + BATCH_FRAMES + 2 * QUEUED_FRAMES + _CODEC_FRAMES
+    side = preset.flow_max_side_px
+    proxy_pixels = min(side * side * min(width, height) // max(width, height), width * height)
+    return (
+        _BASE_BYTES
+        + held * frame_bytes
+        + _FLOATS_PER_PIXEL * width * height
+        + preset.window_frames * _BYTES_PER_PROXY_PIXEL * proxy_pixels
+    )
+
+
+def fit(width: int, height: int, frame_bytes: int, preset: Preset, max_memory: int | None) -> Preset:
+    """The preset with its window shortened until the estimate stays under `max_memory`.
+
+    Raises SettingsError where even the shortest window needs more.
+    """
+    while max_memory is not None and (needed := estimate(width, height, frame_bytes, preset)) > max_memory:
+        window = preset.history_frames, preset.core_frames, preset.lookahead_frames
+        shorter = tuple(max(least, frames // 2) for frames, least in zip(window, _SMALLEST_WINDOW, strict=True))
+        if shorter == window:
+            raise SettingsError(
+                f"max_memory is too small for {width}x{height}: at least {needed / 2**30:.1f}G is needed"
+            )
+        preset = replace(preset, history_frames=shorter[0], core_frames=shorter[1], lookahead_frames=shorter[2])
+    return preset

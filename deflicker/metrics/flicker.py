@@ -1,0 +1,67 @@
+"""The flicker index: how much tone shakes, once motion, fades and trends are taken out.
+
+For every cell followed along its motion, q = L(t+1) − 2 L(t) + L(t−1) is the second difference of its luma, measured on
+the pixels visible both ways and divided by √6, the factor by which independent noise grows in it. Motion does not
+count because cells are followed, a fade does not because its second difference vanishes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deflicker.correction.observe import cell_means
+from deflicker.motion.matches import Match
+from deflicker.motion.warp import warp
+
+_LUMA = (0.2126, 0.7152, 0.0722)
+
+
+@dataclass(frozen=True, eq=False)
+class FlickerSums:
+    """Sums over frames, to be added up over windows."""
+
+    whole: Tensor
+    """Σ over frames of the whole picture's squared q, code values of 255."""
+    local: Tensor
+    """Σ over frames and cells of weight · q²."""
+    frames: Tensor
+    weight: Tensor
+
+    def __add__(self, other: FlickerSums) -> FlickerSums:
+        return FlickerSums(
+            self.whole + other.whole, self.local + other.local, self.frames + other.frames, self.weight + other.weight
+        )
+
+    def index(self) -> tuple[float, float] | None:
+        """(whole, local) root mean squares in code values of 255; None where no frame had two neighbours."""
+        if float(self.frames) == 0 or float(self.weight) == 0:
+            return None
+        return float((self.whole / self.frames).sqrt()), float((self.local / self.weight).sqrt())
+
+
+def flicker_sums(frames: Tensor, matches: Mapping[int, Match], first: int, last: int) -> FlickerSums:
+    """Sums over the frames `first … last - 1` that have a frame before and after them.
+
+    frames: `[T, 3, H, W]` R'G'B' in [0, 1]; matches: at +1 and -1, the same for before and after a correction.
+    """
+    zero = frames.new_zeros(())
+    first, last = max(first, 1), min(last, len(frames) - 1)
+    if first >= last or 1 not in matches:
+        return FlickerSums(zero, zero, zero, zero)
+    luma = torch.einsum("tchw,c->thw", frames, frames.new_tensor(_LUMA))[:, None] * 255
+    ahead, behind = matches[1], matches[-1]
+    visible = ahead.visible[first:last] * behind.visible[first - 1 : last - 1]
+    later = warp(luma[first + 1 : last + 1], ahead.flow_px[first:last])
+    earlier = warp(luma[first - 1 : last - 1], behind.flow_px[first - 1 : last - 1])
+    curve = (later - 2 * luma[first:last] + earlier) * visible
+    weight = cell_means(visible)
+    second_difference = cell_means(curve) / weight.clamp_min(1e-6) / 6**0.5
+    mass = weight.sum((1, 2, 3))
+    whole = (second_difference * weight).sum((1, 2, 3)) / mass.clamp_min(1e-6)
+    return FlickerSums(
+        whole.square().sum(), (second_difference.square() * weight).sum(), zero + (last - first), weight.sum()
+    )

@@ -1,0 +1,137 @@
+"""Follow the picture through a stream: which frames belong together, and how each moved since the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from deflicker.motion.flow import Features, FlowEstimator
+from deflicker.motion.shots import CutFinder, likeness, structure
+
+T = TypeVar("T")
+
+_HELD = 0.25 / 255
+"""Mean difference of two proxies below which a frame repeats the one before it."""
+_LONGEST_HOLD = 8
+"""Repetitions after which a frame counts as new all the same: a still must not make anybody wait."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tracked(Generic[T]):
+    """A frame with its place in the motion."""
+
+    item: T
+    """The frame itself, whatever its kind; nobody here looks inside."""
+    proxy: Tensor
+    """`[3, h, w]` R'G'B' in [0, 1]."""
+    opens_shot: bool
+    """Nothing before it has to do with it."""
+    held: bool
+    """It shows the picture of the frame before it once more."""
+    forward_px: Tensor | None
+    """`[2, h, w]`, flow from the picture before to this one; None where it opens a shot or is held."""
+    backward_px: Tensor | None
+    """`[2, h, w]`, flow from this picture to the one before."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Picture:
+    """What is remembered of the last new picture."""
+
+    proxy: Tensor
+    look: Tensor
+    features: Features
+
+
+def track(frames: Iterable[tuple[T, Tensor]], flow: FlowEstimator, *, batch_frames: int = 8) -> Iterator[Tracked[T]]:
+    """Yield every frame once, in order. frames: (frame, its proxy `[3, h, w]`); `batch_frames` go through RAFT at once.
+
+    One frame is held back, because a cut shows only in the frame after it.
+    """
+    source = iter(frames)
+    cuts = CutFinder()
+    previous: _Picture | None = None
+    waiting: list[tuple[T, Tensor]] = []
+    run = 0
+    while True:
+        arrived = list(islice(source, batch_frames))
+        last = len(arrived) < batch_frames
+        batch = waiting + arrived
+        if not batch:
+            return
+        held = _held([proxy for _, proxy in batch], previous, run)
+        # A frame that is repeated needs no look at the one after it: it is no flash.
+        decided = len(batch) if last or held[-1] else len(batch) - 1
+        tracked, previous = _follow(batch, held, decided, previous, flow, cuts)
+        yield from tracked
+        waiting = batch[decided:]
+        for repeats in held[:decided]:
+            run = run + 1 if repeats else 0
+        if last:
+            return
+
+
+def _held(proxies: list[Tensor], previous: _Picture | None, run: int) -> list[bool]:
+    """Whether each proxy repeats the one before it; `run` repetitions came right before them."""
+    before = [previous.proxy if previous else proxies[0] + 1, *proxies[:-1]]
+    difference = torch.stack([(a - b).abs().mean() for a, b in zip(proxies, before, strict=True)])
+    held = []
+    for same in (difference < _HELD).tolist():
+        held.append(same and run < _LONGEST_HOLD)
+        run = run + 1 if held[-1] else 0
+    return held
+
+
+def _follow(
+    batch: list[tuple[T, Tensor]],
+    held: list[bool],
+    decided: int,
+    previous: _Picture | None,
+    flow: FlowEstimator,
+    cuts: CutFinder,
+) -> tuple[list[Tracked[T]], _Picture | None]:
+    """The first `decided` frames of a batch, tracked; frames after them only help to tell cuts."""
+    fresh = [i for i in range(decided) if not held[i]]
+    ahead = [i for i in range(decided, len(batch)) if not held[i]][:1]
+    motions: dict[int, tuple[bool, Tensor | None, Tensor | None]] = {}
+    if fresh:
+        looks = structure(torch.stack([batch[i][1] for i in fresh + ahead]))
+        features = flow.features(torch.stack([batch[i][1] for i in fresh]))
+        pictures = [
+            _Picture(batch[i][1], look, feature) for i, look, feature in zip(fresh, looks, features, strict=False)
+        ]
+        before = [previous, *pictures[:-1]]
+        opens = _openings(looks, previous, len(fresh), cuts)
+        pairs = [n for n in range(len(fresh)) if not opens[n]]
+        if pairs:
+            forward, backward = flow.flow(
+                [before[n].features for n in pairs if before[n] is not None],  # type: ignore[union-attr]
+                [pictures[n].features for n in pairs],
+            )
+        for n, i in enumerate(fresh):
+            row = pairs.index(n) if n in pairs else None
+            motions[i] = (opens[n], *((None, None) if row is None else (forward[row], backward[row])))
+        previous = pictures[-1]
+    tracked = []
+    for i in range(decided):
+        item, proxy = batch[i]
+        opens_shot, forward_px, backward_px = motions.get(i, (False, None, None))
+        tracked.append(Tracked(item, proxy, opens_shot, held[i], forward_px, backward_px))
+    return tracked, previous
+
+
+def _openings(looks: Tensor, previous: _Picture | None, count: int, cuts: CutFinder) -> list[bool]:
+    """Which of the first `count` looks begin a shot, given the look before them and any after."""
+    chain = looks if previous is None else torch.cat([previous.look[None], looks])
+    lead = 0 if previous is None else 1
+    near = likeness(chain[:-1], chain[1:]).tolist() if len(chain) > 1 else []
+    around = likeness(chain[:-2], chain[2:]).tolist() if len(chain) > 2 else []
+    opens = [True] if previous is None else []
+    for at in range(1, lead + count):
+        opens.append(cuts.is_cut(near[at - 1], around[at - 1] if at - 1 < len(around) else None))
+    return opens
