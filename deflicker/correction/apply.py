@@ -40,7 +40,7 @@ def corrected_planes(frame: Frame, layout: PlaneLayout, log_gain: Tensor) -> tup
     """
     codes = as_tensors(frame.planes, layout, log_gain.device)
     planes = normalise(codes, layout)
-    black, span = luma_range(layout)
+    _, span = luma_range(layout)
     full = _size(codes[0])
     change = _rgb_change(planes, layout, log_gain, full)
     if layout.family == "gray":
