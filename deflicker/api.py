@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from deflicker import weights
 from deflicker.background import Background, prefetch
-from deflicker.correction.apply import corrected_planes
 from deflicker.correction.stream import Corrected, correct
-from deflicker.device import Device, choose
-from deflicker.media.color import as_tensors, normalise, proxy_size, to_rgb
-from deflicker.media.frame import Frame, PlaneLayout
-from deflicker.media.probe import VideoInfo
+from deflicker.device import Device
+from deflicker.engine import Engine, OnProgress, frame_bytes, relit, with_proxies
+from deflicker.frames import deflicker_frames
+from deflicker.media.frame import Frame
 from deflicker.media.reader import Reader
 from deflicker.media.remux import Remuxed, remux
 from deflicker.media.writer import Writer
-from deflicker.memory import BATCH_FRAMES, QUEUED_FRAMES, fit
+from deflicker.memory import BATCH_FRAMES, QUEUED_FRAMES
 from deflicker.metrics.flicker import FlickerSums
-from deflicker.motion.flow import FlowEstimator
 from deflicker.motion.track import track
+from deflicker.planning import plan
 from deflicker.report.model import Flicker, Progress, Report
-from deflicker.settings import Preset, Settings
+from deflicker.settings import Settings
 
-OnProgress = Callable[[Progress], None]
+__all__ = ["deflicker", "deflicker_frames", "plan"]
 
 
 def deflicker(
@@ -50,50 +47,36 @@ def deflicker(
     started = time.monotonic()
     tell = on_progress or (lambda _: None)
     with Reader(Path(source), start=settings.start, end=settings.end) as reader:
-        writer = Writer(Path(target), reader.info, settings)
-        try:
-            engine = Engine.load(reader.info, settings, tell)
-            tally = _run(reader, writer, engine, settings, tell)
-            tell(Progress("finish", tally.frames, tally.frames))
-            copy = remux(reader.info, Path(target), settings) if not tally.changed else None
-            if copy:
-                writer.discard()
-            else:
-                writer.close()
-        except BaseException:
-            writer.discard()
-            raise
-        elapsed_s = time.monotonic() - started
-        return _report(reader, target, engine.device, tally, copy or writer, elapsed_s)
+        info = reader.info
+        # Whatever is wrong with the target shows before anything is fetched or loaded.
+        Writer(Path(target), info, settings, trial=True).discard()
+        engine = None
+        if settings.strength > 0:
+            size = frame_bytes(info.width, info.height, info.layout)
+            engine = Engine.load(info.width, info.height, size, settings, tell)
+        tally, output = _process(reader, Path(target), engine, settings, tell)
+        return _report(reader, target, engine.device if engine else None, tally, output, time.monotonic() - started)
 
 
-@dataclass(frozen=True, eq=False)
-class Engine:
-    """What is loaded once per run: the device, the flow network, the preset fitted to memory."""
-
-    device: Device
-    flow: FlowEstimator
-    preset: Preset
-
-    @classmethod
-    def load(cls, info: VideoInfo, settings: Settings, tell: OnProgress) -> Engine:
-        """Choose the device and load the weights. Raises DeviceError, WeightsError or SettingsError."""
-        device = choose(settings.device, settings.precision)
-        preset = settings.plan
-        shift_x, shift_y = info.layout.chroma_shift
-        samples = {"gray": 1.0, "rgb": 3.0, "yuv": 1 + 2 / (1 << (shift_x + shift_y))}[info.layout.family]
-        frame_bytes = int(info.width * info.height * samples * (2 if info.layout.bit_depth > 8 else 1))
-        preset = fit(info.width, info.height, frame_bytes, preset, settings.max_memory)
-        return cls(device, load_flow(preset, device, settings, tell), preset)
-
-
-def load_flow(preset: Preset, device: Device, settings: Settings, tell: OnProgress) -> FlowEstimator:
-    """The preset's flow network with its weights, fetched first where that was never done."""
-    tell(Progress("weights", 0, None))
-    state = weights.load(preset.flow_network, path=settings.weights, offline=settings.offline)
-    return FlowEstimator(
-        preset.flow_network, state, device=device.torch_device, dtype=device.dtype, updates=preset.flow_updates
-    )
+def _process(
+    reader: Reader, target: Path, engine: Engine | None, settings: Settings, tell: OnProgress
+) -> tuple[_Tally, Writer | Remuxed]:
+    """Write the target: the source's own packets where nothing is to be corrected, else encoded frames."""
+    if engine is None and (copy := remux(reader.info, target, settings)):
+        return _Tally(copy.frames), copy
+    writer = Writer(target, reader.info, settings)
+    try:
+        tally = _run(reader, writer, engine, settings, tell)
+        tell(Progress("finish", tally.frames, tally.frames))
+        copy = None if tally.changed else remux(reader.info, target, settings)
+        if copy is None:
+            writer.close()
+    except BaseException:
+        writer.discard()
+        raise
+    if copy:
+        writer.discard()
+    return tally, copy or writer
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,17 +86,13 @@ class _Decided:
     frame: Frame
     log_gain: Tensor | None
 
-    def relit(self, layout: PlaneLayout) -> Frame:
-        if self.log_gain is None:
-            return self.frame
-        return replace(self.frame, planes=corrected_planes(self.frame, layout, self.log_gain))
-
 
 class _Tally:
     """What a run adds up."""
 
-    def __init__(self) -> None:
-        self.frames = self.shots = self.changed = 0
+    def __init__(self, frames: int = 0) -> None:
+        self.frames = frames
+        self.shots = self.changed = 0
         self._before: FlickerSums | None = None
         self._after: FlickerSums | None = None
 
@@ -132,13 +111,13 @@ class _Tally:
         return Flicker(*before) if before else None, Flicker(*after) if after else None
 
 
-def _run(reader: Reader, writer: Writer, engine: Engine, settings: Settings, tell: OnProgress) -> _Tally:
+def _run(reader: Reader, writer: Writer, engine: Engine | None, settings: Settings, tell: OnProgress) -> _Tally:
     """Frames from reader to writer, each with its correction; the writer is left open."""
     layout, tally = reader.info.layout, _Tally()
 
     def put_out(job: Any) -> None:
         if isinstance(job, _Decided):
-            writer.write(job.relit(layout))
+            writer.write(relit(job.frame, layout, job.log_gain))
         else:
             writer.copy(job)
 
@@ -146,30 +125,25 @@ def _run(reader: Reader, writer: Writer, engine: Engine, settings: Settings, tel
         Background(put_out, QUEUED_FRAMES) as output,
         closing(prefetch(reader.frames(on_packet=output.put), QUEUED_FRAMES)) as frames,
     ):
-        proxies = _with_proxies(frames, reader.info, engine)
-        for frame in correct(track(proxies, engine.flow, batch_frames=BATCH_FRAMES), engine.preset):
-            gain = frame.log_gain if settings.strength > 0 else None
-            output.put(_Decided(frame.item, None if gain is None else gain * settings.strength))
+        for frame in _decide(frames, reader, engine):
+            gain = None if frame.log_gain is None else frame.log_gain * settings.strength
+            output.put(_Decided(frame.item, gain))
             tally.count(frame, gain is not None)
             tell(Progress("frames", tally.frames, reader.info.frame_count_hint))
     return tally
 
 
-def _with_proxies(frames: Iterator[Frame], info: VideoInfo, engine: Engine) -> Iterator[tuple[Frame, Tensor]]:
-    size = proxy_size(info.height, info.width, engine.preset.flow_max_side_px)
-    for frame in frames:
-        yield frame, proxy_of(frame, info.layout, size, engine.device.torch_device)
-
-
-def proxy_of(frame: Frame, layout: PlaneLayout, size: tuple[int, int], device: torch.device) -> Tensor:
-    """The small R'G'B' copy `[3, h, w]` in [0, 1] of a frame, on a device."""
-    return to_rgb(normalise(as_tensors(frame.planes, layout, device), layout), layout, size).clamp(0, 1)
+def _decide(frames: Iterator[Frame], reader: Reader, engine: Engine | None) -> Iterator[Corrected[Frame]]:
+    if engine is None:
+        return (Corrected(frame, None, False, None, None) for frame in frames)
+    proxies = with_proxies(frames, reader.info.layout, engine.preset, engine.device.torch_device)
+    return correct(track(proxies, engine.flow, batch_frames=BATCH_FRAMES), engine.preset)
 
 
 def _report(
     reader: Reader,
     target: str | os.PathLike[str],
-    device: Device,
+    device: Device | None,
     tally: _Tally,
     output: Writer | Remuxed,
     elapsed_s: float,
@@ -183,8 +157,8 @@ def _report(
         frames_changed=tally.changed,
         duration_s=reader.info.duration_s or 0.0,
         elapsed_s=elapsed_s,
-        device=str(device.torch_device),
-        device_reason=device.reason,
+        device=str(device.torch_device) if device else "none",
+        device_reason=device.reason if device else "strength 0 asks for no correction",
         flicker_before=before,
         flicker_after=after,
         codec=output.codec,

@@ -27,7 +27,7 @@ from deflicker.signals import interruptible
 from deflicker.words import explain, outlook, summary
 
 T = TypeVar("T")
-STAGES = {"weights": "weights", "frames": "deflickering", "finish": "finishing"}
+STAGES = {"weights": "weights", "scan": "looking", "frames": "deflickering", "finish": "finishing"}
 
 
 @dataclass(frozen=True)
@@ -163,6 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     words = list(sys.argv[1:] if arguments is None else arguments)
     command = COMMANDS[words.pop(0)] if words and words[0] in COMMANDS else app
     job: Any = None
+    # Threads that spin while they wait take the cores from decoder and encoder. Read once, when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         with interruptible():
             job = command(words, prog_name="deflicker", standalone_mode=False)
@@ -196,12 +198,7 @@ def run(job: Job) -> int:
 def _deflicker(job: Job, log: JsonLog) -> list[str]:
     from deflicker import api
 
-    with progress_bar(shown=not job.quiet and sys.stderr.isatty()) as show:
-
-        def on_progress(step: Progress) -> None:
-            show(step)
-            log.progress(step)
-
+    with progress_to(job, log) as on_progress:
         report = api.deflicker(job.source, job.target, job.settings, on_progress=on_progress)
     log.event("result", **report.to_dict())
     return summary(report)
@@ -210,7 +207,8 @@ def _deflicker(job: Job, log: JsonLog) -> list[str]:
 def _plan(job: Job, log: JsonLog) -> list[str]:
     from deflicker import api
 
-    plan = api.plan(job.source, job.target, job.settings)
+    with progress_to(job, log) as on_progress:
+        plan = api.plan(job.source, job.target, job.settings, on_progress=on_progress)
     log.event("plan", **vars(plan))
     return outlook(plan)
 
@@ -243,6 +241,18 @@ def check_log_path(job: Job) -> None:
 
 
 # --- What the user sees -----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def progress_to(job: Job, log: JsonLog) -> Iterator[Callable[[Progress], None]]:
+    """Progress for eyes and for programs."""
+    with progress_bar(shown=not job.quiet and sys.stderr.isatty()) as show:
+
+        def on_progress(step: Progress) -> None:
+            show(step)
+            log.progress(step)
+
+        yield on_progress
 
 
 @contextmanager

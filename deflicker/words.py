@@ -12,9 +12,10 @@ INTERRUPTED = 130
 
 def summary(report: Report) -> list[str]:
     """The last lines of a run."""
+    shots = f" in {_count(report.shots, 'shot')}" if report.shots else ""
     speed = f"{report.frames_per_second:.1f} frames a second"
     lines = [
-        f"frames:  {report.frames} in {_count(report.shots, 'shot')}, {report.elapsed_s:.1f} s ({speed})",
+        f"frames:  {report.frames}{shots}, {report.elapsed_s:.1f} s ({speed})",
         f"device:  {report.device}: {report.device_reason}",
     ]
     if report.flicker_before and report.flicker_after:
@@ -25,8 +26,10 @@ def summary(report: Report) -> list[str]:
         )
     if report.frames_changed:
         lines.append(f"changed: {report.frames_changed} of {report.frames} frames, encoded with {report.codec}")
-    else:
+    elif report.codec == "copy":
         lines.append("changed: nothing to correct: source packets copied")
+    else:
+        lines.append(f"changed: nothing to correct; encoded with {report.codec}")
     lines += [f"copied:  {what}" for what in [", ".join(report.copied)] if what]
     lines += [f"dropped: {what}" for what in report.dropped]
     lines += [f"note:    {what}" for what in report.notes]

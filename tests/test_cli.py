@@ -12,7 +12,6 @@ import textwrap
 import time
 import types
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ from deflicker.words import explain, outlook, summary
 from tests.assets import make_sound, make_video
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
-needs_api = pytest.mark.skipif(find_spec("deflicker.api") is None, reason="the pipeline is not there yet")
 
 REPORT = Report(
     source="in.mp4",
@@ -182,7 +180,7 @@ EARLY = [
 LATE = ["text for a video", "sound only", "no such container"]
 
 
-@pytest.mark.parametrize("case", [*EARLY, *(pytest.param(case, marks=needs_api) for case in LATE)])
+@pytest.mark.parametrize("case", [*EARLY, *LATE])
 def test_bad_path(command: Command, tmp_path: Path, case: str) -> None:
     source, target, code = bad_paths(tmp_path)[case]
     before = listing(tmp_path)
@@ -200,7 +198,6 @@ def test_odd_file_names_are_shown_as_they_are(command: Command) -> None:
     assert (done.returncode, done.stderr) == (3, "deflicker: [red]two lines.mp4: no such file\n")
 
 
-@needs_api
 @pytest.mark.parametrize("options", [["--codec", "nonsense"], ["--pix-fmt", "nonsense"], ["--device", "cuda:99"]])
 def test_option_the_pipeline_refuses(command: Command, clip: Path, tmp_path: Path, raft: None, options: Any) -> None:
     before = listing(tmp_path)
@@ -212,7 +209,6 @@ def test_option_the_pipeline_refuses(command: Command, clip: Path, tmp_path: Pat
     assert listing(tmp_path) == before
 
 
-@needs_api
 def test_offline_without_weights(command: Command, clip: Path, tmp_path: Path) -> None:
     before = listing(tmp_path)
     done = command(clip, "out.mp4", "--offline", DEFLICKER_CACHE=str(tmp_path / "nothing"))
@@ -223,7 +219,6 @@ def test_offline_without_weights(command: Command, clip: Path, tmp_path: Path) -
 # --- A run through the real pipeline ----------------------------------------------------------------------------------
 
 
-@needs_api
 def test_run(command: Command, clip: Path, tmp_path: Path, raft: None) -> None:
     done = command(clip, "out.mp4", "--preset", "fast", "--log-json", "log.jsonl")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
@@ -242,7 +237,6 @@ def test_run(command: Command, clip: Path, tmp_path: Path, raft: None) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"in.mp4", "out.mp4", "log.jsonl"}
 
 
-@needs_api
 def test_overwrite(command: Command, clip: Path, tmp_path: Path, raft: None) -> None:
     (tmp_path / "out.mp4").write_text("old")
     done = command(clip, "out.mp4", "--preset", "fast", "-y", "-q", "--end", "6f")
@@ -251,7 +245,6 @@ def test_overwrite(command: Command, clip: Path, tmp_path: Path, raft: None) -> 
         assert sum(1 for _ in output.decode(video=0)) == 6
 
 
-@needs_api
 def test_dry_run_writes_nothing(command: Command, clip: Path, tmp_path: Path, raft: None) -> None:
     before = listing(tmp_path)
     done = command(clip, "out.mp4", "--preset", "fast", "--dry-run")
@@ -260,7 +253,6 @@ def test_dry_run_writes_nothing(command: Command, clip: Path, tmp_path: Path, ra
     assert listing(tmp_path) == before
 
 
-@needs_api
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_run_leaves_nothing(tmp_path: Path, raft: None, number: signal.Signals) -> None:
@@ -296,7 +288,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.SimpleNamespace]
 
     import deflicker as package
 
-    fake = types.SimpleNamespace(deflicker=work, plan=lambda *_: PLAN)
+    fake = types.SimpleNamespace(deflicker=work, plan=lambda *_, on_progress: PLAN)
     monkeypatch.setitem(sys.modules, "deflicker.api", fake)
     monkeypatch.setattr(package, "api", fake, raising=False)
     yield fake
@@ -328,6 +320,8 @@ def test_summary_is_on_stderr(pipeline: Any, clip: Path, tmp_path: Path, capsys:
 
 def test_summary_of_nothing_to_do() -> None:
     values = vars(REPORT) | {"frames_changed": 0, "flicker_before": None, "copied": (), "dropped": (), "notes": ()}
+    assert summary(Report(**values))[2] == "changed: nothing to correct; encoded with libx264"
+    values["codec"] = "copy"
     assert summary(Report(**values))[2:] == ["changed: nothing to correct: source packets copied", "written: out.mp4"]
 
 

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,6 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"(?:<!-- run: (\w+) -->\n)?```(\w+)\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line for mark, kind, text in BLOCKS if kind == "bash" and not mark for line in text.splitlines()]
 PROGRAMS = [text for _, kind, text in BLOCKS if kind == "python"]
-needs_api = pytest.mark.skipif(find_spec("deflicker.api") is None, reason="the pipeline is not there yet")
 
 
 @pytest.fixture
@@ -30,7 +28,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@needs_api
 @pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(command: str, folder: Path, raft: None) -> None:
@@ -42,7 +39,6 @@ def test_command(command: str, folder: Path, raft: None) -> None:
     assert (folder / command.split()[2]).exists() != ("--dry-run" in command)
 
 
-@needs_api
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
 def test_program(program: str, folder: Path, raft: None) -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True)

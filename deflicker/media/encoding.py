@@ -15,6 +15,7 @@ from deflicker.media.pixels import Pixels
 from deflicker.media.probe import VideoInfo
 from deflicker.settings import Settings
 
+_TECHNICAL = ("x265-params", "flags", "global_quality", "strict", "b", "rc", "row-mt", "deadline")
 _CONSTANT_RATE = ("avi", "mxf")
 _MP4_FAMILY = ("mp4", "mov", "ipod", "3gp", "3g2", "f4v", "ismv")
 
@@ -28,6 +29,12 @@ class Encoding:
     time_base: Fraction
     options: dict[str, str]
     notes: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """For the user: `libx264 (crf 16, preset medium), yuv420p`."""
+        options = ", ".join(f"{key} {value}" for key, value in self.options.items() if key not in _TECHNICAL)
+        return f"{self.encoder}{f' ({options})' if options else ''}, {self.pixels.pix_fmt}"
 
     def apply(self, context: Any, info: VideoInfo, container: str) -> None:
         """Set up a codec context that is not open yet."""

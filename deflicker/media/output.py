@@ -48,26 +48,25 @@ _MP4_TAGS = {
 class Output:
     """An open container that will become `target`. Raises OutputError where that cannot be."""
 
-    def __init__(self, target: str | Path, info: VideoInfo, settings: Settings) -> None:
+    def __init__(self, target: str | Path, info: VideoInfo, settings: Settings, *, trial: bool = False) -> None:
         self.path = Path(target)
         self.format = _FORMATS.get(self.path.suffix.lower(), "")
         if not self.format:
             known = ", ".join(list(_FORMATS)[:6])
             raise OutputError(f"{self.path} has no known video extension: end its name with one of {known}, …")
         self._info = info
-        self._target = Target(target, source=info.path, overwrite=settings.overwrite)
+        self._trial = trial
+        self._target = Target(target, source=info.path, overwrite=settings.overwrite, trial=trial)
         self._source = open_input(info.path)
         self.copied: list[str] = []
         self.dropped: list[str] = []
         self.notes: list[str] = []
         self._streams: StreamCopier | None = None
-        self.container: Any = av.open(
-            str(self._target.temporary), "w", format=self.format, container_options=self._options()
-        )
+        self.container: Any = av.open(self._target.sink, "w", format=self.format, container_options=self._options())
         copy_tags(self._source, self.container)
 
     def _options(self) -> dict[str, str]:
-        if self.format not in ("mp4", "mov"):
+        if self.format not in ("mp4", "mov") or self._trial:  # faststart reads the file again
             return {}
         # faststart: players begin before all is loaded. Tags unknown to iTunes (ComfyUI's workflow) need another box.
         foreign = {key.lower() for key in self._source.metadata} - _MP4_TAGS

@@ -23,6 +23,8 @@ class Remuxed:
     copied: tuple[str, ...]
     dropped: tuple[str, ...]
     notes: tuple[str, ...]
+    frames: int
+    """Pictures copied."""
     codec: str = "copy"
 
 
@@ -48,7 +50,8 @@ def remux(info: VideoInfo, target: str | Path, settings: Settings | None = None)
             stream.metadata["alpha_mode"] = "1"  # Matroska's muxer learns it from here
         output.add_other_streams()
         output.set_chapters(Fraction(0))
-        if not _copy_packets(output, stream, info, lead_of(template)):
+        frames = _copy_packets(output, stream, info, lead_of(template))
+        if frames is None:
             output.discard()
             return None
         output.finish()
@@ -58,7 +61,7 @@ def remux(info: VideoInfo, target: str | Path, settings: Settings | None = None)
     except BaseException:
         output.discard()
         raise
-    return Remuxed(tuple(output.copied), tuple(output.dropped), tuple(output.notes))
+    return Remuxed(tuple(output.copied), tuple(output.dropped), tuple(output.notes), frames)
 
 
 def _asks_for_encoding(settings: Settings) -> bool:
@@ -66,16 +69,18 @@ def _asks_for_encoding(settings: Settings) -> bool:
     return bool(settings.encoder_options) or any(value is not None for value in asked)
 
 
-def _copy_packets(output: Output, stream: Any, info: VideoInfo, lead: int) -> bool:
-    """False where the source hides pictures by an edit list that the target cannot hold."""
+def _copy_packets(output: Output, stream: Any, info: VideoInfo, lead: int) -> int | None:
+    """The pictures copied; None where the source hides some by an edit list that the target cannot hold."""
     last: dict[int, int] = {}
+    pictures = 0
     with open_input(info.path) as source:
         for packet in packets(source):
             if packet.stream_index != info.stream_index:
                 output.copy(packet, Fraction(0))
             elif packet.is_discard and output.format not in ("mp4", "mov"):
-                return False
+                return None
             elif packet.size and stamp(packet, Fraction(0), last, strict=True, lead=lead):
                 packet.stream = stream
                 output.container.mux(packet)
-    return True
+                pictures += not packet.is_discard
+    return pictures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import secrets
 from pathlib import Path
@@ -14,14 +15,21 @@ class Target:
     """A file that is written beside its final place and moved there when complete.
 
     Raises OutputError where `path` exists and `overwrite` is off, is the `source` itself, or cannot be written.
+    A `trial` is checked in the same way, and then written to memory and forgotten.
     """
 
-    def __init__(self, path: str | Path, *, source: Path, overwrite: bool) -> None:
+    def __init__(self, path: str | Path, *, source: Path, overwrite: bool, trial: bool = False) -> None:
         self.path = Path(path)
         self._overwrite = overwrite
+        self._trial = trial
         self._check(source)
         # The suffix stays last: FFmpeg chooses the container by it.
         self.temporary = self.path.with_name(f".{self.path.stem}.{secrets.token_hex(4)}.part{self.path.suffix}")
+
+    @property
+    def sink(self) -> str | io.BytesIO:
+        """What to open for writing."""
+        return io.BytesIO() if self._trial else str(self.temporary)
 
     def _check(self, source: Path) -> None:
         folder = self.path.parent
@@ -31,6 +39,8 @@ class Target:
             raise OutputError(f"{self.path} is a folder: give the name of a file")
         if self.path.exists() and source.exists() and os.path.samefile(self.path, source):
             raise OutputError(f"{self.path} is the input itself: choose another name for the output")
+        if self.path.exists() and not self.path.is_file():
+            raise OutputError(f"{self.path} is no regular file: choose another name for the output")
         if self.path.exists() and not self._overwrite:
             raise OutputError(self._exists_already)
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -42,6 +52,8 @@ class Target:
 
     def commit(self) -> None:
         """Move the finished file to its place. Raises OutputError where another one appeared there meanwhile."""
+        if self._trial:
+            return
         try:
             if self._overwrite:
                 os.replace(self.temporary, self.path)

@@ -32,13 +32,15 @@ class Writer:
 
     The file appears at `target` when the `with` block ends without an exception, and never otherwise. All methods
     must be called from one thread at a time. Raises OutputError where `target` cannot be written, SettingsError
-    where an encoder option cannot be used.
+    where an encoder option cannot be used. A `trial` does all of this in memory and leaves no file.
     """
 
-    def __init__(self, target: str | Path, info: VideoInfo, settings: Settings | None = None) -> None:
+    def __init__(
+        self, target: str | Path, info: VideoInfo, settings: Settings | None = None, *, trial: bool = False
+    ) -> None:
         settings = settings or Settings()
         self._info = info
-        self._output = Output(target, info, settings)
+        self._output = Output(target, info, settings, trial=trial)
         try:
             self._encoding = plan_encoding(info, self._output.format, settings)
             self._stream: Any = self._output.container.add_stream(
@@ -68,6 +70,11 @@ class Writer:
     def codec(self) -> str:
         """The encoder's FFmpeg name."""
         return self._encoding.encoder
+
+    @property
+    def encoding(self) -> str:
+        """The encoder with its settings, in words."""
+        return self._encoding.words
 
     @property
     def copied(self) -> tuple[str, ...]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from deflicker.motion.flow import Features, FlowEstimator
 from deflicker.motion.shots import CutFinder, likeness, structure
 
 T = TypeVar("T")
@@ -19,6 +18,16 @@ _HELD = 0.25 / 255
 """Mean difference of two proxies below which a frame repeats the one before it."""
 _LONGEST_HOLD = 8
 """Repetitions after which a frame counts as new all the same: a still must not make anybody wait."""
+
+
+class Flow(Protocol):
+    """What estimates motion; see `motion.flow.FlowEstimator`."""
+
+    def features(self, frames: Tensor) -> Sequence[Any]:
+        """One value for each frame."""
+
+    def flow(self, first: Sequence[Any], second: Sequence[Any]) -> tuple[Tensor, Tensor]:
+        """Motion between frames of such values, there and back."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +54,10 @@ class _Picture:
 
     proxy: Tensor
     look: Tensor
-    features: Features
+    features: Any
 
 
-def track(frames: Iterable[tuple[T, Tensor]], flow: FlowEstimator, *, batch_frames: int = 8) -> Iterator[Tracked[T]]:
+def track(frames: Iterable[tuple[T, Tensor]], flow: Flow, *, batch_frames: int = 8) -> Iterator[Tracked[T]]:
     """Yield every frame once, in order. frames: (frame, its proxy `[3, h, w]`); `batch_frames` go through RAFT at once.
 
     One frame is held back, because a cut shows only in the frame after it.
@@ -92,7 +101,7 @@ def _follow(
     held: list[bool],
     decided: int,
     previous: _Picture | None,
-    flow: FlowEstimator,
+    flow: Flow,
     cuts: CutFinder,
 ) -> tuple[list[Tracked[T]], _Picture | None]:
     """The first `decided` frames of a batch, tracked; frames after them only help to tell cuts."""
@@ -110,7 +119,7 @@ def _follow(
         pairs = [n for n in range(len(fresh)) if not opens[n]]
         if pairs:
             forward, backward = flow.flow(
-                [before[n].features for n in pairs if before[n] is not None],  # type: ignore[union-attr]
+                [each.features for n in pairs if (each := before[n]) is not None],
                 [pictures[n].features for n in pairs],
             )
         for n, i in enumerate(fresh):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 class Progress:
     """One step of a running job."""
 
-    stage: Literal["weights", "frames", "finish"]
+    stage: Literal["weights", "scan", "frames", "finish"]
     frames_done: int
     frames_total: int | None
     """What the container says; may be wrong or unknown."""

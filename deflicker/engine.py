@@ -1,0 +1,77 @@
+"""What a run loads once, and the small copies of frames that it looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from deflicker import weights
+from deflicker.correction.apply import corrected_planes
+from deflicker.device import Device, choose
+from deflicker.media.color import as_tensors, normalise, proxy_size, to_rgb
+from deflicker.media.frame import Frame, PlaneLayout
+from deflicker.memory import fit
+from deflicker.motion.flow import FlowEstimator
+from deflicker.report.model import Progress
+from deflicker.settings import Preset, Settings
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """The device, the flow network on it, and the preset fitted to memory."""
+
+    device: Device
+    flow: FlowEstimator
+    preset: Preset
+
+    @classmethod
+    def load(cls, width: int, height: int, frame_bytes: int, settings: Settings, tell: OnProgress) -> Engine:
+        """Choose the device and load the weights for frames of this size, whose planes take `frame_bytes`.
+
+        Raises DeviceError, WeightsError or SettingsError.
+        """
+        device = choose(settings.device, settings.precision)
+        preset = fit(width, height, frame_bytes, settings.plan, settings.max_memory)
+        return cls(device, load_flow(preset, device, settings, tell), preset)
+
+
+def load_flow(preset: Preset, device: Device, settings: Settings, tell: OnProgress) -> FlowEstimator:
+    """The preset's flow network with its weights, fetched first where that was never done."""
+    tell(Progress("weights", 0, None))
+    state = weights.load(preset.flow_network, path=settings.weights, offline=settings.offline)
+    return FlowEstimator(
+        preset.flow_network, state, device=device.torch_device, dtype=device.dtype, updates=preset.flow_updates
+    )
+
+
+def frame_bytes(width: int, height: int, layout: PlaneLayout) -> int:
+    """Bytes of one frame's planes."""
+    shift_x, shift_y = layout.chroma_shift
+    samples = {"gray": 1.0, "rgb": 3.0, "yuv": 1 + 2 / (1 << (shift_x + shift_y))}[layout.family]
+    return int(width * height * (samples + layout.has_alpha) * (2 if layout.bit_depth > 8 else 1))
+
+
+def with_proxies(
+    frames: Iterable[Frame], layout: PlaneLayout, preset: Preset, device: torch.device
+) -> Iterator[tuple[Frame, Tensor]]:
+    """Each frame with its small R'G'B' copy `[3, h, w]` in [0, 1] on the device."""
+    for frame in frames:
+        height, width = frame.planes[0].shape
+        yield frame, proxy_of(frame, layout, proxy_size(height, width, preset.flow_max_side_px), device)
+
+
+def proxy_of(frame: Frame, layout: PlaneLayout, size: tuple[int, int], device: torch.device) -> Tensor:
+    """The small R'G'B' copy `[3, h, w]` in [0, 1] of a frame, on a device."""
+    return to_rgb(normalise(as_tensors(frame.planes, layout, device), layout), layout, size).clamp(0, 1)
+
+
+def relit(frame: Frame, layout: PlaneLayout, log_gain: Tensor | None) -> Frame:
+    """The frame with a correction `[3, h, w]` (cells) applied; the frame itself where there is none."""
+    if log_gain is None:
+        return frame
+    return replace(frame, planes=corrected_planes(frame, layout, log_gain))

@@ -1,0 +1,168 @@
+"""Frames that never were a file: a stream of arrays or tensors in, the same kind out, a window in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deflicker.correction.apply import relight, spread
+from deflicker.correction.stream import correct
+from deflicker.engine import Engine, proxy_of, relit
+from deflicker.media.color import proxy_size, resize
+from deflicker.media.frame import Frame, PlaneLayout
+from deflicker.memory import BATCH_FRAMES
+from deflicker.motion.track import track
+from deflicker.settings import Settings
+
+FrameT = TypeVar("FrameT", bound="np.ndarray[Any, Any] | Tensor")
+
+
+def deflicker_frames(frames: Iterable[FrameT], fps: float = 24, settings: Settings = Settings()) -> Iterator[FrameT]:
+    """Yield every frame of a stream once, in order, without its flicker.
+
+    `frames`: all numpy `[H, W, 3]`, uint8, uint16 or float in [0, 1], or all torch `[3, H, W]` float in [0, 1]; a
+    fourth channel is taken for alpha and kept. The same kind, dtype and device comes back. A frame that needs no
+    correction comes back as the same object; no frame is written to, and none may be changed by the caller while it
+    is inside.
+
+    `fps`: frames a second. Nothing depends on it yet: flicker is judged from frame to frame, at any rate.
+
+    Runs at most a window ahead of what it yields, so memory does not grow with the stream. Raises ValueError where a
+    frame is of another kind or size than the first; DeviceError, WeightsError and SettingsError at the first frame.
+    """
+    if not fps > 0:
+        raise ValueError(f"frames a second must be more than 0: {fps = }")
+    return _alike(frames) if settings.strength == 0 else _corrected(_alike(frames), settings)
+
+
+def _alike(frames: Iterable[FrameT]) -> Iterator[FrameT]:
+    """The frames, each checked against the first."""
+    first: tuple[Any, ...] | None = None
+    for number, frame in enumerate(frames):
+        found = _describe(frame, number)
+        first = first or found
+        if found != first:
+            raise ValueError(f"frame {number} is {_words(found)}, but the first was {_words(first)}")
+        yield frame
+
+
+def _describe(frame: Any, number: int) -> tuple[Any, ...]:
+    if isinstance(frame, np.ndarray):
+        known = frame.dtype in (np.uint8, np.uint16) or np.issubdtype(frame.dtype, np.floating)
+        channels = frame.shape[-1] if frame.ndim == 3 else 0
+    elif isinstance(frame, Tensor):
+        known, channels = frame.is_floating_point(), frame.shape[0] if frame.ndim == 3 else 0
+    else:
+        raise ValueError(f"frame {number} is a {type(frame).__name__}: give numpy arrays or torch tensors")
+    found = type(frame), tuple(frame.shape), frame.dtype, getattr(frame, "device", None)
+    if not known or channels not in (3, 4) or 0 in frame.shape:
+        raise ValueError(
+            f"frame {number} is {_words(found)}: give numpy [H, W, 3] uint8, uint16 or float, or torch [3, H, W] float"
+        )
+    return found
+
+
+def _words(found: tuple[Any, ...]) -> str:
+    kind, shape, dtype, device = found
+    place = f" on {device}" if kind is not np.ndarray else ""
+    return f"{'numpy' if kind is np.ndarray else 'torch'} {list(shape)} {dtype}{place}"
+
+
+def _corrected(frames: Iterator[FrameT], settings: Settings) -> Iterator[FrameT]:
+    first = next(frames, None)
+    if first is None:
+        return
+    codec = _codec(first)
+    height, width = codec.size(first)
+    engine = Engine.load(width, height, first.nbytes, settings, lambda _: None)
+    small = proxy_size(height, width, engine.preset.flow_max_side_px)
+    device = engine.device.torch_device
+
+    def proxies() -> Iterator[tuple[FrameT, Tensor]]:
+        yield first, codec.proxy(first, small, device)
+        for frame in frames:
+            yield frame, codec.proxy(frame, small, device)
+
+    for decided in correct(track(proxies(), engine.flow, batch_frames=BATCH_FRAMES), engine.preset):
+        gain = decided.log_gain
+        yield decided.item if gain is None else codec.relit(decided.item, gain * settings.strength)
+
+
+class _Codec(Protocol):
+    """One kind of frames."""
+
+    def size(self, frame: Any) -> tuple[int, int]:
+        """Height and width."""
+
+    def proxy(self, frame: Any, size: tuple[int, int], device: torch.device) -> Tensor:
+        """The small copy `[3, h, w]` in [0, 1]."""
+
+    def relit(self, frame: Any, log_gain: Tensor) -> Any:
+        """A corrected copy."""
+
+
+def _codec(frame: Any) -> _Codec:
+    if isinstance(frame, Tensor):
+        return _Tensors()
+    if np.issubdtype(frame.dtype, np.floating):
+        return _FloatArrays()
+    return _Codes(PlaneLayout("rgb", 8 * frame.dtype.itemsize, True, "bt709", (0, 0), frame.shape[-1] == 4))
+
+
+class _Tensors:
+    """torch `[3, H, W]` float."""
+
+    def size(self, frame: Tensor) -> tuple[int, int]:
+        return frame.shape[-2], frame.shape[-1]
+
+    def proxy(self, frame: Tensor, size: tuple[int, int], device: torch.device) -> Tensor:
+        colours = frame.detach()[:3].to(device, torch.float32)
+        return torch.stack([resize(plane, size) for plane in colours]).clamp(0, 1)
+
+    def relit(self, frame: Tensor, log_gain: Tensor) -> Tensor:
+        colours = frame.detach()[:3].to(log_gain.device, torch.float32)
+        changed = relight(colours, spread(log_gain, self.size(frame)))
+        return torch.cat([changed.to(frame), frame.detach()[3:]])
+
+
+class _FloatArrays:
+    """numpy `[H, W, 3]` float."""
+
+    def size(self, frame: Any) -> tuple[int, int]:
+        return frame.shape[0], frame.shape[1]
+
+    def proxy(self, frame: Any, size: tuple[int, int], device: torch.device) -> Tensor:
+        return _Tensors().proxy(self._tensor(frame), size, device)
+
+    def relit(self, frame: Any, log_gain: Tensor) -> Any:
+        changed = _Tensors().relit(self._tensor(frame), log_gain).permute(1, 2, 0)
+        return np.ascontiguousarray(changed.cpu().numpy().astype(frame.dtype, copy=False))
+
+    def _tensor(self, frame: Any) -> Tensor:
+        return torch.from_numpy(np.moveaxis(frame, -1, 0).astype(np.float32, order="C"))
+
+
+class _Codes:
+    """numpy `[H, W, 3]` of integers: the same arithmetic as for a decoded R'G'B' video."""
+
+    def __init__(self, layout: PlaneLayout) -> None:
+        self._layout = layout
+
+    def size(self, frame: Any) -> tuple[int, int]:
+        return frame.shape[0], frame.shape[1]
+
+    def proxy(self, frame: Any, size: tuple[int, int], device: torch.device) -> Tensor:
+        return proxy_of(self._frame(frame), self._layout, size, device)
+
+    def relit(self, frame: Any, log_gain: Tensor) -> Any:
+        green, blue, red, *alpha = relit(self._frame(frame), self._layout, log_gain).planes
+        return np.stack([red, green, blue, *alpha], axis=-1)
+
+    def _frame(self, frame: Any) -> Frame:
+        red, green, blue, *alpha = (np.ascontiguousarray(frame[..., k]) for k in range(frame.shape[-1]))
+        return Frame(0, 0, Fraction(1), (green, blue, red, *alpha))

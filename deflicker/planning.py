@@ -1,0 +1,174 @@
+"""What a run would do, without doing it: everything is read and tried, nothing is written."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deflicker import memory, weights
+from deflicker.background import prefetch
+from deflicker.correction.solve import solve
+from deflicker.correction.window import Window
+from deflicker.device import Device, choose
+from deflicker.engine import OnProgress, frame_bytes, relit, with_proxies
+from deflicker.media.frame import Frame
+from deflicker.media.probe import VideoInfo
+from deflicker.media.reader import Reader
+from deflicker.media.writer import Writer
+from deflicker.motion.flow import FlowEstimator
+from deflicker.motion.track import Tracked, track
+from deflicker.report.model import Plan, Progress
+from deflicker.settings import Preset, Settings
+
+_SAMPLE = 9
+"""Neighbouring frames, from the middle of the video, that are really corrected to measure how long that takes."""
+
+
+def plan(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    settings: Settings = Settings(),
+    *,
+    on_progress: OnProgress | None = None,
+) -> Plan:
+    """Find out what `deflicker` would do with the same arguments: read the whole video, find its shots, correct a few
+    frames in memory.
+
+    No file is written or fetched. Raises what `deflicker` would, as far as that can be known.
+    """
+    tell = on_progress or (lambda _: None)
+    with Reader(Path(source), start=settings.start, end=settings.end) as reader:
+        info = reader.info
+        writer = Writer(Path(target), info, settings, trial=True)
+        try:
+            device = choose(settings.device, settings.precision)
+            size = frame_bytes(info.width, info.height, info.layout)
+            preset = memory.fit(info.width, info.height, size, settings.plan, settings.max_memory)
+            network, notes = _network(preset, device, settings)
+            scan = _scan(reader, preset, device, tell)
+            seconds = scan.seconds + _estimate(scan, network, preset, writer, info)
+        except BaseException:
+            writer.discard()
+            raise
+        return Plan(
+            source=str(info.path),
+            target=Path(target),
+            video=_words(info),
+            streams=(*(f"{what}: copied" for what in writer.copied), *(f"dropped: {what}" for what in writer.dropped)),
+            shots=tuple(scan.shots),
+            frames=scan.frames,
+            encoder=writer.encoding,
+            device=str(device.torch_device),
+            device_reason=device.reason,
+            memory_bytes=memory.estimate(info.width, info.height, size, preset),
+            seconds=seconds,
+            notes=(*reader.notes, *writer.notes, *notes),
+        )
+
+
+def _network(preset: Preset, device: Device, settings: Settings) -> tuple[FlowEstimator | None, list[str]]:
+    """The flow network, and what to say about its weights. Without them it is as fast: the time can be measured."""
+    if settings.strength == 0:
+        return None, ["strength 0 corrects nothing: the source's packets are copied where the other options allow it"]
+    notes = ["where nothing flickers, the source's packets are copied instead"]
+    name = preset.flow_network
+    own_file = settings.weights is not None and not settings.weights.is_dir()
+    if own_file or settings.offline or weights.locate(name, path=settings.weights):
+        state = weights.load(name, path=settings.weights, offline=True)
+    else:
+        from deflicker.motion.raft import build
+
+        state = dict(build(name).state_dict())
+        notes.append(f"the weights of {name} are fetched first")
+    network = FlowEstimator(name, state, device=device.torch_device, dtype=device.dtype, updates=preset.flow_updates)
+    return network, notes
+
+
+@dataclass
+class _Scan:
+    """What one pass over the frames finds."""
+
+    frames: int = 0
+    pictures: int = 0
+    """Frames that do not just repeat the one before."""
+    shots: list[int] = field(default_factory=list)
+    sample: deque[Tracked[Frame]] = field(default_factory=lambda: deque(maxlen=_SAMPLE))
+    seconds: float = 0.0
+
+
+class _NoFlow:
+    """Stands in for the network while only shots are looked for."""
+
+    def features(self, frames: Tensor) -> Sequence[Any]:
+        return [None] * len(frames)
+
+    def flow(self, first: Sequence[Any], second: Sequence[Any]) -> tuple[Tensor, Tensor]:
+        none = torch.zeros(len(first), 2, 0, 0)
+        return none, none
+
+
+def _scan(reader: Reader, preset: Preset, device: Device, tell: OnProgress) -> _Scan:
+    scan, started = _Scan(), time.monotonic()
+    middle = (reader.info.frame_count_hint or 0) // 2
+    with closing(prefetch(reader.frames(), memory.QUEUED_FRAMES)) as frames:
+        proxies = with_proxies(frames, reader.info.layout, preset, device.torch_device)
+        for frame in track(proxies, _NoFlow(), batch_frames=memory.BATCH_FRAMES):
+            if frame.opens_shot:
+                scan.shots.append(scan.frames)
+            if scan.frames < middle + _SAMPLE:
+                scan.sample.append(frame)
+            scan.frames += 1
+            scan.pictures += not frame.held
+            tell(Progress("scan", scan.frames, reader.info.frame_count_hint))
+    scan.seconds = time.monotonic() - started
+    return scan
+
+
+def _estimate(scan: _Scan, network: FlowEstimator | None, preset: Preset, writer: Writer, info: VideoInfo) -> float:
+    """Seconds to follow, correct and encode all frames, from doing so with the sample."""
+    items = [frame.item for frame in scan.sample]
+    gains: Iterator[Tensor | None] = iter([None] * len(items))
+    correcting_s = 0.0
+    if network is not None:
+        proxies = torch.stack([frame.proxy for frame in scan.sample])
+        network.features(proxies[:1])  # the first call sets things up
+        started = time.monotonic()
+        forward_px, backward_px = _follow(network, proxies)
+        followed = time.monotonic()
+        solution = solve(Window(proxies, forward_px, backward_px, len(proxies)), None, preset)
+        gains = iter(solution.log_gain)
+        # Every picture is in several windows: as history, in the core, as look-ahead.
+        times_seen = max(1.0, min(preset.window_frames, scan.pictures) / min(preset.core_frames, scan.pictures))
+        correcting_s = followed - started + times_seen * (time.monotonic() - followed)
+    started = time.monotonic()
+    for item, gain in zip(items, gains, strict=True):
+        writer.write(relit(item, info.layout, gain))
+    writer.close()
+    writing_s = time.monotonic() - started
+    return (correcting_s * scan.pictures + writing_s * scan.frames) / len(items)
+
+
+def _follow(network: FlowEstimator, proxies: Tensor) -> tuple[Tensor, Tensor]:
+    features = network.features(proxies)
+    if len(features) == 1:
+        none = proxies.new_zeros(0, 2, *proxies.shape[-2:])
+        return none, none
+    return network.flow(features[:-1], features[1:])
+
+
+def _words(info: VideoInfo) -> str:
+    parts = [info.codec, f"{info.width}x{info.height}", info.pix_fmt]
+    if info.average_rate:
+        parts.append(f"{float(info.average_rate):.5g} frames a second")
+    if info.duration_s:
+        parts.append(f"{info.duration_s:.1f} s")
+    return ", ".join(parts)
