@@ -1,0 +1,130 @@
+"""Rows of numbers as text: for the terminal, and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from statistics import fmean
+
+from .quality import RealRow, Row
+
+Table = Sequence[Sequence[str]]
+"""The first row names the columns."""
+
+
+def text(table: Table) -> str:
+    """Columns padded to one width, the first two to the left, numbers to the right."""
+    widths = [max(len(row[k]) for row in table) for k in range(len(table[0]))]
+
+    def line(row: Sequence[str]) -> str:
+        cells = (cell.ljust(w) if k < 2 else cell.rjust(w) for k, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        return "  ".join(cells).rstrip()
+
+    head, *body = table
+    parts = [line(head), "  ".join("-" * w for w in widths)]
+    for _, rows in groupby(body, key=lambda row: row[0]):
+        parts += [*map(line, rows), ""]
+    return "\n".join(parts).rstrip()
+
+
+def markdown(table: Table) -> str:
+    """A GitHub table."""
+    head, *body = table
+    rule = ["---" if k < 2 else "---:" for k in range(len(head))]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *body))
+
+
+# --- Quality ----------------------------------------------------------------------------------------------------------
+
+POOLED_KINDS = frozenset({"drift"})
+"""Kinds whose PSNR column is pooled over frames: the first frame is exact and would lift a mean of dB."""
+
+
+def psnr_of(row: Row) -> float:
+    """The PSNR that counts for the row's kind."""
+    return row.scores.psnr_pooled if row.kind in POOLED_KINDS else row.scores.psnr
+
+
+def quality(rows: Sequence[Row]) -> Table:
+    """Each kind × method: mean over clips (each clip the mean of its seeds), the worst clip in brackets."""
+    head = ["kind", "method", "PSNR (worst)", "temporal (worst)", "SSIM", "E_warp", "sharpness", "oracle", "clips"]
+    table = [head]
+    kinds = list(dict.fromkeys(row.kind for row in rows))
+    methods = list(dict.fromkeys(row.method for row in rows))
+    for kind in kinds:
+        for method in methods:
+            some = [row for row in rows if row.kind == kind and row.method == method]
+            if some:
+                table.append([kind, method, *_cells(some)])
+    return table
+
+
+def _cells(rows: Sequence[Row]) -> list[str]:
+    oracles = [row.oracle for row in rows if row.oracle is not None]
+    sharp = per_clip(rows, lambda row: row.scores.sharpness)
+    noise = fmean(per_clip(rows, lambda row: row.scores.ewarp_truth))
+    return [
+        _mean_and_worst(per_clip(rows, psnr_of)),
+        _mean_and_worst(per_clip(rows, lambda row: row.scores.temporal_psnr)),
+        f"{fmean(per_clip(rows, lambda row: row.scores.ssim)):.4f}",
+        f"{fmean(per_clip(rows, lambda row: row.scores.ewarp)):.2f} / {noise:.2f}",
+        f"{fmean(sharp):.2f} ({min(sharp):.2f}–{max(sharp):.2f})",
+        f"{fmean(oracles):.1f}" if oracles else "–",
+        str(len(sharp)),
+    ]
+
+
+def per_clip(rows: Sequence[Row], value: Callable[[Row], float]) -> list[float]:
+    """Mean over seeds of a value, for each clip."""
+    names = dict.fromkeys(row.clip for row in rows)
+    return [fmean(value(row) for row in rows if row.clip == name) for name in names]
+
+
+def _mean_and_worst(values: Sequence[float]) -> str:
+    return f"{fmean(values):.1f} ({min(values):.1f})"
+
+
+def by_clip(rows: Sequence[Row]) -> Table:
+    """PSNR / temporal PSNR of each clip and kind, one column a method (mean of the seeds)."""
+    methods = list(dict.fromkeys(row.method for row in rows))
+    table = [["clip", "kind", *methods]]
+    for clip, kind in dict.fromkeys((row.clip, row.kind) for row in rows):
+        cells = []
+        for method in methods:
+            some = [row for row in rows if (row.clip, row.kind, row.method) == (clip, kind, method)]
+            shown = fmean(map(psnr_of, some)), fmean(row.scores.temporal_psnr for row in some)
+            cells.append(f"{shown[0]:.1f} / {shown[1]:.1f}")
+        table.append([clip, kind, *cells])
+    return table
+
+
+def harm(rows: Sequence[Row], method: str, input_name: str) -> list[str]:
+    """Where a method is worse than its input by more than 0.2 dB, or below 42 dB on a clean clip, in words."""
+    found = []
+    for row in rows:
+        if row.method != method:
+            continue
+        key = (row.clip, row.kind, row.seed)
+        given = next(r for r in rows if r.method == input_name and (r.clip, r.kind, r.seed) == key)
+        lost = psnr_of(given) - psnr_of(row)
+        if psnr_of(given) >= 98 and psnr_of(row) < 42:
+            found.append(f"{row.clip}, {row.kind}: {psnr_of(row):.1f} dB on a clip that needed nothing")
+        elif psnr_of(given) < 98 and lost > 0.2:
+            found.append(f"{row.clip}, {row.kind}, seed {row.seed}: {lost:.1f} dB below the input")
+    return found
+
+
+def real(rows: Sequence[RealRow]) -> Table:
+    """Each clip that flickers by itself, before → after."""
+    head = ["clip", "method", "flicker whole", "flicker local", "E_warp", "sharpness", "PSNR to input", "frames"]
+
+    def pair(values: tuple[float, float]) -> str:
+        return f"{values[0]:.2f} → {values[1]:.2f}"
+
+    table = [head]
+    for row in rows:
+        steadiness = map(pair, (row.flicker_whole, row.flicker_local, row.ewarp))
+        table.append(
+            [row.clip, row.method, *steadiness, f"{row.sharpness:.3f}", f"{row.psnr_to_input:.1f}", str(row.frames)]
+        )
+    return table
