@@ -8,6 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+# Read when torch is imported: threads that spin while they wait slow everything on a machine with few cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import pytest
 
 from deflicker.settings import PRESETS
