@@ -203,15 +203,18 @@ def laplace_diagonal(image: Tensor) -> Tensor:
 
 
 def destrobe(flickering: Tensor, motion: NeedsMotion) -> Tensor:
-    """destrobe 1.0.0's default: the median of three frames in luma, chroma of the middle one. Its own code, where
-    installed (`pip install destrobe==1.0.0`); the first and last frame are repeated, as its command does.
+    """destrobe 1.0.0's default method (`median3`), by its own function, where it is installed (`pip install destrobe`).
+
+    The median of three frames in luma, chroma of the middle one. The first and the last frame stay.
     """
     from destrobe.core.filters import median3_filter
 
     bgr = [np.ascontiguousarray(frame.flip(0).permute(1, 2, 0).numpy()) for frame in flickering]
-    bgr = [bgr[0], *bgr, bgr[-1]]
-    done = [median3_filter(bgr[t : t + 3]) for t in range(len(flickering))]
-    return torch.stack([torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1).flip(0) for frame in done])
+    result = flickering.clone()
+    for t in range(1, len(bgr) - 1):
+        done = np.ascontiguousarray(median3_filter(bgr[t - 1 : t + 2]))
+        result[t] = torch.from_numpy(done).permute(2, 0, 1).flip(0)
+    return result
 
 
 PEERS: dict[str, Peer] = {

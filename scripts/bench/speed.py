@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import os
 import platform
-import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+
+import torch
 
 from . import synthetic
 from .measure import measure
+from .stages import stages
 
-T = TypeVar("T")
-STAGE_FRAMES = 48
-"""Frames on which stages are timed alone; they are all held in memory."""
 WARM_UP_FRAMES = 12
 
 
@@ -59,8 +57,6 @@ class Row:
 
 def machine() -> str:
     """The machine in words, without its name."""
-    import torch
-
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return f"{cores} cores {platform.machine()}{gpu}, torch {torch.__version__}, {torch.get_num_threads()} threads"
@@ -97,65 +93,6 @@ def run(plan: Plan, folder: Path) -> Iterator[Row]:
                 device=report["device"],
             )
             yield replace(row, stages=stages(source, target, preset, plan.device)) if plan.stages else row
-
-
-def stages(source: Path, target: Path, preset: str, device: str) -> dict[str, float]:
-    """Frames a second of each stage alone, one after the other, each on all the frames of the stage before."""
-    from itertools import islice
-
-    from deflicker import engine
-    from deflicker.correction.stream import correct
-    from deflicker.media.reader import Reader
-    from deflicker.media.writer import Writer
-    from deflicker.memory import BATCH_FRAMES
-    from deflicker.motion.track import track
-    from deflicker.settings import Settings
-
-    settings = Settings(preset=preset, device=device, overwrite=True)  # type: ignore[arg-type]
-    clock = _Clock()
-    with Reader(source) as reader:
-        info = reader.info
-        size = engine.frame_bytes(info.width, info.height, info.layout)
-        loaded = engine.Engine.load(info.width, info.height, size, settings, lambda _: None)
-        plan, flow, where = loaded.preset, loaded.flow, loaded.device.torch_device
-        frames = clock.time("decode", lambda: list(islice(reader.frames(), STAGE_FRAMES)))
-        clock.frames = len(frames)
-        proxies = clock.time("proxies", lambda: list(engine.with_proxies(frames, info.layout, plan, where)))
-        list(track(proxies[:3], flow))  # the first call of a network is slower
-        tracked = clock.time("flow", lambda: list(track(proxies, flow, batch_frames=BATCH_FRAMES)))
-        corrected = clock.time("solve", lambda: list(correct(tracked, plan)))
-        relit = clock.time("apply", lambda: [engine.relit(c.item, info.layout, c.log_gain) for c in corrected])
-        writer = Writer(target, info, settings)
-        try:
-            clock.time("encode", lambda: deque(map(writer.write, relit), maxlen=0))
-        finally:
-            writer.discard()
-    return clock.rates()
-
-
-class _Clock:
-    """Times named steps."""
-
-    def __init__(self) -> None:
-        self.frames = 0
-        self._seconds: dict[str, float] = {}
-
-    def time(self, name: str, step: Callable[[], T]) -> T:
-        started = time.perf_counter()
-        result = step()
-        _wait_for_gpu()
-        self._seconds[name] = time.perf_counter() - started
-        return result
-
-    def rates(self) -> dict[str, float]:
-        return {name: self.frames / max(seconds, 1e-9) for name, seconds in self._seconds.items()}
-
-
-def _wait_for_gpu() -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
 
 
 def table(rows: Sequence[Row]) -> list[list[str]]:

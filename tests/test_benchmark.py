@@ -1,0 +1,275 @@
+"""The benchmark's own arithmetic: scores with known values, other methods on inputs whose answer is known."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from scripts.bench import clips, flicker, motion, peers, scores, synthetic, tables
+from scripts.bench.measure import measure
+from scripts.bench.quality import Row
+from tests.assets import make_video
+
+ROOT = Path(__file__).parent.parent
+
+
+def picture(height: int = 40, width: int = 56) -> Tensor:
+    """A still `[3, H, W]` with texture, away from black and white."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    waves = torch.stack([torch.sin(x / (3 + k)) * torch.cos(y / (4 + k)) for k in range(3)])
+    return clips.to_8_bits(0.45 + 0.2 * waves)
+
+
+def still(frames: int = 8) -> Tensor:
+    return picture().expand(frames, -1, -1, -1).clone()
+
+
+def pumping(frames: int = 8) -> Tensor:
+    """A still whose brightness swings by a tenth from frame to frame."""
+    gain = 1 + 0.05 * (-1.0) ** torch.arange(frames).view(-1, 1, 1, 1)
+    return clips.to_8_bits(still(frames) * gain)
+
+
+def no_motion(frames: Tensor) -> motion.Motion:
+    zero = torch.zeros(len(frames) - 1, 2, *frames.shape[-2:])
+    return motion.from_flow(zero, zero)
+
+
+def unasked() -> motion.Motion:
+    raise AssertionError("this method needs no motion")
+
+
+def swing(frames: Tensor) -> float:
+    """Largest step of the picture's mean."""
+    return float(frames.mean((1, 2, 3)).diff().abs().max())
+
+
+# --- Flicker ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [kind for kind in flicker.KINDS if kind != "none"])
+def test_flicker_is_the_same_for_the_same_seed_and_changes_the_clip(kind: str) -> None:
+    clean = still(10)
+    flickering, truth = flicker.add(kind, clean, 3)
+    again, _ = flicker.add(kind, clean, 3)
+    assert torch.equal(flickering, again)
+    assert flickering.shape == clean.shape
+    assert flickering.min() >= 0 and flickering.max() <= 1
+    assert not torch.equal(flickering, clean)
+    assert torch.equal(truth, flickering if kind == "fade" else clean)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in flicker.KINDS if kind not in ("none", "fade")])
+def test_another_seed_is_another_flicker(kind: str) -> None:
+    seeds = [1, 2] if kind != "drift" else range(8)  # drift draws a sign alone
+    assert len({float(flicker.add(kind, still(10), seed)[0].sum()) for seed in seeds}) == 2
+
+
+def test_no_flicker_is_the_clip_itself() -> None:
+    assert torch.equal(flicker.add("none", still(), 1)[0], still())
+
+
+def test_drift_starts_at_the_truth_and_seams_are_steady_between() -> None:
+    drifting, _ = flicker.add("drift", still(), 1)
+    assert torch.allclose(drifting[0], still()[0])
+    seams, _ = flicker.add("seam", still(24), 1)
+    steps = seams.diff(dim=0).abs().amax((1, 2, 3))
+    assert set(steps.nonzero().flatten().tolist()) == {7, 15}
+
+
+# --- Scores -----------------------------------------------------------------------------------------------------------
+
+
+def test_scores_of_the_truth_itself() -> None:
+    found = scores.score(still(), still(), no_motion(still()))
+    assert (found.psnr, found.psnr_pooled, found.temporal_psnr) == (99, 99, 99)
+    assert found.ssim == pytest.approx(1)
+    assert found.ewarp == found.ewarp_truth == pytest.approx(0, abs=1e-3)
+    assert found.sharpness == 1
+
+
+def test_a_constant_offset_costs_psnr_but_not_temporal_psnr() -> None:
+    found = scores.score(still() + 0.1, still(), no_motion(still()))
+    assert found.psnr == pytest.approx(20, abs=1e-3)
+    assert found.temporal_psnr > 90
+    assert found.ewarp == pytest.approx(0, abs=1e-3)
+
+
+def test_an_alternating_offset_costs_both() -> None:
+    sign = (-1.0) ** torch.arange(8).view(-1, 1, 1, 1)
+    found = scores.score(still() + 0.05 * sign, still(), no_motion(still()))
+    assert found.psnr == pytest.approx(-20 * math.log10(0.05), abs=1e-3)
+    assert found.temporal_psnr == pytest.approx(20, abs=1e-3)  # the step is twice the offset
+    assert found.ewarp == pytest.approx(25.5, abs=1e-2)
+
+
+def test_pooled_psnr_does_not_reward_one_exact_frame() -> None:
+    result = still(4)
+    result[1:] += 0.1
+    assert scores.psnr(result, still(4)) == pytest.approx((99 + 3 * 20) / 4, abs=1e-2)
+    assert scores.psnr_pooled(result, still(4)) == pytest.approx(20 + 10 * math.log10(4 / 3), abs=1e-2)
+
+
+def test_only_visible_pixels_count_in_time() -> None:
+    flow = no_motion(still())
+    flow.ahead_visible[..., 20:] = 0
+    result = still()
+    result[3, ..., 21:] = 0
+    assert scores.ewarp(result, flow) == pytest.approx(0, abs=1e-3)
+    assert scores.temporal_psnr(result, still(), flow) > 90
+
+
+def test_steps_follow_the_motion() -> None:
+    wide = picture(40, 70)
+    moving = torch.stack([wide[..., t : t + 56] for t in range(6)])
+    left = torch.zeros(5, 2, 40, 56)
+    left[:, 0] = -1
+    assert scores.ewarp(moving, motion.from_flow(left, -left)) == pytest.approx(0, abs=1e-2)
+
+
+def test_sharpness_is_below_one_for_blur_and_above_for_noise() -> None:
+    blurred = torch.nn.functional.avg_pool2d(still(), 5, 1, 2, count_include_pad=False)
+    noisy = still() + 0.05 * torch.randn(still().shape, generator=torch.Generator().manual_seed(0))
+    assert scores.sharpness(blurred, still()) < 0.9 < 1.1 < scores.sharpness(noisy, still())
+
+
+def test_oracle_sees_what_is_constant_and_nothing_else() -> None:
+    swinging = still() * (0.1 * (-1.0) ** torch.arange(8)).exp().view(-1, 1, 1, 1)
+    assert scores.oracle_psnr(swinging, still()) > 60
+    assert scores.oracle_psnr(still() * 0.9, still()) == pytest.approx(scores.psnr(still() * 0.9, still()), abs=0.2)
+
+
+# --- Other methods ----------------------------------------------------------------------------------------------------
+
+AVAILABLE = [name for name in peers.PEERS if peers.missing(name) is None]
+
+
+@pytest.mark.parametrize("name", AVAILABLE)
+def test_as_many_frames_come_out_as_went_in(name: str) -> None:
+    for frames in (3, 12):
+        result = peers.PEERS[name](pumping(frames), lambda frames=frames: no_motion(still(frames)))
+        assert result.shape == (frames, 3, 40, 56)
+        assert result.min() >= 0 and result.max() <= 1
+
+
+@pytest.mark.parametrize("name", AVAILABLE)
+def test_a_still_stays_as_it_is(name: str) -> None:
+    result = peers.PEERS[name](still(12), lambda: no_motion(still(12)))
+    assert (result - still(12)).abs().max() < 0.5 / 255
+
+
+@pytest.mark.parametrize("name", ["ffmpeg_deflicker", "ste", "bonneel", "reduceflicker"])
+def test_a_pump_is_made_smaller(name: str) -> None:
+    result = peers.PEERS[name](pumping(24), lambda: no_motion(still(24)))
+    assert swing(result[3:-5]) < 0.65 * swing(pumping(24))
+
+
+def test_scale_time_equalisation_removes_a_pure_pump() -> None:
+    result = peers.scale_time_equalisation(pumping(24), unasked)
+    assert swing(result) < 0.1 * swing(pumping(24))
+    assert scores.psnr(result, still(24)) > 40
+
+
+def test_colour_codes_go_there_and_back_in_the_order_luma_chroma() -> None:
+    noise = torch.rand(2, 3, 6, 8, generator=torch.Generator().manual_seed(0))
+    assert (peers.from_codes(peers.to_codes(noise)) - noise).abs().max() < 0.01 / 255
+    assert peers.to_codes(torch.ones(1, 3, 2, 2))[0, :, 0, 0].tolist() == [235 * 256, 128 * 256, 128 * 256]
+
+
+def test_ffmpeg_is_given_luma_where_it_looks_for_it() -> None:
+    noise = torch.rand(6, 3, 16, 24, generator=torch.Generator().manual_seed(0))
+    assert (peers.ffmpeg("null")(noise, unasked) - noise).abs().max() < 0.01 / 255
+    grey = peers.ffmpeg("lutyuv", "u=32768:v=32768")(noise, unasked)
+    luma = torch.einsum("c,tchw->thw", torch.tensor([0.2126, 0.7152, 0.0722]), noise)
+    assert (grey - luma[:, None]).abs().max() < 0.02 / 255
+
+
+def test_screened_poisson_against_a_dense_solve() -> None:
+    rng = torch.Generator().manual_seed(1)
+    frame, past = torch.rand(2, 1, 1, 6, 7, generator=rng)
+    weight = torch.rand(1, 1, 6, 7, generator=rng)
+    columns = [peers.laplace(unit.view(1, 1, 6, 7)).flatten() for unit in torch.eye(42)]
+    matrix = torch.stack(columns, 1)
+    assert torch.allclose(matrix.diagonal(), peers.laplace_diagonal(frame).flatten())
+    right = matrix @ frame.flatten() + (weight * past).flatten()
+    dense = torch.linalg.solve(matrix + torch.diag(weight.flatten()), right)
+    assert torch.allclose(peers.screened_poisson(frame, past, weight).flatten(), dense, atol=1e-3)
+
+
+def test_reduce_flicker_averages_what_swings_and_leaves_a_ramp() -> None:
+    values = torch.tensor([0.1, 0.2, 0.1, 0.2, 0.1, 0.2]).view(-1, 1, 1, 1).expand(-1, 3, 8, 8)
+    result = peers.reduce_flicker(values, lambda: no_motion(values))
+    assert torch.allclose(result[2:-1], torch.full_like(result[2:-1], 0.15), atol=1e-6)
+    ramp = torch.linspace(0.1, 0.6, 6).view(-1, 1, 1, 1).expand(-1, 3, 8, 8)
+    assert torch.allclose(peers.reduce_flicker(ramp, lambda: no_motion(ramp)), ramp, atol=1e-6)
+
+
+# --- Clips and tables -------------------------------------------------------------------------------------------------
+
+
+def test_written_clips_read_back_exactly(tmp_path: Path) -> None:
+    clips.write(tmp_path / "clip.mkv", pumping())
+    assert torch.equal(clips.to_8_bits(clips.read(tmp_path / "clip.mkv")), pumping())
+
+
+def test_h264_changes_little(tmp_path: Path) -> None:
+    result = clips.through_h264(tmp_path / "clip.mkv", pumping())
+    assert 30 < scores.psnr(result, pumping()) < 99
+    assert (result - pumping()).mean((0, 2, 3)).abs().max() < 1 / 255  # no colour is shifted
+
+
+def test_a_cut_is_even_and_never_enlarged(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "in.mp4", frames=30, sound=False)
+    clip = clips.load(path, 10, 70)
+    assert clip.frames.shape == (10, 3, 46, 70)
+    assert (clip.start, clip.of) == (5, 30)
+    assert clips.load(path, 99, 480).frames.shape == (30, 3, 64, 96)
+
+
+def test_the_table_has_means_of_clips_and_the_worst() -> None:
+    def row(clip: str, seed: int, psnr: float) -> Row:
+        found = scores.Scores(psnr, psnr - 1, 40.0, 0.9, 3.0, 2.0, 1.0)
+        return Row(clip, "global", seed, False, "ste", 8, 0, 1.0, found, 45.0)
+
+    rows = [row("a", 1, 30.0), row("a", 2, 40.0), row("b", 1, 25.0), row("b", 2, 25.0)]
+    assert tables.quality(rows)[1][:3] == ["global", "ste", "30.0 (25.0)"]
+    assert [line[2] for line in tables.by_clip(rows)[1:]] == ["35.0 / 40.0", "25.0 / 40.0"]
+    assert "| global | ste |" in tables.markdown(tables.quality(rows))
+    assert rows[0].to_dict()["psnr"] == 30
+
+
+# --- In all -----------------------------------------------------------------------------------------------------------
+
+
+def test_measuring_a_transcode(tmp_path: Path) -> None:
+    synthetic.write(tmp_path / "in.mp4", 96, 64, 12)
+    found = measure("ffmpeg", str(tmp_path / "in.mp4"), str(tmp_path / "out.mp4"))
+    assert found["frames"] == 12
+    assert found["peak_mb"] > 10
+    assert found["gpu_peak_mb"] is None
+    assert len(clips.read(tmp_path / "out.mp4")) == 12
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("raft")
+def test_quality_end_to_end(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "in.mp4", frames=10, flicker=0.0, sound=False)
+    numbers, page = tmp_path / "out.json", tmp_path / "out.md"
+    command = [sys.executable, str(ROOT / "scripts" / "benchmark.py"), "quality", "--clips", str(path)]
+    command += ["--kinds", "global", "--frames", "10", "--methods", "deflicker,ffmpeg_deflicker,ste"]
+    done = subprocess.run(
+        [*command, "--preset", "fast", "--json", str(numbers), "--markdown", str(page)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    rows = {row["method"]: row for row in json.loads(numbers.read_text())["rows"]}
+    assert list(rows) == ["input", "deflicker", "ffmpeg_deflicker", "ste"]
+    assert rows["deflicker"]["psnr"] > rows["input"]["psnr"] + 3
+    assert "| global | deflicker |" in page.read_text()
+    assert str(tmp_path) not in numbers.read_text() + page.read_text()
