@@ -1,0 +1,74 @@
+"""Matches at every distance: the right frames, the right way, row by row."""
+
+import pytest
+import torch
+
+from deflicker.motion.matches import build_matches, coverage
+from deflicker.motion.warp import inside, target_grid, warp
+
+HEIGHT, WIDTH = 16, 24
+LAGS = (1, 2, 4, 8)
+
+
+def shifts(frames: int) -> torch.Tensor:
+    """A different shift (dx, dy) in every step, small and whole: `[T - 1, 2]`."""
+    step = torch.arange(frames - 1)
+    return torch.stack([step % 3 - 1, step * 2 % 5 - 2], 1).float()
+
+
+def flows(frames: int) -> tuple[torch.Tensor, torch.Tensor]:
+    forward_px = shifts(frames).view(-1, 2, 1, 1).expand(-1, 2, HEIGHT, WIDTH)
+    return forward_px, -forward_px
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 5, 8, 9, 12])
+def test_rows_begin_where_they_say(frames):
+    matches = build_matches(*flows(frames), LAGS)
+    assert set(matches) == {sign * lag for lag in LAGS if lag < frames for sign in (1, -1)}
+    for offset, match in matches.items():
+        assert match.offset == offset
+        assert match.start == max(0, -offset)
+        assert match.flow_px.shape == (frames - abs(offset), 2, HEIGHT, WIDTH)
+        assert match.visible.shape == (frames - abs(offset), 1, HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize("frames", [2, 5, 12])
+def test_flow_leads_from_each_frame_to_the_one_at_its_offset(frames):
+    place = torch.cat([torch.zeros(1, 2), shifts(frames).cumsum(0)])  # of the picture in every frame
+    for offset, match in build_matches(*flows(frames), LAGS).items():
+        for row in range(frames - abs(offset)):
+            at = match.start + row
+            expected = place[at + offset] - place[at]
+            seen = match.visible[row, 0] > 0
+            assert seen.float().mean() > 0.2
+            found = match.flow_px[row].permute(1, 2, 0)[seen]
+            torch.testing.assert_close(found, expected.expand_as(found), atol=1e-4, rtol=0)
+
+
+def test_visible_pixels_show_the_same_thing():
+    """A wide picture seen through a moving window: what a match calls visible is equal in both frames."""
+    frames = 10
+    wide = torch.rand(3, HEIGHT + 60, WIDTH + 60, generator=torch.Generator().manual_seed(0))
+    place = torch.cat([torch.zeros(1, 2), shifts(frames).cumsum(0)]).int()
+    clip = torch.stack([wide[:, 30 - y :, 30 - x :][:, :HEIGHT, :WIDTH] for x, y in place.tolist()])
+    for offset, match in build_matches(*flows(frames), LAGS).items():
+        n = len(match.flow_px)
+        there = warp(clip[match.start + offset :][:n], match.flow_px)
+        here = clip[match.start :][:n]
+        torch.testing.assert_close(there * match.visible, here * match.visible, atol=1e-4, rtol=0)
+
+
+def test_a_match_stays_inside_on_its_way():
+    """Out of the picture and back in again is no match, although it ends inside."""
+    forward_px = torch.tensor([[5.0, 0.0], [-5.0, 0.0]]).view(2, 2, 1, 1).expand(2, 2, HEIGHT, WIDTH)
+    match = build_matches(forward_px, -forward_px, (1, 2))[2]
+    first = inside(target_grid(forward_px[:1]))
+    assert torch.equal(match.visible, first)
+    assert match.visible[..., -5:].max() == 0
+
+
+def test_coverage_is_the_visible_share():
+    matches = build_matches(*flows(5), (1, 2))
+    assert coverage(matches[1]).tolist() == pytest.approx(
+        [float((WIDTH - abs(x)) * (HEIGHT - abs(y))) / (WIDTH * HEIGHT) for x, y in shifts(5).tolist()]
+    )

@@ -1,0 +1,145 @@
+"""Bookkeeping of the stream: every frame once and in order, repeats known as such, flow between the right two."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deflicker.motion.track import Tracked, track
+from tests.correction.scenes import texture
+
+HEIGHT, WIDTH = 48, 64
+MARK = 0.004
+"""Light by which frames of one texture are told apart: more than a repeat differs, nothing a cut is judged by."""
+
+
+LOOKS = [texture(HEIGHT, WIDTH, seed) for seed in range(4)]
+
+
+class Subtraction:
+    """Stands in for the network: a frame's features are its light, the flow between two the difference of them."""
+
+    def __init__(self) -> None:
+        self.most = 0
+
+    def features(self, frames: torch.Tensor) -> list[torch.Tensor]:
+        self.most = max(self.most, len(frames))
+        return list(frames.mean((1, 2, 3)))
+
+    def flow(self, first: list[torch.Tensor], second: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        assert len(first) == len(second) > 0
+        difference = (torch.stack(second) - torch.stack(first)).view(-1, 1, 1, 1).expand(-1, 2, HEIGHT, WIDTH)
+        return difference, -difference
+
+
+def tracked(pictures: list[tuple[int, int]], **options: int) -> list[Tracked[int]]:
+    """Track frames given as (look, mark)."""
+    frames = ((number, LOOKS[which] + MARK * mark) for number, (which, mark) in enumerate(pictures))
+    return list(track(frames, Subtraction(), **options))
+
+
+counts = pytest.mark.parametrize("count", [0, 1, 2, 7, 8, 9, 16, 17, 30])
+
+
+@counts
+def test_every_frame_once_and_in_order(count):
+    found = tracked([(0, number % 2) for number in range(count)])
+    assert [each.item for each in found] == list(range(count))
+    assert [each.opens_shot for each in found] == [number == 0 for number in range(count)]
+    assert not any(each.held for each in found)
+    for number, each in enumerate(found):
+        torch.testing.assert_close(each.proxy, LOOKS[0] + MARK * (number % 2))
+
+
+@counts
+def test_flow_joins_each_frame_to_the_one_before(count):
+    marks = [number * number % 7 for number in range(count)]
+    for before, each in enumerate(tracked([(0, mark) for mark in marks]), -1):
+        if each.item == 0:
+            assert each.forward_px is None
+            assert each.backward_px is None
+            continue
+        step = MARK * (marks[each.item] - marks[before])
+        if not each.held:
+            torch.testing.assert_close(each.forward_px, torch.full((2, HEIGHT, WIDTH), step), atol=1e-5, rtol=0)
+            torch.testing.assert_close(each.backward_px, -each.forward_px)
+
+
+@counts
+@pytest.mark.parametrize("batch_frames", [1, 2, 3, 8])
+def test_batches_do_not_matter(count, batch_frames):
+    pictures = [(number // 11 % 4, number % 3) for number in range(count)]
+    wanted, found = tracked(pictures), tracked(pictures, batch_frames=batch_frames)
+    assert [(f.item, f.opens_shot, f.held) for f in found] == [(w.item, w.opens_shot, w.held) for w in wanted]
+    for w, f in zip(wanted, found, strict=True):
+        assert (f.forward_px is None) == (w.forward_px is None)
+        if f.forward_px is not None:
+            torch.testing.assert_close(f.forward_px, w.forward_px, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("cut", [1, 5, 7, 8, 9, 15, 16, 19])
+def test_a_cut_opens_a_shot(cut):
+    found = tracked([(int(number >= cut), number % 2) for number in range(20)])
+    assert [each.item for each in found if each.opens_shot] == [0, cut]
+    for each in found:
+        assert (each.forward_px is None) == (each.backward_px is None) == each.opens_shot
+
+
+def test_shots_of_few_frames():
+    found = tracked([(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (3, 1)])
+    assert [each.opens_shot for each in found] == [True, False] * 4
+
+
+def test_repeats_are_held_and_flow_skips_them():
+    """Every picture shown three times, as animation is."""
+    found = tracked([(0, number // 3 * 2 % 5) for number in range(20)])
+    assert [each.held for each in found] == [number % 3 > 0 for number in range(20)]
+    for each in found:
+        assert not (each.held and each.opens_shot)
+        assert (each.forward_px is None) == (each.held or each.item == 0)
+        if each.item % 3 == 0 and each.item > 0:
+            step = MARK * (each.item // 3 * 2 % 5 - (each.item // 3 - 1) * 2 % 5)
+            assert each.forward_px.mean().item() == pytest.approx(step, abs=1e-5)
+
+
+def test_a_cut_to_a_held_picture():
+    found = tracked([(0, 0), (0, 1), (1, 0), (1, 0), (1, 0), (1, 0)])
+    assert [each.opens_shot for each in found] == [True, False, True, False, False, False]
+    assert [each.held for each in found] == [False, False, False, True, True, True]
+
+
+@pytest.mark.parametrize("count", [10, 40, 64])
+def test_a_still_is_not_held_for_ever(count):
+    found = tracked([(0, 0)] * count)
+    assert [each.item for each in found] == list(range(count))
+    fresh = [each.item for each in found if not each.held]
+    assert max(b - a for a, b in zip(fresh, [*fresh[1:], count], strict=True)) <= 16
+    assert len(fresh) < count / 4
+    assert [each.item for each in found if each.opens_shot] == [0]
+    assert all(each.forward_px is not None and each.forward_px.abs().max() == 0 for each in found[1:] if not each.held)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=26), st.integers(1, 9))
+def test_any_sequence(pictures, batch_frames):
+    found = tracked(pictures, batch_frames=batch_frames)
+    assert [each.item for each in found] == list(range(len(pictures)))
+    for before, each in zip([None, *pictures], found, strict=False):
+        if each.held:
+            assert before == pictures[each.item]
+            assert not each.opens_shot
+        assert (each.forward_px is None) == (each.backward_px is None) == (each.opens_shot or each.held)
+    assert not found or found[0].opens_shot
+
+
+def test_no_more_than_a_batch_is_asked_for_at_once():
+    asked, flow = [], Subtraction()
+
+    def frames():
+        for number in range(30):
+            asked.append(number)
+            yield number, LOOKS[0] + MARK * (number % 2)
+
+    for each in track(frames(), flow, batch_frames=5):
+        assert len(asked) <= each.item + 1 + 2 * 5
+    assert flow.most <= 6
