@@ -1,0 +1,83 @@
+"""The estimate grows with what is held, and the window shrinks until it fits or nothing can."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from deflicker.errors import SettingsError
+from deflicker.memory import estimate, fit
+from deflicker.settings import PRESETS
+
+FULL_HD = (1920, 1080, 1920 * 1080 * 3 // 2)
+presets = pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+
+
+@presets
+def test_larger_frames_take_more(preset):
+    sizes = [(64, 48), (640, 360), (1280, 720), (1920, 1080), (3840, 2160), (7680, 4320)]
+    needs = [estimate(width, height, width * height * 3 // 2, preset) for width, height in sizes]
+    assert all(a < b for a, b in pairwise(needs))
+    assert estimate(1080, 1920, FULL_HD[2], preset) == estimate(*FULL_HD, preset)
+    assert estimate(*FULL_HD[:2], 2 * FULL_HD[2], preset) > estimate(*FULL_HD, preset)
+
+
+@presets
+def test_longer_windows_take_more(preset):
+    for part in ("history_frames", "core_frames", "lookahead_frames"):
+        longer = replace(preset, **{part: 2 * getattr(preset, part)})
+        assert estimate(*FULL_HD, longer) > estimate(*FULL_HD, preset)
+
+
+@presets
+def test_every_picture_held_is_counted(preset):
+    """A frame that waits takes its planes at least once."""
+    held = preset.core_frames + preset.lookahead_frames
+    assert estimate(*FULL_HD, preset) > held * FULL_HD[2]
+
+
+@presets
+def test_no_bound_or_a_wide_one_changes_nothing(preset):
+    assert fit(*FULL_HD, preset, None) is preset
+    assert fit(*FULL_HD, preset, estimate(*FULL_HD, preset)) is preset
+    assert fit(*FULL_HD, preset, 1 << 50) is preset
+
+
+@presets
+def test_a_bound_shortens_the_window_and_is_kept(preset):
+    full = estimate(*FULL_HD, preset)
+    shortest = fit_least(preset)
+    least = estimate(*FULL_HD, shortest)
+    assert shortest.window_frames < preset.window_frames
+    before = preset
+    for share in (0.8, 0.5, 0.2, 0.0):
+        bound = round(least + share * (full - least))
+        fitted = fit(*FULL_HD, preset, bound)
+        assert estimate(*FULL_HD, fitted) <= bound
+        for part in ("history_frames", "core_frames", "lookahead_frames"):
+            assert 0 < getattr(fitted, part) <= getattr(before, part)
+        # Only the window gives way: what is seen of the motion stays.
+        window = {k: getattr(preset, k) for k in ("history_frames", "core_frames", "lookahead_frames")}
+        assert replace(fitted, **window) == preset
+        before = fitted
+    assert before == shortest
+
+
+def fit_least(preset):
+    """The shortest window there is, found by asking for less and less."""
+    bound, fitted = estimate(*FULL_HD, preset), preset
+    while True:
+        try:
+            fitted = fit(*FULL_HD, preset, bound - 1)
+        except SettingsError:
+            return fitted
+        bound = estimate(*FULL_HD, fitted)
+
+
+@presets
+def test_too_little_is_told_with_what_is_needed(preset):
+    needed = estimate(*FULL_HD, fit_least(preset))
+    with pytest.raises(SettingsError, match=rf"1920x1080.*{needed / 2**30:.1f}G"):
+        fit(*FULL_HD, preset, needed - 1)
+    with pytest.raises(SettingsError, match="max_memory"):
+        fit(64, 48, 64 * 48, preset, 1 << 20)
