@@ -1,0 +1,180 @@
+"""Windows and shots: every frame once, nothing across a shot's end, no joints to be seen between windows."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deflicker.correction.stream import Corrected, correct
+from deflicker.motion.track import Tracked
+from deflicker.settings import PRESETS, Preset
+from tests.correction.scenes import global_noise, local_noise, pan, shaking, still
+
+HEIGHT, WIDTH = 32, 48
+SMALL = replace(PRESETS["fast"], lags=(1, 2), history_frames=4, core_frames=4, lookahead_frames=4, iterations=(4, 4))
+LARGER = replace(SMALL, history_frames=8, core_frames=8, lookahead_frames=8, iterations=PRESETS["balanced"].iterations)
+
+
+def as_tracked(shots: Sequence[torch.Tensor], holds: Sequence[int] = (), step: tuple[int, int] = (0, 0)) -> list:
+    """A stream of shots; picture i is shown `holds[i]` times more (the list goes round)."""
+    stream: list[Tracked[int]] = []
+    flow_px = torch.tensor(step).float().view(2, 1, 1)
+    pictures = 0
+    for shot in shots:
+        for number, proxy in enumerate(shot):
+            opens = number == 0
+            there = None if opens else flow_px.expand(2, *proxy.shape[-2:])
+            back = None if opens else -flow_px.expand(2, *proxy.shape[-2:])
+            stream.append(Tracked(len(stream), proxy, opens, False, there, back))
+            for _ in range(holds[pictures % len(holds)] if holds else 0):
+                stream.append(Tracked(len(stream), proxy, False, True, None, None))
+            pictures += 1
+    return stream
+
+
+def flickering(frames: int, seed: int = 0, sd: float = 0.1) -> torch.Tensor:
+    clean = still(frames, HEIGHT, WIDTH, seed)
+    return clean * global_noise(frames, sd, seed + 1).exp() if frames > 1 else clean
+
+
+def gains(corrected: Sequence[Corrected[int]]) -> torch.Tensor:
+    none = torch.zeros(3, HEIGHT // 8, WIDTH // 8)
+    return torch.stack([none if each.log_gain is None else each.log_gain for each in corrected])
+
+
+def total_frames(corrected: Sequence[Corrected[int]]) -> tuple[float, float]:
+    return tuple(
+        sum(float(sums.frames) for each in corrected if (sums := getattr(each, when)) is not None)
+        for when in ("before", "after")
+    )
+
+
+lengths = st.lists(st.integers(1, 15), min_size=0, max_size=4)
+
+
+@settings(deadline=None, max_examples=25)
+@given(lengths, st.lists(st.integers(0, 5), min_size=1, max_size=5))
+def test_every_frame_once_and_in_order(shots, holds):
+    stream = as_tracked([flickering(n, seed) for seed, n in enumerate(shots)], holds)
+    found = list(correct(stream, SMALL))
+    assert [each.item for each in found] == [each.item for each in stream]
+    assert [each.opens_shot for each in found] == [each.opens_shot for each in stream]
+    for tracked, each in zip(stream, found, strict=True):
+        assert each.log_gain is None or each.log_gain.shape == (3, HEIGHT // 8, WIDTH // 8)
+        assert each.log_gain is None or each.log_gain.abs().max() > 0
+        assert (each.before is None) == (each.after is None)
+        if tracked.held:
+            assert torch.equal(gains([each]), gains([found[each.item - 1]]))
+
+
+@settings(deadline=None, max_examples=10)
+@given(lengths)
+def test_shots_know_nothing_of_each_other(shots):
+    pictures = [flickering(n, seed) for seed, n in enumerate(shots)]
+    together = list(correct(as_tracked(pictures), SMALL))
+    alone = [each for shot in pictures for each in correct(as_tracked([shot]), SMALL)]
+    assert len(together) == len(alone)
+    for a, b in zip(together, alone, strict=True):
+        assert torch.equal(gains([a]), gains([b]))
+
+
+@settings(deadline=None, max_examples=15)
+@given(lengths, st.lists(st.integers(0, 1), min_size=1, max_size=5))
+def test_flicker_is_counted_once(shots, holds):
+    """Every picture that has a neighbour on both sides, whatever window it was decided in."""
+    stream = as_tracked([flickering(n, seed) for seed, n in enumerate(shots)], holds)
+    expected = sum(max(0, n - 2) for n in shots)
+    assert total_frames(list(correct(stream, SMALL))) == (expected, expected)
+
+
+def summed(corrected: Sequence[Corrected[int]], when: str) -> tuple[float, float]:
+    total = None
+    for each in corrected:
+        sums = getattr(each, when)
+        if sums is not None:
+            total = sums if total is None else total + sums
+    return total.index()
+
+
+def test_windows_measure_what_the_whole_clip_does():
+    stream = as_tracked([flickering(30)])
+    whole = replace(SMALL, core_frames=40)
+    assert summed(list(correct(stream, SMALL)), "before") == pytest.approx(
+        summed(list(correct(stream, whole)), "before"), rel=1e-4
+    )
+
+
+STEPS = [(0, 0), (1, 0)]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_no_joints_between_windows(step):
+    """Small windows leave hardly more than one window over everything, within them and between."""
+    flicker = global_noise(40, 0.1)
+    clip = pan(40, HEIGHT, WIDTH, step=step) * flicker.exp()
+
+    windows = list(correct(as_tracked([clip], step=step), LARGER))
+    whole = list(correct(as_tracked([clip], step=step), replace(LARGER, core_frames=64)))
+    left, left_whole = gains(windows) + flicker, gains(whole) + flicker
+    assert shaking(left) < shaking(flicker) / 10
+    assert shaking(left_whole) < shaking(flicker) / 10
+    jumps = (left[1:] - left[:-1]).mean((1, 2, 3)).abs()
+    assert jumps.max() < 0.15 * (flicker[1:] - flicker[:-1]).abs().max()
+    assert summed(windows, "after")[0] < summed(windows, "before")[0] / 10
+
+
+def test_regions_come_to_rest_in_windows_too():
+    flicker = local_noise(32, HEIGHT, WIDTH, 0.1)
+    clip = still(32, HEIGHT, WIDTH) * flicker.exp()
+
+    found = list(correct(as_tracked([clip]), LARGER))
+    before, after = summed(found, "before"), summed(found, "after")
+    assert after[1] < before[1] / 3
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_clean_clip_is_left_alone(name):
+    for step in STEPS:
+        found = list(correct(as_tracked([pan(40, HEIGHT, WIDTH, step=step)], step=step), PRESETS[name]))
+        assert [each.log_gain for each in found] == [None] * 40
+        assert summed(found, "before") == summed(found, "after")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_too_short_to_flicker(count):
+    found = list(correct(as_tracked([flickering(count)]), SMALL))
+    assert [each.log_gain for each in found] == [None] * count
+
+
+def test_nothing_in_nothing_out():
+    assert list(correct([], SMALL)) == []
+
+
+@pytest.mark.parametrize("holds", [(), (3,), (20,)])
+def test_waiting_is_bounded(holds):
+    """Frames come out while others still go in: no more wait than two windows hold."""
+    taken = 0
+
+    def stream():
+        nonlocal taken
+        for each in as_tracked([flickering(40)], holds):
+            taken += 1
+            yield each
+
+    most = SMALL.core_frames + SMALL.lookahead_frames
+    longest = max(holds, default=0) + 1
+    for each in correct(stream(), SMALL):
+        assert taken - each.item <= 2 * most + longest + 1
+
+
+def test_a_preset_is_taken_at_its_word():
+    """Another preset, another answer: its lags and its effort are used."""
+
+    def first(preset: Preset) -> torch.Tensor:
+        return gains(list(correct(as_tracked([flickering(16)]), preset)))
+
+    assert not torch.equal(first(SMALL), first(replace(SMALL, lags=(1, 2, 4))))
+    assert not torch.equal(first(SMALL), first(replace(SMALL, iterations=(1,))))
