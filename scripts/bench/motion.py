@@ -16,6 +16,8 @@ from deflicker.motion.warp import visibility
 NETWORK = "raft_large"
 SIDE_PX = 320
 """Longer side of the frames RAFT sees; its flow is enlarged to the clip."""
+FLICKERING_SIDE_PX = 240
+"""The same for flickering clips, on which RAFT is more precise, and quicker, when it sees less detail."""
 UPDATES = 12
 
 
@@ -39,10 +41,10 @@ def from_flow(ahead_px: Tensor, back_px: Tensor) -> Motion:
 
 
 @torch.no_grad()
-def estimate(frames: Tensor) -> Motion:
+def estimate(frames: Tensor, side_px: int = SIDE_PX) -> Motion:
     """RAFT-large between neighbours of `[T, 3, H, W]`, on frames divided by their local mean."""
     height, width = frames.shape[-2:]
-    shrink = min(1.0, SIDE_PX / max(height, width))
+    shrink = min(1.0, side_px / max(height, width))
     size = max(8, round(height * shrink)), max(8, round(width * shrink))
     network = _network()
     features = network.features(F.interpolate(frames, size=size, mode="area"))

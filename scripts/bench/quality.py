@@ -72,7 +72,7 @@ def _one(clip: clips.Clip, kind: str, seed: int, plan: Plan, folder: Path) -> It
     clips.write(source, flickering)
     truth_motion = _motion_of(clip)
     oracle = scores.oracle_psnr(flickering, truth) if kind in scores.TONE_KINDS else None
-    seen = lru_cache(maxsize=1)(lambda: motion.estimate(flickering))
+    seen = lru_cache(maxsize=1)(lambda: motion.estimate(flickering, motion.FLICKERING_SIDE_PX))
 
     def row(method: str, result: Tensor, seconds: float) -> Row:
         found = scores.score(result, truth, truth_motion)
