@@ -1,0 +1,105 @@
+"""The gate: silent on whatever a clean clip does, and right about how much flicker there is where there is some."""
+
+import math
+
+import pytest
+import torch
+
+from deflicker.correction.gate import flicker_scale
+from deflicker.correction.pyramid import Pyramid
+from tests.correction.scenes import cells, global_noise, local_noise, rng, still, tone_steps
+from tests.correction.test_tone import solved
+
+FRAMES, HEIGHT, WIDTH = 24, 6, 8
+PLACE = torch.randn(1, 3, HEIGHT, WIDTH, generator=rng(9))
+
+
+def scale_of(tone: torch.Tensor) -> torch.Tensor:
+    """Scale per level, finest first, of cells' log tone `[T, 3, h, w]`."""
+    return flicker_scale(tone_steps(tone.expand(-1, 3, HEIGHT, WIDTH)), Pyramid(HEIGHT, WIDTH))
+
+
+def step_at(frame: int, size: float | torch.Tensor) -> torch.Tensor:
+    return (torch.arange(FRAMES) >= frame).float().view(-1, 1, 1, 1) * size
+
+
+TIME = torch.arange(FRAMES).float().view(-1, 1, 1, 1)
+INNOCENT = {
+    "constant": torch.full((FRAMES, 1, 1, 1), -0.7),
+    "constant picture": PLACE.expand(FRAMES, -1, -1, -1),
+    "fade": TIME * 0.05,
+    "fade out": TIME * -0.2,
+    "light that moves up here and down there": TIME * 0.03 * PLACE,
+    "exposure ramp": (TIME - 8).clamp(0, 6) * 0.1,
+    "seam": step_at(11, 0.3),
+    "seam of colour": step_at(7, torch.tensor([0.2, 0.0, -0.2]).view(1, 3, 1, 1)),
+    "seam with a shape": step_at(13, 0.2 * PLACE),
+    "slow swell": 0.3 * torch.sin(TIME * 2 * math.pi / 24),
+    "light passing by": 0.4 * torch.exp(-((torch.arange(WIDTH) - TIME / 3) ** 2) / 8),
+}
+
+
+@pytest.mark.parametrize("name", INNOCENT)
+def test_zero_where_nothing_flickers(name):
+    assert scale_of(INNOCENT[name]).tolist() == [0.0] * 4
+
+
+def typical(scales: list[torch.Tensor]) -> list[float]:
+    """Root mean square over windows: one window of one number a frame is a small sample."""
+    return torch.stack(scales).square().mean(0).sqrt().tolist()
+
+
+@pytest.mark.parametrize("sd", [0.01, 0.05, 0.2])
+def test_independent_noise_of_the_whole_picture_is_measured(sd):
+    *finer, whole = typical([scale_of(global_noise(FRAMES, sd, seed)) for seed in range(12)])
+    assert whole == pytest.approx(sd, rel=0.2)
+    assert finer == [0.0] * 3
+
+
+@pytest.mark.parametrize("sd", [0.02, 0.1])
+@pytest.mark.parametrize("knots", [2, 3, 6])
+def test_independent_noise_of_regions_is_measured(sd, knots):
+    tone = cells(local_noise(FRAMES, 96, 128, sd, knots=knots)).expand(-1, 3, -1, -1)
+    scale = flicker_scale(tone_steps(tone), Pyramid(12, 16))
+    assert scale.square().sum().sqrt().item() == pytest.approx(float(tone.std()), rel=0.3)
+
+
+def test_finer_noise_opens_finer_levels():
+    centres = []
+    for knots in (2, 4, 8):
+        tone = cells(local_noise(FRAMES, 96, 128, 0.1, knots=knots)).expand(-1, 3, -1, -1)
+        scale = flicker_scale(tone_steps(tone), Pyramid(12, 16))
+        centres.append(float((scale.square() * torch.arange(len(scale))).sum() / scale.square().sum()))
+    assert centres == sorted(centres, reverse=True)
+    assert centres[0] > centres[-1] + 1
+
+
+def test_flicker_on_top_of_a_fade_and_a_seam_is_still_found():
+    light = TIME * 0.01 + step_at(12, 0.1)
+    whole = typical([scale_of(global_noise(FRAMES, 0.1, seed) + light) for seed in range(12)])[-1]
+    assert whole == pytest.approx(0.1, rel=0.3)
+
+
+def test_flicker_below_sight_is_left():
+    assert scale_of(global_noise(FRAMES, 0.0005)).max() == 0
+
+
+def test_what_weighs_nothing_does_not_open_it():
+    """Half of the picture shakes and none of its matches are visible."""
+    steps = tone_steps((global_noise(FRAMES, 0.2) * (torch.arange(WIDTH) < 4)).expand(-1, 3, HEIGHT, WIDTH))
+    for step in steps.values():
+        step.weight[..., :4] = 0
+    assert flicker_scale(steps, Pyramid(HEIGHT, WIDTH)).max() == 0
+
+
+@pytest.mark.parametrize("frames", [2, 3, 4])
+def test_few_frames(frames):
+    scale = flicker_scale(tone_steps(torch.zeros(frames, 3, HEIGHT, WIDTH)), Pyramid(HEIGHT, WIDTH))
+    assert scale.tolist() == [0.0] * 4
+
+
+@pytest.mark.parametrize("name", ["fade", "seam", "light passing by"])
+def test_a_closed_gate_corrects_nothing(name):
+    light = torch.nn.functional.interpolate(INNOCENT[name].expand(-1, 3, HEIGHT, WIDTH), scale_factor=8)
+    gain = solved(still(FRAMES) * (light - light.max()).exp())
+    assert torch.equal(gain, torch.zeros_like(gain))
