@@ -21,6 +21,7 @@ import pytest
 from deflicker import __version__, cli
 from deflicker.errors import InputError, WeightsError
 from deflicker.report.model import Flicker, Plan, Progress, Report
+from deflicker.settings import PRESETS
 from deflicker.words import explain, outlook, summary
 from tests.assets import make_sound, make_video
 
@@ -93,8 +94,8 @@ def test_doctor(command: Command, tmp_path: Path) -> None:
     done = command("--doctor", DEFLICKER_CACHE=str(tmp_path / "nothing"))
     assert done.returncode == 5, done.stderr
     subjects = [line.split()[0] for line in done.stdout.splitlines()]
-    wanted = ["deflicker", "python", "torch", "device", "av", "encoders", "raft_large", "raft_small", "cache"]
-    assert subjects == wanted
+    networks = sorted({preset.flow_network for preset in PRESETS.values()})
+    assert subjects == ["deflicker", "python", "torch", "device", "av", "encoders", *networks, "cache"]
     assert "does not work" not in done.stdout
     assert str(tmp_path / "nothing") in done.stdout
 

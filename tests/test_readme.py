@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deflicker import cli
-from deflicker.settings import PRESETS
+from deflicker.settings import PRESETS, PresetName
 from tests.assets import make_video
 
 ROOT = Path(__file__).parent.parent
@@ -62,8 +62,15 @@ def test_every_option_is_in_the_table(capsys: pytest.CaptureFixture[str], monkey
     assert set(re.findall(r"--[a-z][a-z-]+", README)) - options <= {"--all"}
 
 
-def test_every_preset_and_exit_code_is_there() -> None:
-    assert [name for name in PRESETS if f"| `{name}` |" not in README] == []
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_as_the_table_says(name: PresetName) -> None:
+    preset = PRESETS[name]
+    network = preset.flow_network.replace("raft_", "RAFT ")
+    lags = ", ".join(map(str, preset.lags))
+    assert f"\n| `{name}` | {network} | {preset.flow_max_side_px} px | {preset.flow_updates} | {lags} |" in README
+
+
+def test_every_exit_code_is_there() -> None:
     assert re.findall(r"^\| (\d+) \|", README, re.MULTILINE) == ["0", "1", "2", "3", "4", "5", "130"]
 
 
