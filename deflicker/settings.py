@@ -33,7 +33,7 @@ class Preset:
     """Frames whose correction a window decides."""
     lookahead_frames: int
     """Frames after the core that a window sees but does not decide."""
-    iterations: tuple[int, ...] = (12, 10, 10)
+    iterations: tuple[int, ...]
     """Conjugate gradient steps of each reweighting round of the tone solver."""
 
     @property
@@ -42,9 +42,9 @@ class Preset:
 
 
 PRESETS: dict[PresetName, Preset] = {
-    "fast": Preset("raft_small", 256, 4, (1, 2, 4), 16, 16, 12),
-    "balanced": Preset("raft_large", 256, 6, (1, 2, 4, 8), 16, 16, 16),
-    "quality": Preset("raft_large", 384, 10, (1, 2, 4, 8), 24, 16, 16),
+    "fast": Preset("raft_large", 224, 3, (1, 2, 4), 12, 16, 12, (20, 15)),
+    "balanced": Preset("raft_large", 256, 4, (1, 2, 4), 16, 16, 16, (20, 15, 15)),
+    "quality": Preset("raft_large", 320, 8, (1, 2, 4, 8), 24, 16, 16, (25, 20, 20)),
 }
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?([0-5]?\d):)?(\d+(?:\.\d*)?|\.\d+)s?")

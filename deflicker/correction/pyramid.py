@@ -41,6 +41,10 @@ class Pyramid:
         self.sizes = level_sizes(height, width)
         self._rows = [interpolation(h, height).to(device) for h, _ in self.sizes]
         self._columns = [interpolation(w, width).to(device) for _, w in self.sizes]
+        self._steps = [
+            (interpolation(coarse[0], fine[0]).to(device), interpolation(coarse[1], fine[1]).to(device))
+            for fine, coarse in zip(self.sizes, self.sizes[1:], strict=False)
+        ]
 
     def expand(self, level: int, values: Tensor) -> Tensor:
         """`[..., h_l, w_l]` of a level → `[..., height, width]`."""
@@ -61,10 +65,20 @@ class Pyramid:
             gathered = self.collect(level, weight)
             weights.append(gathered / mass)
             means.append(self.collect(level, field * weight) / gathered.clamp_min(1e-6))
-        bands = []
-        for level in range(len(self.sizes) - 1):
-            height, width = self.sizes[level]
-            rows = interpolation(self.sizes[level + 1][0], height).to(field)
-            columns = interpolation(self.sizes[level + 1][1], width).to(field)
-            bands.append((means[level] - rows @ means[level + 1] @ columns.T, weights[level]))
+        bands = [
+            (means[level] - self._finer(level, means[level + 1]), weights[level])
+            for level in range(len(self.sizes) - 1)
+        ]
         return [*bands, (means[-1], weights[-1])]
+
+    def merge(self, bands: list[Tensor]) -> Tensor:
+        """Inverse of `split`'s bands: `[..., height, width]`."""
+        field = bands[-1]
+        for level in reversed(range(len(self.sizes) - 1)):
+            field = bands[level] + self._finer(level, field)
+        return field
+
+    def _finer(self, level: int, coarser: Tensor) -> Tensor:
+        """Values of level + 1 interpolated to `level`."""
+        rows, columns = self._steps[level]
+        return rows @ coarser @ columns.T

@@ -20,8 +20,9 @@ from deflicker.correction.least_squares import (
     residual_variance,
     robust_weights,
 )
-from deflicker.correction.observe import CELL_PX, observe
+from deflicker.correction.observe import CELL_PX, Step, observe
 from deflicker.correction.pyramid import Pyramid
+from deflicker.correction.trend import trend_path, without_trend
 from deflicker.motion.matches import Match
 
 
@@ -29,7 +30,7 @@ from deflicker.motion.matches import Match
 class ToneOptions:
     """The energy's constants and the solver's effort."""
 
-    first_order_share: float = 0.2
+    first_order_share: float = 1.0
     """β: weight of first differences beside second ones, divided by the lag."""
     fidelity_share: float = 0.3
     """κ: pull of the correction to zero, in units of the residual's variance."""
@@ -58,7 +59,8 @@ def solve_tone(
         return known
     pyramid = Pyramid(height, width, device=frames.device)
     steps = {offset: observe(frames, match) for offset, match in matches.items()}
-    scale = flicker_scale(steps, pyramid)
+    scale, path = _flicker_and_trend(steps, len(frames), pyramid)
+    steps = {offset: without_trend(step, path) for offset, step in steps.items()}
     latents = Latents(pyramid, scale, free)
     if not latents.levels:
         return known
@@ -67,7 +69,10 @@ def solve_tone(
     for round_, iterations in enumerate(options.iterations):
         if round_ == 2:
             aligned = relight(frames, spread(gain, (frames.shape[-2], frames.shape[-1]))).clamp(0, 1)
-            steps = {offset: observe(frames, match, aligned=aligned) for offset, match in matches.items()}
+            steps = {
+                offset: without_trend(observe(frames, match, aligned=aligned), path)
+                for offset, match in matches.items()
+            }
         if round_ != 1:
             operator = StepOperator(steps, (len(frames), height, width))
         residual = operator.apply(gain) + operator.offset
@@ -87,3 +92,13 @@ def solve_tone(
         )
         gain = known + latents.expand(solution)
     return gain
+
+
+def _flicker_and_trend(steps: Mapping[int, Step], frames: int, pyramid: Pyramid) -> tuple[Tensor, Tensor]:
+    """What of the tone's change is flicker, `[levels]`, and what is its own course, `[T, 3, h, w]`.
+
+    The first is measured with every slope taken off, the second is then kept only where flicker does not explain it.
+    """
+    path = trend_path(steps, frames, pyramid)
+    scale = flicker_scale({offset: without_trend(step, path) for offset, step in steps.items()}, pyramid)
+    return scale, trend_path(steps, frames, pyramid, scale)
