@@ -92,6 +92,16 @@ def test_what_weighs_nothing_does_not_open_it():
     assert flicker_scale(steps, Pyramid(HEIGHT, WIDTH)).max() == 0
 
 
+def test_what_weighs_little_counts_little():
+    """Every cell of the left half shakes on its own; nearly all that is trusted is on the right."""
+    noise = 0.2 * torch.randn(FRAMES, 3, HEIGHT, WIDTH, generator=rng(3)) * (torch.arange(WIDTH) < 4)
+    trusted = flicker_scale(tone_steps(noise), Pyramid(HEIGHT, WIDTH))[0]
+    steps = tone_steps(noise)
+    for step in steps.values():
+        step.weight[..., :4] = 0.1
+    assert flicker_scale(steps, Pyramid(HEIGHT, WIDTH))[0] < trusted / 3
+
+
 @pytest.mark.parametrize("frames", [2, 3, 4])
 def test_few_frames(frames):
     scale = flicker_scale(tone_steps(torch.zeros(frames, 3, HEIGHT, WIDTH)), Pyramid(HEIGHT, WIDTH))

@@ -221,6 +221,14 @@ def test_every_step_goes_down():
     assert energies[-1] < 0.9 * energies[0]
 
 
+def test_where_it_starts_does_not_matter():
+    problem = Problem()
+    expected = problem.gain(problem.minimum())
+    problem.start = [torch.randn(u.shape, generator=rng(3)) for u in problem.start]
+    assert problem.energy(problem.minimum(0)) > 2 * problem.energy(problem.minimum())
+    torch.testing.assert_close(problem.gain(problem.minimum()), expected, atol=1e-4, rtol=1e-3)
+
+
 def test_decided_frames_never_change():
     problem = Problem(decided=3)
     gain = problem.gain(problem.minimum(20))

@@ -61,10 +61,27 @@ def test_visible_pixels_show_the_same_thing():
 def test_a_match_stays_inside_on_its_way():
     """Out of the picture and back in again is no match, although it ends inside."""
     forward_px = torch.tensor([[5.0, 0.0], [-5.0, 0.0]]).view(2, 2, 1, 1).expand(2, 2, HEIGHT, WIDTH)
-    match = build_matches(forward_px, -forward_px, (1, 2))[2]
-    first = inside(target_grid(forward_px[:1]))
-    assert torch.equal(match.visible, first)
-    assert match.visible[..., -5:].max() == 0
+    matches = build_matches(forward_px, -forward_px, (1, 2))
+    assert torch.equal(matches[2].visible, inside(target_grid(forward_px[:1])))
+    assert matches[2].visible[..., -5:].max() == 0
+    assert torch.equal(matches[-2].visible, inside(target_grid(-forward_px[1:])))
+
+
+def test_each_leg_is_read_where_the_one_before_it_ended():
+    """A vortex and a shift do not commute: following them from frame to frame is what a longer match must do."""
+    y, x = torch.meshgrid(torch.linspace(-1, 1, HEIGHT), torch.linspace(-1, 1, WIDTH), indexing="ij")
+    vortex = torch.stack([1.2 * x, -0.9 * y])
+    forward_px = torch.stack([torch.tensor([3.0, 0.0]).view(2, 1, 1).expand_as(vortex), vortex])
+    backward_px = torch.stack([-forward_px[0], -vortex / (1 + torch.tensor([2.4 / 23, -1.8 / 15]).view(2, 1, 1))])
+    matches = build_matches(forward_px, backward_px, (1, 2))
+    there = forward_px[:1] + warp(forward_px[1:], forward_px[:1])
+    back = backward_px[1:] + warp(backward_px[:1], backward_px[1:])
+    for match, expected in ((matches[2], there), (matches[-2], back)):
+        assert match.visible.mean() > 0.5
+        torch.testing.assert_close(match.flow_px, expected, atol=1e-5, rtol=0)
+    # There and back again is where one was.
+    again = (matches[2].flow_px + warp(matches[-2].flow_px, matches[2].flow_px)) * matches[2].visible
+    assert again.abs().max() < 0.2
 
 
 def test_coverage_is_the_visible_share():

@@ -123,6 +123,16 @@ def test_no_cut(name):
     assert cuts(stored(NO_CUT[name]())) == []
 
 
+@pytest.mark.parametrize("name", ["white flash", "single odd frame"])
+def test_an_odd_frame_is_no_shot_of_its_own(name):
+    assert 9 not in cuts(stored(NO_CUT[name]()))
+
+
+def test_the_last_frame_may_open_a_shot():
+    """There is no frame after it that could bring the old picture back."""
+    assert cuts(stored(torch.cat([shot(1, 9), shot(2, 1)]))) == [9]
+
+
 CUT = {
     "still to still": lambda: torch.cat([shot(1, 9, (0, 0)), shot(2, 11, (0, 0))]),
     "pan to pan": lambda: torch.cat([shot(1, 9, (4, 0)), shot(2, 11, (-4, 0))]),
