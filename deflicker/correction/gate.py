@@ -22,6 +22,8 @@ flicker has 0.5."""
 _USUAL = 0.01
 """Log gain a clean clip may reach by chance. The further above, the less correlation is asked for: a whole-frame pump
 is one number a frame, and its correlation over a window is uncertain by ±0.2."""
+_FEW = 16
+"""Values per frame up to which a level's correlation is that uncertain."""
 _SMALLEST = 0.002
 """Standard deviation of log gain below which nothing is worth touching: half a code value of 255."""
 
@@ -53,9 +55,12 @@ def flicker_scale(steps: Mapping[int, Step], pyramid: Pyramid) -> Tensor:
             totals[2, level] += weight.sum()
     product, energy, mass = totals
     variance = (product / mass.clamp_min(1e-6)).clamp_min(0)
-    surprise = (variance.sqrt() / _USUAL).clamp_min(1)
+    few = torch.tensor([h * w <= _FEW for h, w in pyramid.sizes], device=variance.device)
+    surprise = torch.where(few, (variance.sqrt() / _USUAL).clamp_min(1), 1.0)
     correlation = product / energy.clamp_min(1e-12) * surprise
     closed, open_ = _CORRELATION
     opening = ((correlation - closed) / (open_ - closed)).clamp(0, 1)
     scale: Tensor = (variance * opening - _SMALLEST**2).clamp_min(0).sqrt()
+    if len(scale) > 2:  # alone, the finest level is boiling texture, not tone
+        scale[0] = torch.where(scale[1] > 0, scale[0], 0.0)
     return scale

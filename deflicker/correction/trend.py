@@ -19,6 +19,9 @@ from deflicker.correction.pyramid import Pyramid
 
 _REACH_FRAMES = 8
 """A slope is fitted over this many frames before and after."""
+_FINEST_LEVEL = 2
+"""Light changes over regions; below four cells, what looks like a slope is motion and shading, which the gate itself
+tells from flicker."""
 _FARTHEST = 4
 """Steps over more frames than this say little about a slope where it bends."""
 _SURE = 16.0
@@ -41,6 +44,9 @@ def trend_path(steps: Mapping[int, Step], frames: int, pyramid: Pyramid, scale: 
         run[rows] += step.weight * offset**2
     slopes = []
     for level, (band, weight) in enumerate(pyramid.split(rise / run.clamp_min(1e-6), run)):
+        if level < _FINEST_LEVEL:
+            slopes.append(torch.zeros_like(band))
+            continue
         slope = _line_fit(band, weight)
         if scale is not None:
             slope = slope * _sureness(slope, weight, scale[level] * _chance(tuple(steps), frames, like.device))
