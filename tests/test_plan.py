@@ -40,7 +40,7 @@ def test_the_plan_is_what_happens(clip: Path, tmp_path: Path) -> None:
 
 
 def test_the_time_is_of_the_right_size(tmp_path: Path) -> None:
-    clip = make_video(tmp_path / "in.mp4", frames=60)
+    clip = make_video(tmp_path / "in.mp4", frames=30)
     foreseen = plan(clip, tmp_path / "out.mp4", FAST).seconds
     started = time.monotonic()
     deflicker(clip, tmp_path / "out.mp4", FAST)
