@@ -12,6 +12,7 @@ import textwrap
 import time
 import types
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -259,13 +260,28 @@ def test_dry_run_writes_nothing(command: Command, clip: Path, tmp_path: Path, ra
 def test_interrupted_run_leaves_nothing(tmp_path: Path, raft: None, number: signal.Signals) -> None:
     clip = make_video(tmp_path / "in.mp4", frames=250, width=192, height=144)
     words = [sys.executable, "-m", "deflicker", "in.mp4", "out.mp4", "--preset", "quality", "--log-json", "log"]
-    process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: '"progress"' in (tmp_path / "log").read_text() if (tmp_path / "log").exists() else False)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    with started(words, tmp_path) as process:
+        wait_for(lambda: '"progress"' in (tmp_path / "log").read_text() if (tmp_path / "log").exists() else False)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (130, "deflicker: interrupted\n")
     assert {path.name for path in tmp_path.iterdir()} == {clip.name, "log"}
     assert json.loads((tmp_path / "log").read_text().splitlines()[-1])["exit_code"] == 130
+
+
+@contextmanager
+def started(words: list[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that minds signals, also where these tests run as a background job that does not; never left over."""
+
+    def mind() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
+    with subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True, preexec_fn=mind) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
@@ -455,11 +471,11 @@ STAND_IN = """
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_run_the_clean_up(clip: Path, tmp_path: Path, number: signal.Signals) -> None:
     words = [sys.executable, "-c", textwrap.dedent(STAND_IN)]
-    process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    wait_for((tmp_path / "out.part").exists)
-    process.send_signal(number)
-    time.sleep(0.1)
-    os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    with started(words, tmp_path) as process:
+        wait_for((tmp_path / "out.part").exists)
+        process.send_signal(number)
+        time.sleep(0.1)
+        os.kill(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (130, "deflicker: interrupted\n")
     assert {path.name for path in tmp_path.iterdir()} == {"in.mp4"}
