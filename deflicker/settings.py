@@ -48,7 +48,7 @@ PRESETS: dict[PresetName, Preset] = {
 }
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?([0-5]?\d):)?(\d+(?:\.\d*)?|\.\d+)s?")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,8 @@ class TimePoint:
         if not match:
             raise SettingsError(f"{text!r} is no time: write seconds (90), a clock time (1:30.5) or a frame (2700f)")
         hours, minutes, seconds = match.groups()
+        if minutes and Fraction(seconds) >= 60:
+            raise SettingsError(f"{text!r} is no time: a minute has 60 seconds; write 2:15 for 135")
         return cls(seconds=int(hours or 0) * 3600 + int(minutes or 0) * 60 + Fraction(seconds))
 
 

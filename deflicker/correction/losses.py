@@ -70,7 +70,8 @@ def tone_energy(
 
     E = Σ w₂ q² + β Σ w₁ r² + κ Σ u², with r = c(x+f) − c(x) + d the tone step left along motion (flow-warp loss),
     q = r₊ + r₋ its second difference (temporal smoothness) and u the unit-variance latents of the correction
-    (fidelity). β is `first_order_share` and κ `fidelity_share`, which includes the residual variance.
+    (fidelity), each times the root of the cells it stands for. β is `first_order_share`; κ is `fidelity_share`,
+    which includes the residual variance.
     """
     return (
         (second_weight * second_order.square()).sum()

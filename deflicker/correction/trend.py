@@ -18,6 +18,8 @@ from deflicker.correction.pyramid import Pyramid
 
 _REACH_FRAMES = 8
 """A slope is fitted over this many frames before and after."""
+_ROUNDS = 3
+"""Reweighting rounds of a fit."""
 _FINEST_LEVEL = 2
 """Light changes over regions; below four cells, what looks like a slope is motion and shading, which the gate itself
 tells from flicker."""
@@ -46,13 +48,23 @@ def trend_path(steps: Mapping[int, Step], frames: int, pyramid: Pyramid, scale: 
         if level < _FINEST_LEVEL:
             slopes.append(torch.zeros_like(band))
             continue
-        slope = _line_fit(band, weight)
+        slope = _robust_line_fit(band, weight)
         if scale is not None:
             slope = slope * _sureness(slope, weight, scale[level] * _chance(tuple(steps), frames, like.device))
         slopes.append(slope)
     slope = pyramid.merge(slopes)
     midway = (slope[1:] + slope[:-1]) / 2
     return torch.cat([torch.zeros_like(slope[:1]), midway.cumsum(0)])
+
+
+def _robust_line_fit(values: Tensor, weight: Tensor) -> Tensor:
+    """`_line_fit` with Cauchy weights: a step of tone is one outlier among its neighbours, not a slope over all."""
+    fit = values.median(0, keepdim=True).values
+    for _ in range(_ROUNDS):
+        deviation = (values - fit).abs()
+        usual = deviation.median(0, keepdim=True).values + 1e-6
+        fit = _line_fit(values, weight / (1 + (deviation / (2 * usual)).square()))
+    return fit
 
 
 def _line_fit(values: Tensor, weight: Tensor) -> Tensor:

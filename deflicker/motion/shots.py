@@ -8,6 +8,8 @@ single odd frame (a flash) is no cut, because the picture before it comes back a
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
+from statistics import median
 
 import torch
 import torch.nn.functional as F
@@ -61,10 +63,14 @@ def _blocks(field: Tensor) -> Tensor:
 
 
 class CutFinder:
-    """Decides frame by frame; what it remembers is how alike the present shot's neighbours usually are."""
+    """Decides frame by frame; what it remembers is how alike neighbours usually are in this video."""
 
     def __init__(self) -> None:
-        self._usual: deque[float] = deque(maxlen=12)
+        self._usual: deque[float] = deque([0.9, 0.9, 0.9], maxlen=24)
+
+    def learn(self, likenesses: Iterable[float]) -> None:
+        """Take note of how alike neighbours are; a cut among them is too rare to matter to a median."""
+        self._usual.extend(likenesses)
 
     def is_cut(self, like_before: float, like_around: float | None) -> bool:
         """Whether a frame begins a shot.
@@ -72,11 +78,13 @@ class CutFinder:
         like_before: its likeness to the frame before it. like_around: that of the frame after it to the frame before
         it; None at the end of the video.
         """
-        usual = sorted(self._usual)[len(self._usual) // 2] if self._usual else 1.0
-        limit = min(_SAME, _USUAL_PART * usual)
-        cut = like_before < limit and (like_around is None or like_around < limit)
-        if cut:
-            self._usual.clear()
-        else:
-            self._usual.append(like_before)
-        return cut
+        limit = self._limit()
+        return like_before < limit and (like_around is None or like_around < limit)
+
+    def is_odd(self, like_before: float, like_around: float | None) -> bool:
+        """Whether a frame is a flash: unlike the frame before it, which the frame after it is like again."""
+        limit = self._limit()
+        return like_before < limit and like_around is not None and like_around >= limit
+
+    def _limit(self) -> float:
+        return min(_SAME, _USUAL_PART * median(self._usual))

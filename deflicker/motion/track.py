@@ -140,7 +140,13 @@ def _openings(looks: Tensor, previous: _Picture | None, count: int, cuts: CutFin
     lead = 0 if previous is None else 1
     near = likeness(chain[:-1], chain[1:]).tolist() if len(chain) > 1 else []
     around = likeness(chain[:-2], chain[2:]).tolist() if len(chain) > 2 else []
+    cuts.learn(near)
     opens = [True] if previous is None else []
+    after_odd = False
     for at in range(1, lead + count):
-        opens.append(cuts.is_cut(near[at - 1], around[at - 1] if at - 1 < len(around) else None))
+        # Behind a flash, what counts is the frame before the flash.
+        before = around[at - 2] if after_odd and at > 1 else near[at - 1]
+        later = around[at - 1] if at - 1 < len(around) else None
+        opens.append(cuts.is_cut(before, later))
+        after_odd = not opens[-1] and not after_odd and cuts.is_odd(before, later)
     return opens
