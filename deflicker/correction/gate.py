@@ -22,6 +22,9 @@ flicker has 0.5."""
 _USUAL = 0.01
 """Log gain a clean clip may reach by chance. The further above, the less correlation is asked for: a whole-frame pump
 is one number a frame, and its correlation over a window is uncertain by ±0.2."""
+_REGIONS = 2
+"""Finest level that may flicker by itself: regions of four cells. What only finer levels hold is boiling texture, or
+fast things whose matches are wrong; flicker of tone is at least as strong in the regions around."""
 _FEW = 16
 """Values per frame up to which a level's correlation is that uncertain."""
 _SMALLEST = 0.002
@@ -61,6 +64,6 @@ def flicker_scale(steps: Mapping[int, Step], pyramid: Pyramid) -> Tensor:
     closed, open_ = _CORRELATION
     opening = ((correlation - closed) / (open_ - closed)).clamp(0, 1)
     scale: Tensor = (variance * opening - _SMALLEST**2).clamp_min(0).sqrt()
-    if len(scale) > 2:  # alone, the finest level is boiling texture, not tone
-        scale[0] = torch.where(scale[1] > 0, scale[0], 0.0)
+    for level in range(min(_REGIONS, len(scale) - 2) - 1, -1, -1):
+        scale[level] = torch.minimum(scale[level], scale[level + 1])
     return scale

@@ -38,6 +38,10 @@ class ToneOptions:
     """Conjugate gradient steps of each reweighting round; the third looks at the corrected frames again."""
 
 
+_INVISIBLE = 0.002
+"""Log gain that changes no 8-bit sample by more than half a level: a window that needs no more is left alone."""
+
+
 def solve_tone(
     frames: Tensor,
     matches: Mapping[int, Match],
@@ -91,6 +95,8 @@ def solve_tone(
             iterations=iterations,
         )
         gain = known + latents.expand(solution)
+    if float((gain - known).abs().max()) < _INVISIBLE:
+        return known
     return gain
 
 
