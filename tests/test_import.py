@@ -28,7 +28,7 @@ ALLOWED = {
     "motion": ("errors", "settings", "device", "weights"),
     # Of the media folder values and arithmetic, no files.
     "correction": ("errors", "settings", "motion", "metrics", "media.color", "media.frame"),
-    "metrics": ("errors", "motion", "correction.observe"),
+    "metrics": ("errors", "motion"),
     "memory": ("errors", "settings"),
     "log": ("errors", "report"),
     "words": ("errors", "report"),

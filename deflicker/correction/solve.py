@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from deflicker.correction.apply import relight, spread
-from deflicker.correction.observe import CELL_PX
 from deflicker.correction.tone import ToneOptions, solve_tone
 from deflicker.correction.window import State, Window, join
 from deflicker.metrics.flicker import FlickerSums, flicker_sums
+from deflicker.motion.cells import CELL_PX
 from deflicker.motion.matches import build_matches
 from deflicker.settings import Preset
 

@@ -20,9 +20,10 @@ from deflicker.correction.least_squares import (
     residual_variance,
     robust_weights,
 )
-from deflicker.correction.observe import CELL_PX, Step, observe
+from deflicker.correction.observe import Step, observe
 from deflicker.correction.pyramid import Pyramid
 from deflicker.correction.trend import trend_path, without_trend
+from deflicker.motion.cells import CELL_PX
 from deflicker.motion.matches import Match
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deflicker.correction.observe import cell_means
+from deflicker.motion.cells import cell_means
 from deflicker.motion.matches import Match
 from deflicker.motion.warp import warp
 

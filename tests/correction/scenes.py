@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.correction.observe import CELL_PX, Step
+from deflicker.correction.observe import Step
+from deflicker.motion.cells import CELL_PX
 from deflicker.motion.matches import Match, build_matches
 
 LAGS = (1, 2, 4, 8)
