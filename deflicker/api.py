@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from deflicker.background import Background, prefetch
+from deflicker.correction.apply import Correction
 from deflicker.correction.stream import Corrected, correct
 from deflicker.device import Device
 from deflicker.engine import Engine, OnProgress, frame_bytes, relit, with_proxies
@@ -84,7 +83,7 @@ class _Decided:
     """A frame on its way to the writer."""
 
     frame: Frame
-    log_gain: Tensor | None
+    correction: Correction | None
 
 
 class _Tally:
@@ -117,7 +116,7 @@ def _run(reader: Reader, writer: Writer, engine: Engine | None, settings: Settin
 
     def put_out(job: Any) -> None:
         if isinstance(job, _Decided):
-            writer.write(relit(job.frame, layout, job.log_gain))
+            writer.write(relit(job.frame, layout, job.correction))
         else:
             writer.copy(job)
 
@@ -126,9 +125,9 @@ def _run(reader: Reader, writer: Writer, engine: Engine | None, settings: Settin
         closing(prefetch(reader.frames(on_packet=output.put), QUEUED_FRAMES)) as frames,
     ):
         for frame in _decide(frames, reader, engine):
-            gain = None if frame.log_gain is None else frame.log_gain * settings.strength
-            output.put(_Decided(frame.item, gain))
-            tally.count(frame, gain is not None)
+            correction = frame.correction and frame.correction.scaled(settings.strength)
+            output.put(_Decided(frame.item, correction))
+            tally.count(frame, correction is not None)
             tell(Progress("frames", tally.frames, reader.info.frame_count_hint))
     return tally
 

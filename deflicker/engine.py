@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from deflicker import weights
-from deflicker.correction.apply import corrected_planes
+from deflicker.correction.apply import Correction, corrected_planes
 from deflicker.device import Device, choose
 from deflicker.media.color import as_tensors, normalise, proxy_size, to_rgb
 from deflicker.media.frame import Frame, PlaneLayout
@@ -70,8 +70,8 @@ def proxy_of(frame: Frame, layout: PlaneLayout, size: tuple[int, int], device: t
     return to_rgb(normalise(as_tensors(frame.planes, layout, device), layout), layout, size).clamp(0, 1)
 
 
-def relit(frame: Frame, layout: PlaneLayout, log_gain: Tensor | None) -> Frame:
-    """The frame with a correction `[3, h, w]` (cells) applied; the frame itself where there is none."""
-    if log_gain is None:
+def relit(frame: Frame, layout: PlaneLayout, correction: Correction | None) -> Frame:
+    """The frame with a correction applied; the frame itself where there is none."""
+    if correction is None:
         return frame
-    return replace(frame, planes=corrected_planes(frame, layout, log_gain))
+    return replace(frame, planes=corrected_planes(frame, layout, correction))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deflicker.correction.apply import relight, spread
+from deflicker.correction.apply import Correction
 from deflicker.correction.stream import correct
 from deflicker.engine import Engine, proxy_of, relit
 from deflicker.media.color import proxy_size, resize
@@ -89,8 +89,8 @@ def _corrected(frames: Iterator[FrameT], settings: Settings) -> Iterator[FrameT]
             yield frame, codec.proxy(frame, small, device)
 
     for decided in correct(track(proxies(), engine.flow, batch_frames=BATCH_FRAMES), engine.preset):
-        gain = decided.log_gain
-        yield decided.item if gain is None else codec.relit(decided.item, gain * settings.strength)
+        correction = decided.correction
+        yield codec.relit(decided.item, correction.scaled(settings.strength)) if correction else decided.item
 
 
 class _Codec(Protocol):
@@ -102,7 +102,7 @@ class _Codec(Protocol):
     def proxy(self, frame: Any, size: tuple[int, int], device: torch.device) -> Tensor:
         """The small copy `[3, h, w]` in [0, 1]."""
 
-    def relit(self, frame: Any, log_gain: Tensor) -> Any:
+    def relit(self, frame: Any, correction: Correction) -> Any:
         """A corrected copy."""
 
 
@@ -124,9 +124,9 @@ class _Tensors:
         colours = frame.detach()[:3].to(device, torch.float32)
         return torch.stack([resize(plane, size) for plane in colours]).clamp(0, 1)
 
-    def relit(self, frame: Tensor, log_gain: Tensor) -> Tensor:
-        colours = frame.detach()[:3].to(log_gain.device, torch.float32)
-        changed = relight(colours, spread(log_gain, self.size(frame)))
+    def relit(self, frame: Tensor, correction: Correction) -> Tensor:
+        colours = frame.detach()[:3].to(correction.log_gain.device, torch.float32)
+        changed = correction.applied(colours)
         return torch.cat([changed.to(frame), frame.detach()[3:]])
 
 
@@ -139,8 +139,8 @@ class _FloatArrays:
     def proxy(self, frame: Any, size: tuple[int, int], device: torch.device) -> Tensor:
         return _Tensors().proxy(self._tensor(frame), size, device)
 
-    def relit(self, frame: Any, log_gain: Tensor) -> Any:
-        changed = _Tensors().relit(self._tensor(frame), log_gain).permute(1, 2, 0)
+    def relit(self, frame: Any, correction: Correction) -> Any:
+        changed = _Tensors().relit(self._tensor(frame), correction).permute(1, 2, 0)
         return np.ascontiguousarray(changed.cpu().numpy().astype(frame.dtype, copy=False))
 
     def _tensor(self, frame: Any) -> Tensor:
@@ -159,8 +159,8 @@ class _Codes:
     def proxy(self, frame: Any, size: tuple[int, int], device: torch.device) -> Tensor:
         return proxy_of(self._frame(frame), self._layout, size, device)
 
-    def relit(self, frame: Any, log_gain: Tensor) -> Any:
-        green, blue, red, *alpha = relit(self._frame(frame), self._layout, log_gain).planes
+    def relit(self, frame: Any, correction: Correction) -> Any:
+        green, blue, red, *alpha = relit(self._frame(frame), self._layout, correction).planes
         return np.stack([red, green, blue, *alpha], axis=-1)
 
     def _frame(self, frame: Any) -> Frame:

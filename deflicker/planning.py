@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from deflicker import memory, weights
 from deflicker.background import prefetch
+from deflicker.correction.apply import Correction
 from deflicker.correction.solve import solve
 from deflicker.correction.window import Window
 from deflicker.device import Device, choose
@@ -136,7 +137,7 @@ def _scan(reader: Reader, preset: Preset, device: Device, tell: OnProgress) -> _
 def _estimate(scan: _Scan, network: FlowEstimator | None, preset: Preset, writer: Writer, info: VideoInfo) -> float:
     """Seconds to follow, correct and encode all frames, from doing so with the sample."""
     items = [frame.item for frame in scan.sample]
-    gains: Iterator[Tensor | None] = iter([None] * len(items))
+    corrections: list[Correction | None] = [None] * len(items)
     correcting_s = 0.0
     if network is not None:
         proxies = torch.stack([frame.proxy for frame in scan.sample])
@@ -145,13 +146,13 @@ def _estimate(scan: _Scan, network: FlowEstimator | None, preset: Preset, writer
         forward_px, backward_px = _follow(network, proxies)
         followed = time.monotonic()
         solution = solve(Window(proxies, forward_px, backward_px, len(proxies)), None, preset)
-        gains = iter(solution.log_gain)
+        corrections = solution.corrections()
         # Every picture is in several windows: as history, in the core, as look-ahead.
         times_seen = max(1.0, min(preset.window_frames, scan.pictures) / min(preset.core_frames, scan.pictures))
         correcting_s = followed - started + times_seen * (time.monotonic() - followed)
     started = time.monotonic()
-    for item, gain in zip(items, gains, strict=True):
-        writer.write(relit(item, info.layout, gain))
+    for item, correction in zip(items, corrections, strict=True):
+        writer.write(relit(item, info.layout, correction))
     writer.close()
     writing_s = time.monotonic() - started
     return (correcting_s * scan.pictures + writing_s * scan.frames) / len(items)

@@ -1,7 +1,8 @@
-"""Put a log-gain field onto a frame's own planes, at their depth. A gain of zero leaves every sample as it was."""
+"""Put a correction onto a frame's own planes, at their depth. A gain of zero leaves every sample as it was."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -10,6 +11,33 @@ from torch import Tensor
 
 from deflicker.media.color import as_tensors, chroma_range, luma_range, normalise, rgb_from_ycc, to_rgb
 from deflicker.media.frame import Frame, Plane, PlaneLayout
+
+_WHITE = (0.94, 0.99)
+"""R'G'B' at which a sample begins to count as clipped, and does."""
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """What is to be done to one frame, at any size."""
+
+    log_gain: Tensor
+    """`[3, h, w]` on cells, natural logarithm, R'G'B'."""
+    highlights: Tensor | None = None
+    """`[3, H, W]` R'G'B' that clipped samples are kept at, on the proxy; None where nothing is clipped."""
+
+    def scaled(self, strength: float) -> Correction:
+        """A part of it, 0 … 1."""
+        return replace(self, log_gain=self.log_gain * strength)
+
+    def applied(self, rgb: Tensor) -> Tensor:
+        """Corrected R'G'B' of `rgb [3, H, W]`."""
+        size = _size(rgb)
+        relit = relight(rgb, spread(self.log_gain, size))
+        if self.highlights is None:
+            return relit
+        kept = F.interpolate(self.highlights[None], size=size, mode="bilinear", align_corners=False)[0]
+        clipped = ((rgb - _WHITE[0]) / (_WHITE[1] - _WHITE[0])).clamp(0, 1)
+        return relit + clipped * (torch.minimum(rgb, kept) - relit).clamp_min(0)
 
 
 def relight(rgb: Tensor, log_gain: Tensor) -> Tensor:
@@ -33,16 +61,16 @@ def spread(cells: Tensor, size: tuple[int, int]) -> Tensor:
     return _spread(cells.shape[-2], size[0], device) @ cells @ _spread(cells.shape[-1], size[1], device).T
 
 
-def corrected_planes(frame: Frame, layout: PlaneLayout, log_gain: Tensor) -> tuple[Plane, ...]:
-    """The frame's planes with `log_gain [3, h, w]` (cells, R'G'B') applied; alpha is passed through.
+def corrected_planes(frame: Frame, layout: PlaneLayout, correction: Correction) -> tuple[Plane, ...]:
+    """The frame's planes with the correction applied; alpha is passed through.
 
     Only the change is computed in R'G'B' and added to the samples, so nothing outside R'G'B's gamut is clipped.
     """
-    codes = as_tensors(frame.planes, layout, log_gain.device)
+    codes = as_tensors(frame.planes, layout, correction.log_gain.device)
     planes = normalise(codes, layout)
     _, span = luma_range(layout)
     full = _size(codes[0])
-    change = _rgb_change(planes, layout, log_gain, full)
+    change = _rgb_change(planes, layout, correction, full)
     if layout.family == "gray":
         deltas = [change.mean(0) * span]
     elif layout.family == "rgb":
@@ -51,7 +79,7 @@ def corrected_planes(frame: Frame, layout: PlaneLayout, log_gain: Tensor) -> tup
     else:
         to_ycc = torch.linalg.inv(rgb_from_ycc(layout)).to(change)
         coarse = _size(codes[1])
-        chroma_change = change if coarse == full else _rgb_change(planes, layout, log_gain, coarse)
+        chroma_change = change if coarse == full else _rgb_change(planes, layout, correction, coarse)
         chroma = torch.einsum("ij,jhw->ihw", to_ycc[1:], chroma_change) * chroma_range(layout)[1]
         deltas = [torch.einsum("j,jhw->hw", to_ycc[0], change) * span, *chroma]
     top = float((1 << layout.bit_depth) - 1)
@@ -66,6 +94,6 @@ def _size(plane: Tensor) -> tuple[int, int]:
     return plane.shape[-2], plane.shape[-1]
 
 
-def _rgb_change(planes: list[Tensor], layout: PlaneLayout, log_gain: Tensor, size: tuple[int, int]) -> Tensor:
+def _rgb_change(planes: list[Tensor], layout: PlaneLayout, correction: Correction, size: tuple[int, int]) -> Tensor:
     rgb = to_rgb(planes, layout, size)
-    return relight(rgb, spread(log_gain, size)) - rgb
+    return correction.applied(rgb) - rgb

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from deflicker.correction.apply import relight, spread
+from deflicker.correction.apply import Correction, relight, spread
+from deflicker.correction.highlights import highlight_light
 from deflicker.correction.tone import ToneOptions, solve_tone
 from deflicker.correction.window import State, Window, join
 from deflicker.metrics.flicker import FlickerSums, flicker_sums
@@ -21,10 +22,21 @@ class Solution:
 
     log_gain: Tensor
     """`[core, 3, h, w]` on cells of the proxy; exactly 0 where nothing flickers."""
+    highlights: Tensor | None
+    """`[core, 3, H, W]` R'G'B' that clipped samples are kept at; None where nothing is clipped."""
     before: FlickerSums
     after: FlickerSums
     state: State
     """For the shot's next window."""
+
+    def corrections(self) -> list[Correction | None]:
+        """One per frame of the core; None where the frame stays as it is."""
+        touched = self.log_gain.abs().amax((1, 2, 3)).tolist()
+        highlights = self.highlights if self.highlights is not None else [None] * len(touched)
+        return [
+            Correction(gain, kept) if moved > 0 else None
+            for gain, kept, moved in zip(self.log_gain, highlights, touched, strict=True)
+        ]
 
 
 def solve(window: Window, state: State | None, preset: Preset) -> Solution:
@@ -42,9 +54,10 @@ def solve(window: Window, state: State | None, preset: Preset) -> Solution:
     log_gain = solve_tone(proxies, matches, fixed=state.log_gain, options=ToneOptions(iterations=preset.iterations))
 
     relit = relight(proxies, spread(log_gain, (height, width))).clamp(0, 1)
+    highlights = highlight_light(proxies, relit, matches, past, decided) if bool(log_gain.any()) else None
     before = flicker_sums(proxies, matches, past, decided)
     after = flicker_sums(relit, matches, past, decided)
     kept = slice(max(0, decided - preset.history_frames), decided)
     links = slice(kept.start, decided - 1)
     carried = State(proxies[kept], forward_px[links], backward_px[links], log_gain[kept])
-    return Solution(log_gain[past:decided], before, after, carried)
+    return Solution(log_gain[past:decided], highlights, before, after, carried)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import torch
-from torch import Tensor
 
+from deflicker.correction.apply import Correction
 from deflicker.correction.solve import solve
 from deflicker.correction.window import State, Window
 from deflicker.metrics.flicker import FlickerSums
@@ -24,8 +24,8 @@ class Corrected(Generic[T]):
     """A frame and what is to be done to it."""
 
     item: T
-    log_gain: Tensor | None
-    """`[3, h, w]` on cells of the proxy; None where the frame stays as it is."""
+    correction: Correction | None
+    """None where the frame stays as it is."""
     opens_shot: bool
     before: FlickerSums | None
     """Flicker of a window's core, given with the first of its frames."""
@@ -73,11 +73,9 @@ class _Shot(Generic[T]):
         backward_px = torch.stack([p.backward_px for p in links if p.backward_px is not None]) if links else none
         solution = solve(Window(proxies, forward_px, backward_px, core), self._state, self._preset)
         self._state = solution.state
-        touched = solution.log_gain.abs().amax((1, 2, 3)).tolist()
         before: FlickerSums | None = solution.before
-        for number in range(core):
+        for correction in solution.corrections():
             for frame in self._waiting.popleft():
-                gain = solution.log_gain[number] if touched[number] > 0 else None
                 after = solution.after if before is not None else None
-                yield Corrected(frame.item, gain, frame.opens_shot, before, after)
+                yield Corrected(frame.item, correction, frame.opens_shot, before, after)
                 before = None

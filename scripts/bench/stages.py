@@ -38,7 +38,7 @@ def stages(source: Path, target: Path, preset: str, device: str) -> dict[str, fl
         list(track(proxies[:3], flow))  # the first call of a network is slower
         tracked = clock.time("flow", lambda: list(track(proxies, flow, batch_frames=BATCH_FRAMES)))
         corrected = clock.time("solve", lambda: list(correct(tracked, plan)))
-        relit = clock.time("apply", lambda: [engine.relit(c.item, info.layout, c.log_gain) for c in corrected])
+        relit = clock.time("apply", lambda: [engine.relit(c.item, info.layout, c.correction) for c in corrected])
         clock.time("encode", lambda: _encode(Writer(target, info, settings), relit))
     return {name: len(frames) / max(seconds, 1e-9) for name, seconds in clock.seconds.items()}
 

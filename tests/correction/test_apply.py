@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deflicker.correction.apply import corrected_planes, relight, spread
+from deflicker.correction.apply import Correction, corrected_planes, relight, spread
 from deflicker.media.color import luma_range, normalise, rgb_from_ycc, to_rgb
 from deflicker.media.frame import Frame, PlaneLayout
 from tests.correction.scenes import rng
@@ -71,7 +71,7 @@ def same(first: np.ndarray, second: np.ndarray) -> bool:
 @pytest.mark.parametrize("size", [(16, 24), (7, 13), (1, 1), (2, 9)])
 def test_no_gain_leaves_every_sample(layout, size):
     before = noise(layout, *size)
-    after = corrected_planes(before, layout, gain(0.0))
+    after = corrected_planes(before, layout, Correction(gain(0.0)))
     assert len(after) == len(before.planes)
     assert all(same(a, b) for a, b in zip(after, before.planes, strict=True))
 
@@ -79,7 +79,7 @@ def test_no_gain_leaves_every_sample(layout, size):
 @every_layout
 def test_shapes_types_and_alpha_stay(layout):
     before = noise(layout, 9, 15)
-    after = corrected_planes(before, layout, 0.3 * torch.randn(3, 2, 3, generator=rng(0)))
+    after = corrected_planes(before, layout, Correction(0.3 * torch.randn(3, 2, 3, generator=rng(0))))
     assert [(a.shape, a.dtype) for a in after] == [(b.shape, b.dtype) for b in before.planes]
     colours = len(before.planes) - layout.has_alpha
     assert not same(after[0], before.planes[0])
@@ -99,7 +99,7 @@ def ramp(layout: PlaneLayout) -> np.ndarray:
 def test_gray_ramp_takes_the_gain_exactly(layout, log_gain):
     codes = ramp(layout)
     planes = [codes] + [codes] * layout.has_alpha
-    changed = corrected_planes(frame(*planes), layout, gain(log_gain))[0]
+    changed = corrected_planes(frame(*planes), layout, Correction(gain(log_gain)))[0]
     black, span = luma_range(layout)
     expected = black + np.minimum((codes - black) * np.exp(log_gain), span)
     assert np.abs(changed - expected).max() <= (1 if layout.bit_depth == 16 else 0.51)
@@ -113,7 +113,7 @@ def test_gray_picture_in_ycc_stays_gray(layout, log_gain):
     across, down = layout.chroma_shift
     chroma = np.full((4 >> down, -(-luma.shape[1] >> across)), 1 << (layout.bit_depth - 1), luma.dtype)
     planes = [luma, chroma, chroma] + [luma] * layout.has_alpha
-    changed = corrected_planes(frame(*planes), layout, gain(log_gain))
+    changed = corrected_planes(frame(*planes), layout, Correction(gain(log_gain)))
     black, span = luma_range(layout)
     expected = black + np.minimum((luma - black) * np.exp(log_gain), span)
     assert np.abs(changed[0] - expected).max() <= 1
@@ -129,7 +129,7 @@ def test_chroma_takes_a_uniform_gain_too(layout):
     across, down = layout.chroma_shift
     planes = [luma, cb[: 8 >> down, : 8 >> across], cr[: 8 >> down, : 8 >> across]] + [luma] * layout.has_alpha
     planes = [plane.astype(np.uint8) if layout.bit_depth == 8 else plane for plane in planes]
-    changed = corrected_planes(frame(*planes), layout, gain(0.15))
+    changed = corrected_planes(frame(*planes), layout, Correction(gain(0.15)))
     black, _ = luma_range(layout)
     centre = 1 << (layout.bit_depth - 1)
     for after, before, zero in zip(changed, planes, (black, centre, centre), strict=False):
@@ -141,7 +141,7 @@ def test_chroma_takes_a_uniform_gain_too(layout):
 def test_nothing_is_pushed_over_white(layout):
     """What was inside stays inside; what was beyond goes no further."""
     before = noise(layout, 24, 24)
-    after = corrected_planes(before, layout, gain(0.8))
+    after = corrected_planes(before, layout, Correction(gain(0.8)))
     rgb, lit = (
         to_rgb(normalise([torch.from_numpy(p.astype(np.int32)) for p in planes[:3]], layout), layout, (24, 24))
         for planes in (before.planes, after)
@@ -168,7 +168,7 @@ def test_a_gain_acts_where_it_is():
     log_gain = torch.zeros(3, 4, 4)
     log_gain[..., 3] = 0.2
     flat = np.full((64, 64), 100, np.uint8)
-    changed = corrected_planes(frame(flat), layout, log_gain)[0]
+    changed = corrected_planes(frame(flat), layout, Correction(log_gain))[0]
     assert (changed[:, :16] == 100).all()
     assert (changed[:, 60:] >= 121).all()
 
@@ -177,7 +177,7 @@ def test_channels_of_rgb_planes_are_green_blue_red():
     layout = PlaneLayout("rgb", 8, True, "bt709", (0, 0), False)
     log_gain = torch.tensor([0.3, 0.1, -0.2]).view(3, 1, 1).expand(3, 2, 2)
     flat = np.full((8, 8), 100, np.uint8)
-    green, blue, red = corrected_planes(frame(flat, flat, flat), layout, log_gain)
+    green, blue, red = corrected_planes(frame(flat, flat, flat), layout, Correction(log_gain))
     assert [int(p[0, 0]) for p in (red, green, blue)] == [135, 111, 82]
 
 
@@ -193,7 +193,7 @@ def test_a_cast_in_ycc_is_that_of_rgb(matrix):
 
     log_gain = torch.tensor([0.2, -0.1, 0.05])
     before = [np.full((8, 8), round(code), np.uint16) for code in codes(rgb)]
-    after = corrected_planes(frame(*before), layout, log_gain.view(3, 1, 1).expand(3, 2, 2))
+    after = corrected_planes(frame(*before), layout, Correction(log_gain.view(3, 1, 1).expand(3, 2, 2)))
     for plane, expected in zip(after, codes(rgb * log_gain.exp()), strict=True):
         assert np.abs(plane - expected).max() <= 1.5
 

@@ -42,7 +42,7 @@ def flickering(frames: int, seed: int = 0, sd: float = 0.1) -> torch.Tensor:
 
 def gains(corrected: Sequence[Corrected[int]]) -> torch.Tensor:
     none = torch.zeros(3, HEIGHT // 8, WIDTH // 8)
-    return torch.stack([none if each.log_gain is None else each.log_gain for each in corrected])
+    return torch.stack([none if each.correction is None else each.correction.log_gain for each in corrected])
 
 
 def total_frames(corrected: Sequence[Corrected[int]]) -> tuple[float, float]:
@@ -63,8 +63,8 @@ def test_every_frame_once_and_in_order(shots, holds):
     assert [each.item for each in found] == [each.item for each in stream]
     assert [each.opens_shot for each in found] == [each.opens_shot for each in stream]
     for tracked, each in zip(stream, found, strict=True):
-        assert each.log_gain is None or each.log_gain.shape == (3, HEIGHT // 8, WIDTH // 8)
-        assert each.log_gain is None or each.log_gain.abs().max() > 0
+        assert each.correction is None or each.correction.log_gain.shape == (3, HEIGHT // 8, WIDTH // 8)
+        assert each.correction is None or each.correction.log_gain.abs().max() > 0
         assert (each.before is None) == (each.after is None)
         if tracked.held:
             assert torch.equal(gains([each]), gains([found[each.item - 1]]))
@@ -139,14 +139,14 @@ def test_regions_come_to_rest_in_windows_too():
 def test_a_clean_clip_is_left_alone(name):
     for step in STEPS:
         found = list(correct(as_tracked([pan(40, HEIGHT, WIDTH, step=step)], step=step), PRESETS[name]))
-        assert [each.log_gain for each in found] == [None] * 40
+        assert [each.correction for each in found] == [None] * 40
         assert summed(found, "before") == summed(found, "after")
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_too_short_to_flicker(count):
     found = list(correct(as_tracked([flickering(count)]), SMALL))
-    assert [each.log_gain for each in found] == [None] * count
+    assert [each.correction for each in found] == [None] * count
 
 
 def test_nothing_in_nothing_out():
