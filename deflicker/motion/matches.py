@@ -46,8 +46,3 @@ def build_matches(forward_px: Tensor, backward_px: Tensor, lags: Iterable[int]) 
             flow_px, visible = compose(step.flow_px[near], step.visible[near], step.flow_px[far], step.visible[far])
             matches[sign * lag] = Match(sign * lag, 0 if sign > 0 else lag, flow_px, visible)
     return matches
-
-
-def coverage(match: Match) -> Tensor:
-    """Share of each frame that has a visible match, `[n]`."""
-    return match.visible.mean((1, 2, 3))

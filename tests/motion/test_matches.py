@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from deflicker.motion.matches import build_matches, coverage
+from deflicker.motion.matches import build_matches
 from deflicker.motion.warp import inside, target_grid, warp
 
 HEIGHT, WIDTH = 16, 24
@@ -84,8 +84,8 @@ def test_each_leg_is_read_where_the_one_before_it_ended():
     assert again.abs().max() < 0.2
 
 
-def test_coverage_is_the_visible_share():
+def test_the_visible_share_is_what_stays_in_the_picture():
     matches = build_matches(*flows(5), (1, 2))
-    assert coverage(matches[1]).tolist() == pytest.approx(
+    assert matches[1].visible.mean((1, 2, 3)).tolist() == pytest.approx(
         [float((WIDTH - abs(x)) * (HEIGHT - abs(y))) / (WIDTH * HEIGHT) for x, y in shifts(5).tolist()]
     )
