@@ -95,10 +95,9 @@ class _Tally:
         self._before: FlickerSums | None = None
         self._after: FlickerSums | None = None
 
-    def count(self, frame: Corrected[Any], changed: bool) -> None:
+    def count(self, frame: Corrected[Any]) -> None:
         self.frames += 1
         self.shots += frame.opens_shot
-        self.changed += changed
         if frame.before is not None and frame.after is not None:
             self._before = frame.before if self._before is None else self._before + frame.before
             self._after = frame.after if self._after is None else self._after + frame.after
@@ -116,7 +115,9 @@ def _run(reader: Reader, writer: Writer, engine: Engine | None, settings: Settin
 
     def put_out(job: Any) -> None:
         if isinstance(job, _Decided):
-            writer.write(relit(job.frame, layout, job.correction))
+            frame = relit(job.frame, layout, job.correction)
+            tally.changed += frame is not job.frame
+            writer.write(frame)
         else:
             writer.copy(job)
 
@@ -127,7 +128,7 @@ def _run(reader: Reader, writer: Writer, engine: Engine | None, settings: Settin
         for frame in _decide(frames, reader, engine):
             correction = frame.correction and frame.correction.scaled(settings.strength)
             output.put(_Decided(frame.item, correction))
-            tally.count(frame, correction is not None)
+            tally.count(frame)
             tell(Progress("frames", tally.frames, reader.info.frame_count_hint))
     return tally
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -71,7 +72,10 @@ def proxy_of(frame: Frame, layout: PlaneLayout, size: tuple[int, int], device: t
 
 
 def relit(frame: Frame, layout: PlaneLayout, correction: Correction | None) -> Frame:
-    """The frame with a correction applied; the frame itself where there is none."""
+    """The frame with a correction applied; the frame itself where none is given, or none reaches a sample."""
     if correction is None:
         return frame
-    return replace(frame, planes=corrected_planes(frame, layout, correction))
+    planes = corrected_planes(frame, layout, correction)
+    if all(map(np.array_equal, planes, frame.planes)):
+        return frame
+    return replace(frame, planes=planes)
