@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 # Read when torch is imported: threads that spin while they wait slow everything on a machine with few cores.
+# One thread: clips here are tiny, and late in a long run torch pools of two threads were seen to crawl.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
