@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from deflicker.background import Background, prefetch
 from deflicker.correction.apply import Correction
+from deflicker.correction.steady import steady
 from deflicker.correction.stream import Corrected, correct
 from deflicker.device import Device
-from deflicker.engine import Engine, OnProgress, frame_bytes, relit, with_proxies
+from deflicker.engine import Engine, OnProgress, frame_bytes, luma_of, relit, with_proxies
 from deflicker.frames import deflicker_frames
 from deflicker.media.frame import Frame
 from deflicker.media.reader import Reader
@@ -137,7 +140,13 @@ def _decide(frames: Iterator[Frame], reader: Reader, engine: Engine | None) -> I
     if engine is None:
         return (Corrected(frame, None, False, None, None) for frame in frames)
     proxies = with_proxies(frames, reader.info.layout, engine.preset, engine.device.torch_device)
-    return correct(track(proxies, engine.flow, batch_frames=BATCH_FRAMES), engine.preset)
+    toned = correct(track(proxies, engine.flow, batch_frames=BATCH_FRAMES), engine.preset)
+    layout, side_px, device = reader.info.layout, engine.preset.texture_max_side_px, engine.device.torch_device
+
+    def luma(frame: Frame, correction: Correction | None) -> Tensor:
+        return luma_of(frame, layout, correction, side_px, device)
+
+    return steady(toned, luma, reach=engine.preset.texture_reach)
 
 
 def _report(

@@ -20,6 +20,7 @@ from deflicker.report.model import Progress
 from deflicker.settings import Preset, Settings
 
 OnProgress = Callable[[Progress], None]
+_LUMA = (0.2126, 0.7152, 0.0722)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,27 @@ def with_proxies(
 def proxy_of(frame: Frame, layout: PlaneLayout, size: tuple[int, int], device: torch.device) -> Tensor:
     """The small R'G'B' copy `[3, h, w]` in [0, 1] of a frame, on a device."""
     return to_rgb(normalise(as_tensors(frame.planes, layout, device), layout), layout, size).clamp(0, 1)
+
+
+def luma_of(
+    frame: Frame, layout: PlaneLayout, correction: Correction | None, max_side_px: int, device: torch.device
+) -> Tensor:
+    """Luma `[h, w]` in [0, 1] of a frame with its correction applied, its longer side at most `max_side_px`."""
+    height, width = frame.planes[0].shape
+    planes = normalise(as_tensors(frame.planes, layout, device), layout)
+    return toned_luma(to_rgb(planes, layout, texture_size(height, width, max_side_px)), correction)
+
+
+def toned_luma(rgb: Tensor, correction: Correction | None) -> Tensor:
+    """Luma `[H, W]` in [0, 1] of R'G'B' `[3, H, W]` with its correction applied (ITU-R BT.709's shares)."""
+    toned = rgb if correction is None else correction.applied(rgb)
+    return torch.einsum("c,chw->hw", rgb.new_tensor(_LUMA), toned).clamp(0, 1)
+
+
+def texture_size(height: int, width: int, max_side_px: int) -> tuple[int, int]:
+    """Size at which texture is looked at: the frame's own, or smaller."""
+    shrink = min(1.0, max_side_px / max(height, width))
+    return max(1, round(height * shrink)), max(1, round(width * shrink))
 
 
 def relit(frame: Frame, layout: PlaneLayout, correction: Correction | None) -> Frame:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from deflicker.correction.apply import Correction
+from deflicker.correction.steady import steady
 from deflicker.correction.stream import correct
-from deflicker.engine import Engine, proxy_of, relit
+from deflicker.engine import Engine, proxy_of, relit, texture_size, toned_luma
 from deflicker.media.color import proxy_size, resize
 from deflicker.media.frame import Frame, PlaneLayout
 from deflicker.memory import BATCH_FRAMES
@@ -88,7 +89,12 @@ def _corrected(frames: Iterator[FrameT], settings: Settings) -> Iterator[FrameT]
         for frame in frames:
             yield frame, codec.proxy(frame, small, device)
 
-    for decided in correct(track(proxies(), engine.flow, batch_frames=BATCH_FRAMES), engine.preset):
+    def luma(frame: FrameT, correction: Correction | None) -> Tensor:
+        return codec.luma(frame, correction, texture, device)
+
+    texture = texture_size(height, width, engine.preset.texture_max_side_px)
+    toned = correct(track(proxies(), engine.flow, batch_frames=BATCH_FRAMES), engine.preset)
+    for decided in steady(toned, luma, reach=engine.preset.texture_reach):
         correction = decided.correction
         yield codec.relit(decided.item, correction.scaled(settings.strength)) if correction else decided.item
 
@@ -101,6 +107,9 @@ class _Codec(Protocol):
 
     def proxy(self, frame: Any, size: tuple[int, int], device: torch.device) -> Tensor:
         """The small copy `[3, h, w]` in [0, 1]."""
+
+    def luma(self, frame: Any, correction: Correction | None, size: tuple[int, int], device: torch.device) -> Tensor:
+        """Luma `[h, w]` in [0, 1] with a correction applied, for looking at texture."""
 
     def relit(self, frame: Any, correction: Correction) -> Any:
         """A corrected copy."""
@@ -124,6 +133,9 @@ class _Tensors:
         colours = frame.detach()[:3].to(device, torch.float32)
         return torch.stack([resize(plane, size) for plane in colours]).clamp(0, 1)
 
+    def luma(self, frame: Tensor, correction: Correction | None, size: tuple[int, int], device: torch.device) -> Tensor:
+        return toned_luma(self.proxy(frame, size, device), correction)
+
     def relit(self, frame: Tensor, correction: Correction) -> Tensor:
         colours = frame.detach()[:3].to(correction.log_gain.device, torch.float32)
         changed = correction.applied(colours)
@@ -138,6 +150,9 @@ class _FloatArrays:
 
     def proxy(self, frame: Any, size: tuple[int, int], device: torch.device) -> Tensor:
         return _Tensors().proxy(self._tensor(frame), size, device)
+
+    def luma(self, frame: Any, correction: Correction | None, size: tuple[int, int], device: torch.device) -> Tensor:
+        return _Tensors().luma(self._tensor(frame), correction, size, device)
 
     def relit(self, frame: Any, correction: Correction) -> Any:
         changed = _Tensors().relit(self._tensor(frame), correction).permute(1, 2, 0)
@@ -158,6 +173,9 @@ class _Codes:
 
     def proxy(self, frame: Any, size: tuple[int, int], device: torch.device) -> Tensor:
         return proxy_of(self._frame(frame), self._layout, size, device)
+
+    def luma(self, frame: Any, correction: Correction | None, size: tuple[int, int], device: torch.device) -> Tensor:
+        return toned_luma(self.proxy(frame, size, device), correction)
 
     def relit(self, frame: Any, correction: Correction) -> Any:
         green, blue, red, *alpha = relit(self._frame(frame), self._layout, correction).planes

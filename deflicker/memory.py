@@ -20,29 +20,39 @@ _FLOATS_PER_PIXEL = 40
 _BYTES_PER_PROXY_PIXEL = 400
 """What a window keeps per frame and proxy pixel: matches at every lag, warped copies, weights."""
 _SMALLEST_WINDOW = (8, 4, 4)
+TEXTURE_FRAMES = 16
+"""Frames that wait for the texture around them to be judged (`correction.steady`)."""
+_BYTES_PER_TEXTURE_PIXEL = 120
+"""What is kept of each picture whose texture is compared: luma, flow both ways, visibility, residuals."""
 
 
 def estimate(width: int, height: int, frame_bytes: int, preset: Preset) -> int:
     """Peak bytes of a run on frames of `width` × `height` whose planes take `frame_bytes`."""
+    texture_frames = 2 * preset.texture_reach + TEXTURE_FRAMES if preset.texture_reach else 0
     held = preset.core_frames + preset.lookahead_frames + BATCH_FRAMES + 2 * QUEUED_FRAMES + _CODEC_FRAMES
     side = preset.flow_max_side_px
     proxy_pixels = min(side * side * min(width, height) // max(width, height), width * height)
+    texture_pixels = width * height * min(1.0, preset.texture_max_side_px / max(width, height)) ** 2
     return (
         _BASE_BYTES
-        + held * frame_bytes
+        + (held + texture_frames) * frame_bytes
+        + int(texture_frames * _BYTES_PER_TEXTURE_PIXEL * texture_pixels)
         + _FLOATS_PER_PIXEL * width * height
         + preset.window_frames * _BYTES_PER_PROXY_PIXEL * proxy_pixels
     )
 
 
 def fit(width: int, height: int, frame_bytes: int, preset: Preset, max_memory: int | None) -> Preset:
-    """The preset with its window shortened until the estimate stays under `max_memory`.
+    """The preset with its window shortened until the estimate stays under `max_memory`; at last texture is left alone.
 
-    Raises SettingsError where even the shortest window needs more.
+    Raises SettingsError where even that needs more.
     """
     while max_memory is not None and (needed := estimate(width, height, frame_bytes, preset)) > max_memory:
         window = preset.history_frames, preset.core_frames, preset.lookahead_frames
         shorter = tuple(max(least, frames // 2) for frames, least in zip(window, _SMALLEST_WINDOW, strict=True))
+        if shorter == window and preset.texture_reach:
+            preset = replace(preset, texture_reach=0)
+            continue
         if shorter == window:
             raise SettingsError(
                 f"max_memory is too small for {width}x{height}: at least {needed / 2**30:.1f}G is needed"

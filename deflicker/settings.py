@@ -35,6 +35,10 @@ class Preset:
     """Frames after the core that a window sees but does not decide."""
     iterations: tuple[int, ...]
     """Conjugate gradient steps of each reweighting round of the tone solver."""
+    texture_reach: int
+    """Neighbours on each side with which texture is compared; 0 leaves texture alone."""
+    texture_max_side_px: int
+    """Longer side of the frames whose texture is compared; larger ones keep their finest detail as it is."""
 
     @property
     def window_frames(self) -> int:
@@ -42,9 +46,9 @@ class Preset:
 
 
 PRESETS: dict[PresetName, Preset] = {
-    "fast": Preset("raft_large", 224, 3, (1, 2, 4), 12, 16, 12, (20, 15)),
-    "balanced": Preset("raft_large", 256, 4, (1, 2, 4), 16, 16, 16, (20, 15, 15)),
-    "quality": Preset("raft_large", 320, 8, (1, 2, 4, 8), 24, 16, 16, (25, 20, 20)),
+    "fast": Preset("raft_large", 224, 3, (1, 2, 4), 12, 16, 12, (20, 15), 0, 0),
+    "balanced": Preset("raft_large", 256, 4, (1, 2, 4), 16, 16, 16, (20, 15, 15), 2, 960),
+    "quality": Preset("raft_large", 320, 8, (1, 2, 4, 8), 24, 16, 16, (25, 20, 20), 4, 1920),
 }
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?([0-5]?\d):)?(\d+(?:\.\d*)?|\.\d+)s?")

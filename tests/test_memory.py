@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import pytest
 
+from deflicker.correction.steady import AHEAD, BLOCK
 from deflicker.errors import SettingsError
-from deflicker.memory import estimate, fit
+from deflicker.memory import TEXTURE_FRAMES, estimate, fit
 from deflicker.settings import PRESETS
 
 FULL_HD = (1920, 1080, 1920 * 1080 * 3 // 2)
@@ -56,9 +57,10 @@ def test_a_bound_shortens_the_window_and_is_kept(preset):
         assert estimate(*FULL_HD, fitted) <= bound
         for part in ("history_frames", "core_frames", "lookahead_frames"):
             assert 0 < getattr(fitted, part) <= getattr(before, part)
-        # Only the window gives way: what is seen of the motion stays.
-        window = {k: getattr(preset, k) for k in ("history_frames", "core_frames", "lookahead_frames")}
-        assert replace(fitted, **window) == preset
+        # First the window gives way, then texture is left alone: what is seen of the motion stays.
+        assert fitted.texture_reach == preset.texture_reach or fitted.window_frames == shortest.window_frames
+        given_way = ("history_frames", "core_frames", "lookahead_frames", "texture_reach")
+        assert replace(fitted, **{k: getattr(preset, k) for k in given_way}) == preset
         before = fitted
     assert before == shortest
 
@@ -81,3 +83,7 @@ def test_too_little_is_told_with_what_is_needed(preset):
         fit(*FULL_HD, preset, needed - 1)
     with pytest.raises(SettingsError, match="max_memory"):
         fit(64, 48, 64 * 48, preset, 1 << 20)
+
+
+def test_frames_that_wait_for_texture_are_counted():
+    assert TEXTURE_FRAMES == AHEAD + BLOCK

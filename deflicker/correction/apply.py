@@ -24,13 +24,23 @@ class Correction:
     """`[3, h, w]` on cells, natural logarithm, R'G'B'."""
     highlights: Tensor | None = None
     """`[3, H, W]` R'G'B' that clipped samples are kept at, on the proxy; None where nothing is clipped."""
+    detail: Tensor | None = None
+    """`[1, H, W]`, added to R', G' and B' alike once their tone is right; None where no texture boils."""
 
     def scaled(self, strength: float) -> Correction:
         """A part of it, 0 … 1."""
-        return replace(self, log_gain=self.log_gain * strength)
+        detail = None if self.detail is None else self.detail * strength
+        return replace(self, log_gain=self.log_gain * strength, detail=detail)
 
     def applied(self, rgb: Tensor) -> Tensor:
         """Corrected R'G'B' of `rgb [3, H, W]`."""
+        relit = self._relit(rgb)
+        if self.detail is None:
+            return relit
+        detail = F.interpolate(self.detail[None], size=_size(rgb), mode="bilinear", align_corners=False)[0]
+        return torch.minimum(torch.maximum(relit + detail, relit.clamp_max(0)), relit.clamp_min(1))
+
+    def _relit(self, rgb: Tensor) -> Tensor:
         size = _size(rgb)
         relit = relight(rgb, spread(self.log_gain, size))
         if self.highlights is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import torch
+from torch import Tensor
 
 from deflicker.correction.apply import Correction
 from deflicker.correction.solve import solve
@@ -30,6 +31,11 @@ class Corrected(Generic[T]):
     before: FlickerSums | None
     """Flicker of a window's core, given with the first of its frames."""
     after: FlickerSums | None
+    held: bool = False
+    """It shows the picture of the frame before it once more."""
+    forward_px: Tensor | None = None
+    """`[2, h, w]` in pixels of the proxy, from the picture before; None where it opens a shot or is held."""
+    backward_px: Tensor | None = None
 
 
 def correct(tracked: Iterable[Tracked[T]], preset: Preset) -> Iterator[Corrected[T]]:
@@ -77,5 +83,6 @@ class _Shot(Generic[T]):
         for correction in solution.corrections():
             for frame in self._waiting.popleft():
                 after = solution.after if before is not None else None
-                yield Corrected(frame.item, correction, frame.opens_shot, before, after)
+                motion = frame.held, frame.forward_px, frame.backward_px
+                yield Corrected(frame.item, correction, frame.opens_shot, before, after, *motion)
                 before = None

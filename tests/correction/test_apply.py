@@ -208,3 +208,24 @@ def test_spread_is_bicubic_interpolation(rows, columns, height, width):
 
 def test_spread_of_zero_is_exactly_zero():
     assert torch.equal(spread(torch.zeros(3, 5, 7), (33, 50)), torch.zeros(3, 33, 50))
+
+
+def test_detail_is_added_to_luma_and_no_colour():
+    layout = PlaneLayout("yuv", 8, False, "bt709", (1, 1), False)
+    planes = (np.full((8, 12), 100, np.uint8), np.full((4, 6), 90, np.uint8), np.full((4, 6), 150, np.uint8))
+    detail = torch.zeros(1, 8, 12)
+    detail[0, 2, 3] = 10 / 219
+    changed = corrected_planes(frame(*planes), layout, Correction(gain(0.0), detail=detail))
+    assert int(changed[0][2, 3]) == 110
+    assert int(np.abs(changed[0].astype(int) - 100).sum()) == 10
+    assert np.array_equal(changed[1], planes[1])
+    assert np.array_equal(changed[2], planes[2])
+
+
+def test_detail_scales_with_strength_and_stays_within_white():
+    detail = torch.full((1, 4, 4), 0.2)
+    rgb = torch.full((3, 4, 4), 0.9)
+    half = Correction(gain(0.0), detail=detail).scaled(0.25)
+    assert torch.allclose(half.applied(rgb), torch.full_like(rgb, 0.95))
+    assert torch.equal(Correction(gain(0.0), detail=detail).applied(rgb), torch.ones_like(rgb))
+    assert torch.equal(Correction(gain(0.0), detail=-10 * detail).applied(rgb), torch.zeros_like(rgb))

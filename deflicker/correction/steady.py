@@ -1,0 +1,236 @@
+"""Second pass over the stream, for texture: frames whose tone is settled in, the same frames with their detail out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deflicker.correction.apply import Correction
+from deflicker.correction.stream import Corrected
+from deflicker.correction.texture import Boil, Neighbours, TextureOptions, boiling, boiling_alike
+from deflicker.motion.refine import even_luma, refine
+from deflicker.motion.warp import compose, visibility, warp
+
+T = TypeVar("T")
+LumaOf = Callable[[T, Correction | None], Tensor]
+"""Luma `[H, W]` in [0, 1] of an item with its correction applied, at the size at which texture is looked at."""
+
+BLOCK = 8
+"""Pictures looked at together: the first alone where nothing boils."""
+AHEAD = 8
+"""Pictures whose boil is known before one is given out."""
+_SHARE = (0.06, 0.11)
+"""Part of all change that is boil, from which the gate begins to open and is open. Clean clips stay below 0.06, and
+near it only where the next bound holds them; where boil was added they have 0.12 to 0.47."""
+_WORTH = (0.6 / 255, 1.1 / 255)
+"""Root mean square of boil, likewise: clean clips stay below 1."""
+_SLACK_PX = 1.0
+"""Gap of flow there and back that still counts as visible; much of it is boil's doing."""
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """What is looked at of a picture."""
+
+    luma: Tensor
+    """`[1, 1, H, W]` in [0, 1], tone corrected."""
+    even: Tensor
+    """`even_luma` of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Link:
+    """Motion between a picture and the one before it, at the luma's size."""
+
+    there_px: Tensor
+    """`[1, 2, H, W]`: from the picture before to this one."""
+    back_px: Tensor
+    there_visible: Tensor
+    """`[1, 1, H, W]` in {0, 1}."""
+    back_visible: Tensor
+
+    def reversed(self) -> _Link:
+        """The same motion the other way."""
+        return _Link(self.back_px, self.there_px, self.back_visible, self.there_visible)
+
+
+class _Picture(Generic[T]):
+    """A picture of a shot with the frames that show it, and what is known of it so far."""
+
+    def __init__(self, frame: Corrected[T]) -> None:
+        self.frames = [frame]
+        self.looked = False
+        self.boil: Boil | None = None
+        self.view: _View | None = None
+        self.link: _Link | None = None
+        """From the picture before to this one."""
+
+
+def steady(
+    frames: Iterable[Corrected[T]],
+    luma_of: LumaOf[T],
+    *,
+    reach: int,
+    options: TextureOptions = TextureOptions(),
+) -> Iterator[Corrected[T]]:
+    """Yield every frame once, in order, its correction completed by the detail that takes its boil away.
+
+    reach: neighbours compared with on each side; 0 looks at nothing. Nothing is carried across a shot's end.
+    """
+    if reach == 0:
+        yield from frames
+        return
+    shot: _Shot[T] = _Shot(luma_of, reach, options)
+    for frame in frames:
+        if frame.opens_shot:
+            yield from shot.finish()
+            shot = _Shot(luma_of, reach, options)
+        yield from shot.add(frame)
+    yield from shot.finish()
+
+
+class _Shot(Generic[T]):
+    """The pictures of one shot between the first that is still needed and the last that has arrived."""
+
+    def __init__(self, luma_of: LumaOf[T], reach: int, options: TextureOptions) -> None:
+        self._luma_of, self._reach, self._options = luma_of, reach, options
+        self._pictures: list[_Picture[T]] = []
+        self._looked_at = self._given = 0
+        self._suspected = False
+
+    def add(self, frame: Corrected[T]) -> Iterator[Corrected[T]]:
+        if frame.held and self._pictures:
+            self._pictures[-1].frames.append(frame)
+            return
+        self._pictures.append(_Picture(frame))
+        while len(self._pictures) >= self._looked_at + BLOCK + self._reach:
+            self._look(self._looked_at + BLOCK)
+            yield from self._give(self._looked_at - AHEAD)
+
+    def finish(self) -> Iterator[Corrected[T]]:
+        while self._looked_at < len(self._pictures):
+            self._look(min(self._looked_at + BLOCK, len(self._pictures)))
+        yield from self._give(len(self._pictures))
+
+    def _look(self, end: int) -> None:
+        """Look at the next block: at its first picture, and at the rest where it or the block before boils."""
+        first = self._looked_at
+        self._study(first)
+        if self._suspected or bool(self._gate(first, end) > 0):
+            for index in range(first, end):
+                self._study(index)
+        self._suspected, self._looked_at = bool(self._gate(first, end) > 0), end
+
+    def _give(self, end: int) -> Iterator[Corrected[T]]:
+        for index in range(self._given, end):
+            picture = self._pictures[index]
+            opening = self._gate(index - AHEAD, index + AHEAD + 1)
+            detail = None if picture.boil is None or float(opening) == 0 else picture.boil.residual[0] * opening
+            for frame in picture.frames:
+                yield frame if detail is None else replace(frame, correction=_with_detail(frame.correction, detail))
+            picture.frames = picture.frames[:1]
+        self._given = max(self._given, end)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop what no picture to come will ask for."""
+        for picture in self._pictures[: max(0, self._looked_at - self._reach)]:
+            picture.view = picture.link = None
+        unneeded = min(self._given - AHEAD, self._looked_at - self._reach)
+        if unneeded > 0:
+            del self._pictures[:unneeded]
+            self._given -= unneeded
+            self._looked_at -= unneeded
+
+    def _gate(self, first: int, end: int) -> Tensor:
+        """How far the gate is open for pictures `first … end - 1` together, 0 … 1."""
+        seen = [p.boil for p in self._pictures[max(0, first) : end] if p.boil]
+        if not seen:
+            return torch.zeros(())
+        explained = torch.stack([boil.explained for boil in seen]).mean()
+        change = torch.stack([boil.change for boil in seen]).mean()
+        return _ramp(explained / change.clamp_min(1e-12), _SHARE) * _ramp(explained.sqrt(), _WORTH)
+
+    def _study(self, index: int) -> None:
+        picture, last = self._pictures[index], len(self._pictures) - 1
+        if picture.looked or last < 2:
+            return
+        picture.looked = True
+        if 0 < index < last:
+            picture.boil = boiling(self._view(index).luma, self._neighbours(index), self._options)
+            return
+        inner = max(1, min(index, last - 1))
+        self._study(inner)
+        if alike := self._pictures[inner].boil:
+            picture.boil = boiling_alike(self._view(index).luma, self._neighbours(index), alike, self._options)
+
+    def _neighbours(self, index: int) -> Neighbours:
+        """The pictures around one, aligned to it."""
+        ahead, behind = self._paths(index, 1), self._paths(index, -1)
+        offsets = (*range(1, len(ahead) + 1), *range(-1, -len(behind) - 1, -1))
+        flows, visible = zip(*ahead, *behind, strict=True)
+        there = torch.cat([self._view(index + offset).luma for offset in offsets])
+        links = [self._link(index + 1)] if ahead else []
+        links += [self._link(index).reversed()] if behind else []
+        error_px = torch.stack([_error_px(link) for link in links]).mean(0)
+        return Neighbours(offsets, warp(there, torch.cat(flows), "bicubic"), torch.cat(visible), error_px)
+
+    def _paths(self, index: int, sign: int) -> list[tuple[Tensor, Tensor]]:
+        """Flow and visibility from a picture to each of its neighbours on one side, nearest first."""
+        paths: list[tuple[Tensor, Tensor]] = []
+        for other in range(index + sign, index + sign * (self._reach + 1), sign):
+            if not 0 <= other < len(self._pictures):
+                break
+            link = self._link(other) if sign > 0 else self._link(other + 1).reversed()
+            step = link.there_px, link.there_visible
+            paths.append(compose(*paths[-1], *step) if paths else step)
+        return paths
+
+    def _view(self, index: int) -> _View:
+        picture = self._pictures[index]
+        if picture.view is None:
+            frame = picture.frames[0]
+            luma = self._luma_of(frame.item, frame.correction)[None, None]
+            picture.view = _View(luma, even_luma(luma))
+        return picture.view
+
+    def _link(self, index: int) -> _Link:
+        picture = self._pictures[index]
+        if picture.link is None:
+            before, here = self._view(index - 1).even, self._view(index).even
+            frame = picture.frames[0]
+            if frame.forward_px is None or frame.backward_px is None:
+                raise ValueError("a picture that opens no shot comes with its motion")
+            there_px = refine(before, here, _enlarged(frame.forward_px, here.shape[-2:]))
+            back_px = refine(here, before, _enlarged(frame.backward_px, here.shape[-2:]))
+            seen = (visibility(a, b, tolerance_px=_SLACK_PX) for a, b in ((there_px, back_px), (back_px, there_px)))
+            picture.link = _Link(there_px, back_px, *seen)
+        return picture.link
+
+
+def _error_px(link: _Link) -> Tensor:
+    """How wrong the flow of a link may be, `[1, 1, H, W]`: more for long ways, gaps on the way back, hidden places."""
+    gap = (link.there_px + warp(link.back_px, link.there_px)).norm(dim=1, keepdim=True).clamp(max=2)
+    error: Tensor = 0.02 + 0.02 * link.there_px.norm(dim=1, keepdim=True) + gap / 2 + 1 - link.there_visible
+    return error
+
+
+def _with_detail(correction: Correction | None, detail: Tensor) -> Correction:
+    return replace(correction or Correction(detail.new_zeros(3, 1, 1)), detail=detail)
+
+
+def _enlarged(flow_px: Tensor, size: torch.Size) -> Tensor:
+    """Flow `[2, h, w]` of a proxy as `[1, 2, H, W]` of the luma."""
+    scale = flow_px.new_tensor([size[1] / flow_px.shape[-1], size[0] / flow_px.shape[-2]]).view(1, 2, 1, 1)
+    return F.interpolate(flow_px[None], size=tuple(size), mode="bilinear", align_corners=False) * scale
+
+
+def _ramp(value: Tensor, bounds: tuple[float, float]) -> Tensor:
+    low, high = bounds
+    ramp: Tensor = (value - low) / (high - low)
+    return ramp.clamp(0, 1)

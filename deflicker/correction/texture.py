@@ -1,0 +1,229 @@
+"""Texture that boils: temporal attention along motion, band by band.
+
+Every band b of a frame, y, is replaced by an attention average over the frame itself and its aligned neighbours X_k:
+
+    z = Σ_k softmax_k(s_k) X_k,   k = 0 the frame itself with s_0 = 0,
+    s_k = log m_k + log(σ² / (σ² + τ_k²)) − τ_k² / (h σ²) + λ (p_0·p_k − 1) + log a_k.
+
+Query and key are the band patches around a pixel and its match; τ_k² is how far they differ beyond what flicker
+explains, and a_k ends at 0 where they differ by more than boil ever does. m_k is visibility, p_k the sinusoidal
+position of k in time (Vaswani et al., NeurIPS 2017). The first two terms alone make z the minimum of
+Σ_k |z − X_k|² / (σ² + τ_k²), a Wiener estimate: fidelity to the frame and flow-warp consistency with every neighbour,
+each weighed by what it can be trusted with. σ² = 0 returns the frame.
+
+σ², how much of a band's change is boil, comes from the aligned differences D_k = X_k − y. Boil is new in each frame, so
+
+    E[D_a D_b] = σ² for any a ≠ b.
+
+A wrong match is not: it is more alike on the same side of the frame (S = E[D₁ D₂]) than across it (P = E[D₋ D₊]), so
+what S exceeds P by is counted off, the more so the less certain the motion is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deflicker.correction.bands import local_mean, merge_bands, shrink, split_bands
+
+LEVELS = 4
+"""Bands that may boil, from details of 2 px to details of 16 px; what is coarser is tone."""
+
+
+@dataclass(frozen=True)
+class TextureOptions:
+    """Constants of the attention."""
+
+    position_share: float = 0.3
+    """λ: how much nearness in time counts."""
+    patience: float = 8.0
+    """h: misfit in units of σ² at which a match is distrusted by a factor e, times `misfit_share`."""
+    misfit_share: float = 0.2
+    """Part of a patch's excess difference that is taken for misfit τ²."""
+    tolerance: float = 1.0
+    """Excess over 2 σ² that chance explains in a patch of 5 × 5, in units of 2 σ²."""
+    limit: float = 24.0
+    """Difference of patches, in units of σ², from which a match counts less; at twice that it is another thing."""
+    suspicion: float = 2.0
+    """How often S − P is counted off where motion is uncertain."""
+
+
+FLOORS = (9e-6, 4e-6, 2.5e-6, 1e-6)
+"""Variance per band that is left alone: about a code value of 255 in all, which grain and rounding reach as well."""
+_STRONGEST = (12 / 255) ** 2
+"""Variance from which a change is no boil but another shape: averaging it would leave ghosts."""
+_ODD = 3.0
+"""Most a place may boil beyond the geometric mean around it: thin fast things stand out, boil does not."""
+_IMPOSSIBLE = 40.0
+"""Least squared difference to any neighbour, in units of σ², of what is no boil."""
+_SURE_PX = 0.15
+"""Error of the flow, in pixels, at which half of S − P counts."""
+_PATCH = 5
+_PERIODS = (4.0, 8.0, 16.0, 32.0)
+"""Of the sinusoidal positions, in frames."""
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """Aligned neighbours of one frame's luma."""
+
+    offsets: tuple[int, ...]
+    """Distances in time, such as (-2, -1, 1, 2)."""
+    luma: Tensor
+    """`[N, 1, H, W]`: W(y_{t+k}), values in [0, 1]."""
+    visible: Tensor
+    """`[N, 1, H, W]` in [0, 1]."""
+    flow_error_px: Tensor
+    """`[1, 1, H, W]`: how wrong the motion may be here."""
+
+
+@dataclass(frozen=True, eq=False)
+class Boil:
+    """What one frame's texture does."""
+
+    residual: Tensor
+    """`[1, 1, H, W]`: z − y, added to the luma."""
+    variance: tuple[Tensor, ...]
+    """σ² of each band, `[1, 1, H_b, W_b]`."""
+    explained: Tensor
+    """Σ σ² over bands: energy of the boil."""
+    change: Tensor
+    """Σ D² over bands, of the nearest neighbours: energy of everything that changes. (A scalar, as `explained`.)"""
+
+
+def boiling(luma: Tensor, neighbours: Neighbours, options: TextureOptions = TextureOptions()) -> Boil | None:
+    """Boil of a frame `[1, 1, H, W]` and what removes it; None where it has no neighbour on one side."""
+    at = {offset: row for row, offset in enumerate(neighbours.offsets)}
+    across = [(at[-a], at[b]) for a in (1, 2) for b in (1, 2) if -a in at and b in at]
+    beside = [(at[a], at[2 * a]) for a in (1, -1) if a in at and 2 * a in at]
+    if not across or not beside:
+        return None
+    bands, visible = _differences(luma, neighbours)
+    doubt = _doubt(neighbours.flow_error_px)
+    variance, explained, change = [], [], []
+    for level, (band, seen) in enumerate(zip(bands[:-1], visible, strict=True)):
+        found = boil_variance(band, seen, across, beside, options.suspicion * doubt, FLOORS[level])
+        variance.append(found)
+        explained.append((found * (1 - doubt)).mean())
+        change.append((band[[at[1], at[-1]]].square() * (1 - doubt)).mean())
+        doubt = shrink(doubt)
+    residual = _attended(bands, visible, variance, neighbours.offsets, options)
+    return Boil(residual, tuple(variance), torch.stack(explained).sum(), torch.stack(change).sum())
+
+
+def boiling_alike(luma: Tensor, neighbours: Neighbours, like: Boil, options: TextureOptions = TextureOptions()) -> Boil:
+    """As `boiling`, for a frame that boils as the one beside it does: at the edge of a shot it cannot tell itself."""
+    bands, visible = _differences(luma, neighbours)
+    residual = _attended(bands, visible, like.variance, neighbours.offsets, options)
+    return replace(like, residual=residual)
+
+
+def _differences(luma: Tensor, neighbours: Neighbours) -> tuple[list[Tensor], list[Tensor]]:
+    """Bands of the aligned differences, a rest after them, and visibility at each band's size."""
+    bands = split_bands((neighbours.luma - luma) * neighbours.visible, LEVELS)
+    visible = [neighbours.visible]
+    while len(visible) < LEVELS:
+        visible.append(shrink(visible[-1]))
+    return bands, visible
+
+
+def _attended(
+    bands: Sequence[Tensor],
+    visible: Sequence[Tensor],
+    variance: Sequence[Tensor],
+    offsets: Sequence[int],
+    options: TextureOptions,
+) -> Tensor:
+    """What attention adds to the frame, all bands together: `[1, 1, H, W]`."""
+    position = options.position_share * _position_scores(offsets, bands[0])
+    residuals, alike = [], 1 - _unique(bands, visible[0], variance)
+    for band, seen, sigma2 in zip(bands[:-1], visible, variance, strict=True):
+        distance = F.avg_pool2d(band.square(), _PATCH, 1, _PATCH // 2, count_include_pad=False)
+        misfit = options.misfit_share * (distance - 2 * (1 + options.tolerance) * sigma2).clamp_min(0)
+        scores = torch.log(sigma2 / (sigma2 + misfit + 1e-9) + 1e-30)
+        scores = scores - misfit / (options.patience * sigma2 + 1e-9) + position
+        near = F.avg_pool2d(band.square(), 3, 1, 1, count_include_pad=False)
+        alike = alike * (2 - near / (options.limit * sigma2 + 1e-9)).clamp(0, 1)
+        residuals.append(attend(band, torch.where(seen > 0.7, scores + torch.log(alike + 1e-30), -1e9)))
+        alike = 1 - F.max_pool2d(1 - alike, 2, ceil_mode=True)  # what is another thing here is one in coarser bands
+    return merge_bands([*residuals, torch.zeros_like(bands[-1][:1])])
+
+
+def _unique(bands: Sequence[Tensor], visible: Tensor, variance: Sequence[Tensor]) -> Tensor:
+    """1 where a frame differs from every neighbour it is seen in by more than boil does, else 0: `[1, 1, H, W]`.
+
+    A thin thing that passes is nowhere else at this place; boil this far out is all but impossible.
+    """
+    size = visible.shape[-2:]
+    usual = sum(F.interpolate(sigma2, size=size, mode="bilinear", align_corners=False) for sigma2 in variance)
+    nearest = torch.where(visible > 0.7, merge_bands(bands).square(), torch.inf).amin(0, keepdim=True)
+    unique = torch.isfinite(nearest) & (nearest > _IMPOSSIBLE * usual)
+    return F.max_pool2d(unique.float(), 5, 1, 2)
+
+
+def attend(differences: Tensor, scores: Tensor) -> Tensor:
+    """Σ_k softmax(s)_k D_k over neighbours `[N, 1, H, W]` and the frame itself (s = 0, D = 0): `[1, 1, H, W]`."""
+    weights = torch.cat([torch.zeros_like(scores[:1]), scores]).softmax(0)[1:]
+    return (weights * differences).sum(0, keepdim=True)
+
+
+def boil_variance(
+    band: Tensor,
+    visible: Tensor,
+    across: Sequence[tuple[int, int]],
+    beside: Sequence[tuple[int, int]],
+    suspicion: Tensor,
+    floor: float,
+) -> Tensor:
+    """σ² `[1, 1, H, W]` of one band from its aligned differences `[N, 1, H, W]`; 0 where there is no boil.
+
+    across, beside: pairs of rows on both sides of the frame and on the same side. suspicion: `[1, 1, H, W]`, how often
+    what the same side has in common beyond both sides is counted off.
+    """
+    band = _usual(band)
+    opposite, opposite_mass = _products(band, visible, across)
+    same, same_mass = _products(band, visible, beside)
+    energy = sum(band[i].square() + band[j].square() for i, j in across) / 2
+    sums = local_mean(torch.stack([opposite, opposite_mass, same, same_mass, energy]))  # type: ignore[list-item]
+    opposite, opposite_mass, same, same_mass, energy = sums.tensor_split(5)
+    both = opposite / opposite_mass.clamp_min(1e-3)
+    excess = (same / same_mass.clamp_min(1e-3) - both).clamp_min(0)
+    closed, open_ = 0.15, 0.35
+    opening = ((opposite / energy.clamp_min(1e-9) - closed) / (open_ - closed)).clamp(0, 1)
+    variance = (both - suspicion * excess - floor).clamp_min(0) * opening
+    variance = variance * (2 - variance / _STRONGEST).clamp(0, 1)
+    usual = torch.exp(local_mean((variance + 1e-6).log(), cell_px=8)) - 0.9e-6
+    return torch.minimum(variance, _ODD * usual.clamp_min(0))
+
+
+def _usual(band: Tensor) -> Tensor:
+    """Differences no larger than four times what is usual around them: thin things that pass are no boil.
+
+    The usual comes from the mean logarithm, which a few large values do not move: for normal noise of variance σ²,
+    E[log D²] = log σ² − 1.27.
+    """
+    energy = (band.square() + 1e-8).log().mean(0, keepdim=True)
+    bound = 4 * (local_mean(energy, cell_px=8) + 1.27).exp().sqrt()
+    return torch.minimum(torch.maximum(band, -bound), bound)
+
+
+def _products(band: Tensor, visible: Tensor, pairs: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+    """Σ D_i D_j over pairs and the visibility behind it, `[1, H, W]` each."""
+    products = torch.stack([band[i] * band[j] for i, j in pairs]).sum(0)
+    return products, torch.stack([visible[i] * visible[j] for i, j in pairs]).sum(0)
+
+
+def _doubt(flow_error_px: Tensor) -> Tensor:
+    """0 where motion is certain, towards 1 where it is not."""
+    squared = local_mean(flow_error_px).square()
+    return squared / (squared + _SURE_PX**2)
+
+
+def _position_scores(offsets: Sequence[int], like: Tensor) -> Tensor:
+    """p_0·p_k − 1 for sinusoidal positions, `[N, 1, 1, 1]`, at most 0."""
+    distance = like.new_tensor(offsets).view(-1, 1, 1, 1)
+    return torch.stack([torch.cos(2 * torch.pi * distance / period) for period in _PERIODS]).mean(0) - 1

@@ -1,0 +1,80 @@
+"""Flow made exact to a fraction of a pixel, as texture needs it: Lucas–Kanade steps on frames at their own size.
+
+Lucas & Kanade, IJCAI 1981; gradients of both frames averaged, residuals weighted by a Cauchy function, normal equations
+summed over cells. RAFT on a small frame says where to look; this says where exactly.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deflicker.motion.warp import warp
+
+_SUM_PX = 4
+"""Side of the cells over which the normal equations are summed before they are smoothed."""
+_REACH_CELLS = 2
+"""Radius of the smoothing, twice a box of cells: 36 px in all, most of its weight within 20."""
+_EVEN_CELLS = 4
+"""Radius of the local mean that is taken off, in the same cells."""
+_OUTLIER = 0.04
+"""Residual of even luma at which a pixel counts half."""
+_RIDGE = 1e-4
+_NOISE_SHARE = 0.1
+"""Part of the residual's energy added to the diagonal: where noise is all there is, nothing moves."""
+_LONGEST_STEP_PX = 0.5
+
+
+def even_luma(luma: Tensor) -> Tensor:
+    """Luma `[T, 1, H, W]` in [0, 1] slightly blurred, less its local mean, over it: contrast without tone."""
+    smooth = _box(_box(luma, 1), 1)
+    mean = _spread(_box(_cells(smooth), _EVEN_CELLS), luma.shape[-2:])
+    return 0.35 * (smooth - mean) / (mean + 0.05)
+
+
+def refine(first: Tensor, second: Tensor, flow_px: Tensor, *, steps: int = 3) -> Tensor:
+    """Flow first → second `[B, 2, H, W]`, improved from `flow_px`.
+
+    first, second: `even_luma` of the two frames, `[B, 1, H, W]`.
+    """
+    own_x, own_y = _gradients(first)
+    for _ in range(steps):
+        there = warp(second, flow_px)
+        gradient_x, gradient_y = ((a + b) / 2 for a, b in zip(_gradients(there), (own_x, own_y), strict=True))
+        error = first - there
+        weight = 1 / (1 + (error / _OUTLIER).square())
+        left, right = weight * gradient_x, weight * gradient_y
+        products = [left * gradient_x, right * gradient_y, left * gradient_y, left * error, right * error]
+        sums = _box(
+            _box(_cells(torch.cat([*products, weight * error.square(), weight], 1)), _REACH_CELLS), _REACH_CELLS
+        )
+        xx, yy, xy, xe, ye, energy, mass = sums.tensor_split(7, 1)
+        ridge = _RIDGE + _NOISE_SHARE * energy / mass.clamp_min(1e-3)
+        xx, yy = xx + ridge, yy + ridge
+        step = torch.cat([yy * xe - xy * ye, xx * ye - xy * xe], 1) / (xx * yy - xy.square())
+        length = step.norm(dim=1, keepdim=True).clamp_min(1e-6)
+        flow_px = flow_px + _spread(step * (length.clamp(max=_LONGEST_STEP_PX) / length), first.shape[-2:])
+    return flow_px
+
+
+def _gradients(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Central differences along x and y."""
+    padded = F.pad(image, (1, 1, 1, 1), mode="replicate")
+    return (
+        (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2,
+        (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2,
+    )
+
+
+def _box(image: Tensor, radius: int) -> Tensor:
+    return F.avg_pool2d(image, 2 * radius + 1, 1, radius, count_include_pad=False)
+
+
+def _cells(image: Tensor) -> Tensor:
+    return F.avg_pool2d(image, _SUM_PX, ceil_mode=True, count_include_pad=False)
+
+
+def _spread(cells: Tensor, size: torch.Size) -> Tensor:
+    full = F.interpolate(cells, scale_factor=_SUM_PX, mode="bilinear", align_corners=False)
+    return full[..., : size[-2], : size[-1]]

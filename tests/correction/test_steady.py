@@ -1,0 +1,132 @@
+"""The stream's second pass: every frame once, boil taken out, nothing touched elsewhere, nothing across a cut."""
+
+import pytest
+import torch
+from torch.nn.functional import avg_pool2d
+
+from deflicker.correction.apply import Correction
+from deflicker.correction.steady import AHEAD, BLOCK, steady
+from deflicker.correction.stream import Corrected
+from tests.correction.scenes import texture
+
+STILL = torch.zeros(2, 9, 12)
+
+
+def boil(frames, deviation, seed=2):
+    """Grain of some pixels, new in every frame."""
+    noise = torch.randn(frames, 1, 72, 96, generator=torch.Generator().manual_seed(seed))
+    grain = avg_pool2d(noise, 3, 1, 1) - avg_pool2d(noise, 7, 1, 3)
+    return deviation * (grain / grain.std())[:, 0]
+
+
+def shot(lumas, *, first=0, held=()):
+    """A still shot whose frames are (number, luma)."""
+    frames = []
+    for number, luma in enumerate(lumas):
+        motion = (None, None) if number == 0 or number in held else (STILL, STILL)
+        frames.append(Corrected((first + number, luma), None, number == 0, None, None, number in held, *motion))
+    return frames
+
+
+def luma_of(item, correction):
+    assert correction is None
+    return item[1]
+
+
+def run(frames, reach=2):
+    return list(steady(iter(frames), luma_of, reach=reach))
+
+
+def clean(seed=0):
+    return texture(72, 96, seed)[0]
+
+
+def psnr(a, b):
+    return float(-10 * (a - b).square().mean().log10())
+
+
+@pytest.mark.parametrize("reach", [0, 2, 4])
+@pytest.mark.parametrize("count", [1, 2, 3, BLOCK, BLOCK + AHEAD + 3, 3 * BLOCK + 5])
+def test_every_frame_comes_once_and_in_order(count, reach):
+    found = run(shot(clean() + boil(count, 0.02)), reach)
+    assert [frame.item[0] for frame in found] == list(range(count))
+    assert [frame.opens_shot for frame in found] == [True] + [False] * (count - 1)
+
+
+def test_a_still_shot_comes_back_as_the_same_objects():
+    frames = shot([clean()] * 20)
+    assert all(a is b for a, b in zip(run(frames), frames, strict=True))
+
+
+def test_grain_below_a_code_value_is_left_alone():
+    frames = shot(clean() + boil(20, 0.5 / 255))
+    assert all(a is b for a, b in zip(run(frames), frames, strict=True))
+
+
+@pytest.mark.parametrize(("reach", "gain_db"), [(2, 3.0), (4, 4.0)])
+def test_boil_goes_from_the_first_frame_to_the_last(reach, gain_db):
+    truth = clean()
+    frames = shot(truth + boil(22, 0.02))
+    found = run(frames, reach)
+    for before, after in zip(frames, found, strict=True):
+        luma = before.item[1]
+        assert psnr(luma + after.correction.detail[0], truth) > psnr(luma, truth) + gain_db - 1.5
+    inner = found[reach:-reach]
+    gains = [psnr(f.item[1] + f.correction.detail[0], truth) - psnr(f.item[1], truth) for f in inner]
+    assert sum(gains) / len(gains) > gain_db
+
+
+def test_nothing_passes_a_cut():
+    """Two boiling shots together come out as each of them alone."""
+    one, two = shot(clean() + boil(13, 0.02)), shot(clean(5) + boil(14, 0.02, seed=9), first=13)
+    together, apart = run([*one, *two]), [*run(one), *run(two)]
+    for a, b in zip(together, apart, strict=True):
+        assert torch.equal(a.correction.detail, b.correction.detail)
+
+
+def test_held_frames_share_their_pictures_detail():
+    lumas = clean() + boil(24, 0.02)
+    lumas[1::2] = lumas[::2]
+    found = run(shot(lumas, held=range(1, 24, 2)))
+    for shown, again in zip(found[::2], found[1::2], strict=True):
+        assert again.correction.detail is shown.correction.detail
+
+
+def test_a_long_shot_keeps_few_pictures():
+    """What has been given out and is not asked for any more is let go."""
+    alive = 0
+
+    class Luma:
+        def __init__(self, luma):
+            nonlocal alive
+            alive += 1
+            self.luma = luma
+
+        def __del__(self):
+            nonlocal alive
+            alive -= 1
+
+    most = 0
+
+    def frames():
+        nonlocal most
+        for number, luma in enumerate(clean() + boil(90, 0.02)):
+            motion = (STILL, STILL) if number else (None, None)
+            yield Corrected(Luma(luma), None, number == 0, None, None, False, *motion)
+            most = max(most, alive)
+
+    for _ in steady(frames(), lambda item, _: item.luma, reach=2):
+        pass
+    assert most <= 2 * AHEAD + BLOCK + 2 * 2 + 4
+
+
+def test_tone_is_kept_beside_the_detail():
+    lumas = clean() + boil(20, 0.02)
+    gain = Correction(torch.full((3, 2, 2), 0.1))
+    frames = [
+        Corrected((n, luma), gain, n == 0, None, None, False, *((STILL, STILL) if n else (None, None)))
+        for n, luma in enumerate(lumas)
+    ]
+    found = list(steady(iter(frames), lambda item, correction: item[1], reach=2))
+    assert all(torch.equal(frame.correction.log_gain, gain.log_gain) for frame in found)
+    assert all(frame.correction.detail is not None for frame in found)
