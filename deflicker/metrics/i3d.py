@@ -99,7 +99,8 @@ class I3D(nn.Module):
                 side, stride = _POOL_AFTER[name]
                 x = _pool(x, (side,) * 3, stride)
         x = self.logits(F.avg_pool3d(x, (2, 7, 7), 1))
-        return x.mean((2, 3, 4))
+        logits: Tensor = x.mean((2, 3, 4))
+        return logits
 
 
 def prepare(frames: Tensor) -> Tensor:

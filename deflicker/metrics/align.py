@@ -1,0 +1,66 @@
+"""Samples of the same point in neighbouring frames, side by side: what every metric along motion is computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deflicker.motion.matches import Match
+from deflicker.motion.warp import warp
+
+_LUMA = (0.2126, 0.7152, 0.0722)
+_TO_CB, _TO_CR = 1.8556, 1.5748
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """Frames `first … last - 1` as another frame shows them, brought to where they are."""
+
+    samples: Tensor
+    """`[n, C, H, W]`; zero where there is no such frame."""
+    visible: Tensor
+    """`[n, 1, H, W]` in {0, 1}; zero where there is no such frame."""
+    exists: Tensor
+    """`[n]` bool: whether the frame this far away is there."""
+
+
+def to_ycc(frames: Tensor) -> Tensor:
+    """Y', Cb, Cr (ITU-R BT.709) in code values of 255, chroma around 0: R'G'B' `[..., 3, H, W]` in [0, 1] → the same."""
+    luma = torch.einsum("...chw,c->...hw", frames, frames.new_tensor(_LUMA))
+    blue, red = frames[..., 2, :, :], frames[..., 0, :, :]
+    return 255 * torch.stack([luma, (blue - luma) / _TO_CB, (red - luma) / _TO_CR], -3)
+
+
+def align(planes: Tensor, matches: Mapping[int, Match], offset: int, first: int, last: int) -> Aligned:
+    """Planes `[T, C, H, W]` of the frames `offset` later, brought to the frames `first … last - 1` by bilinear warp."""
+    n = max(0, last - first)
+    samples = planes.new_zeros(n, *planes.shape[1:])
+    visible = planes.new_zeros(n, 1, *planes.shape[-2:])
+    exists = torch.zeros(n, dtype=torch.bool, device=planes.device)
+    match = matches.get(offset)
+    if match is not None:
+        low, high = max(first, match.start), min(last, match.start + len(match.flow_px))
+        if low < high:
+            own, theirs = slice(low - first, high - first), slice(low - match.start, high - match.start)
+            samples[own] = warp(planes[low + offset : high + offset], match.flow_px[theirs])
+            visible[own] = match.visible[theirs]
+            exists[own] = True
+    return Aligned(samples, visible, exists)
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over channels and the pixels of the mask: `[n, C, H, W]` and `[n, 1, H, W]` → `[n]`.
+
+    Over all pixels where the mask is empty, as Lai et al. do.
+    """
+    mask = torch.where(mask.sum((1, 2, 3), keepdim=True) > 0, mask, torch.ones_like(mask))
+    return (values * mask).sum((1, 2, 3)) / (mask.sum((1, 2, 3)) * values.shape[1])
+
+
+def where_exists(values: Tensor, *aligned: Aligned) -> Tensor:
+    """Per-frame values `[n, ...]` with NaN where one of the frames compared is not there."""
+    there = torch.stack([one.exists for one in aligned]).all(0)
+    return values.masked_fill(~there.view(-1, *[1] * (values.ndim - 1)), float("nan"))

@@ -1,0 +1,71 @@
+"""Seams: single lasting steps of tone, such as where a generator joined two chunks, and how often they come.
+
+A step is what the whole picture's tone changes by along motion between two frames. Flicker steps back, a fade steps on
+and on; a seam steps once and stays. Pure functions of one shot's steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from deflicker.metrics.align import masked_mean
+
+SMALLEST = 1.5
+"""Step in code values of 255 below which nobody sees a seam (0.6 % of white)."""
+_TIMES_USUAL = 5.0
+"""How many times the usual step a seam is at least."""
+_SIDE_FRAMES = 4
+"""Frames before and after over which a seam must last."""
+_LASTS = 0.6
+"""Part of the step that the mean tone of those frames must have kept."""
+
+
+def tone_step(here: Tensor, later: Tensor, visible: Tensor) -> Tensor:
+    """Mean change of tone to the next frame along motion, `[n, C]`: planes `[n, C, H, W]`, visible `[n, 1, H, W]`."""
+    step = later - here
+    return torch.stack([masked_mean(step[:, c : c + 1], visible) for c in range(step.shape[1])], 1)
+
+
+def find_seams(steps: Tensor) -> list[int]:
+    """The frames of a shot of T frames before which a seam lies, 1 … T − 1, in order.
+
+    steps: `[T − 1, C]`, step t leads from frame t to frame t + 1, in code values of 255. A seam exceeds `SMALLEST` and
+    5 times the median step in some channel, is the largest step around, and the tone of the four frames after it differs
+    from that of the four before by most of it, trends taken off.
+    """
+    steps = steps.nan_to_num(0)
+    found = []
+    usual = steps.abs().median(0).values if len(steps) else steps.new_zeros(steps.shape[1])
+    limit = (_TIMES_USUAL * usual).clamp_min(SMALLEST)
+    tone = torch.cat([steps.new_zeros(1, steps.shape[1]), steps.cumsum(0)])
+    for at in range(1, len(tone)):
+        first, last = max(0, at - _SIDE_FRAMES), min(len(tone), at + _SIDE_FRAMES)
+        around = steps[first : last - 1]
+        trend = around.median(0).values
+        size = steps[at - 1] - trend
+        middles = (at + last - 1) / 2 - (first + at - 1) / 2
+        lasting = tone[at:last].mean(0) - tone[first:at].mean(0) - trend * middles
+        largest = steps[at - 1].abs() >= around.abs().amax(0)
+        seam = (size.abs() > limit) & largest & (lasting * size.sign() > _LASTS * size.abs())
+        if bool(seam.any()):
+            found.append(at)
+    return found
+
+
+def seam_period(seams: Sequence[int]) -> int | None:
+    """Frames from seam to seam where they come at regular intervals; None where they do not, or are fewer than three.
+
+    A missed seam is forgiven: every interval must be a whole multiple of the shortest, to within one frame each.
+    """
+    intervals = [after - before for before, after in pairwise(seams)]
+    if len(intervals) < 2:
+        return None
+    shortest = min(intervals)
+    multiples = [round(interval / shortest) for interval in intervals]
+    period = sum(intervals) / sum(multiples)
+    regular = all(abs(i - m * period) <= 1 for i, m in zip(intervals, multiples, strict=True))
+    return round(period) if regular and sum(multiples) <= 2 * len(multiples) else None
