@@ -28,7 +28,7 @@ class Aligned:
 
 
 def to_ycc(frames: Tensor) -> Tensor:
-    """Y', Cb, Cr (ITU-R BT.709) in code values of 255, chroma around 0: R'G'B' `[..., 3, H, W]` in [0, 1] → the same."""
+    """R'G'B' `[..., 3, H, W]` in [0, 1] → Y', Cb, Cr (ITU-R BT.709) in code values of 255, chroma around 0."""
     luma = torch.einsum("...chw,c->...hw", frames, frames.new_tensor(_LUMA))
     blue, red = frames[..., 2, :, :], frames[..., 0, :, :]
     return 255 * torch.stack([luma, (blue - luma) / _TO_CB, (red - luma) / _TO_CR], -3)

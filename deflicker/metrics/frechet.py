@@ -1,7 +1,7 @@
 """Fréchet distance between two sets of features, the FVD of video generation.
 
-Unterthiner et al., Towards Accurate Generative Models of Video, 2018 (arXiv:1812.01717): with the sets taken for samples
-of two normal distributions, d² = |μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½).
+Unterthiner et al., Towards Accurate Generative Models of Video, 2018 (arXiv:1812.01717): with the sets taken for
+samples of two normal distributions, d² = |μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½).
 """
 
 from __future__ import annotations
@@ -48,4 +48,5 @@ def frechet_distance(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]
     middle = root @ cov_2 @ root
     cross = torch.linalg.eigvalsh((middle + middle.T) / 2).clamp_min(0).sqrt().sum()
     distance = (mean_1 - mean_2).square().sum() + cov_1.trace() + cov_2.trace() - 2 * cross
-    return distance.clamp_min(0)
+    squared: Tensor = distance.clamp_min(0)
+    return squared

@@ -26,7 +26,8 @@ def squared_error(before: Tensor, after: Tensor, *, peak: float = 255.0) -> Tens
 
 def psnr(squared_errors: Tensor) -> Tensor:
     """PSNR in dB of mean squared errors relative to the squared peak, at most 99; errors `[N]` are pooled."""
-    return (-10 * squared_errors.nanmean().clamp_min(1e-12).log10()).clamp(max=BEST_DB)
+    decibels: Tensor = -10 * squared_errors.nanmean().clamp_min(1e-12).log10()
+    return decibels.clamp(max=BEST_DB)
 
 
 def ssim(before: Tensor, after: Tensor, *, peak: float = 255.0) -> Tensor:

@@ -34,8 +34,8 @@ def find_seams(steps: Tensor) -> list[int]:
     """The frames of a shot of T frames before which a seam lies, 1 … T − 1, in order.
 
     steps: `[T − 1, C]`, step t leads from frame t to frame t + 1, in code values of 255. A seam exceeds `SMALLEST` and
-    5 times the median step in some channel, is the largest step around, and the tone of the four frames after it differs
-    from that of the four before by most of it, trends taken off.
+    5 times the median step in some channel, is the largest step around, and the tone of the four frames after it
+    differs from that of the four before by most of it, trends taken off.
     """
     steps = steps.nan_to_num(0)
     found = []

@@ -1,7 +1,7 @@
 """VBench's scores of steadiness that need no further network, for comparison with published tables.
 
-Huang et al., VBench, CVPR 2024 (arXiv:2311.17982). Both hardly see flicker (clean and flickering camera footage differ by
-0.01) and a frozen or blurred video scores best.
+Huang et al., VBench, CVPR 2024 (arXiv:2311.17982). Both hardly see flicker (clean and flickering footage differ by 0.01)
+and a frozen or blurred video scores best.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def temporal_flickering(changes: Tensor) -> Tensor:
 
 
 def top_motion(flow_px: Tensor) -> Tensor:
-    """Mean length of the fastest 2 % of flow vectors, `[n]` in pixels: what VBench's filter of static videos looks at."""
+    """Mean length of the fastest 2 % of flow vectors, `[n]` in pixels: what VBench's filter of static videos uses."""
     length = flow_px.square().sum(1).sqrt().flatten(1)
     return length.topk(max(1, round(0.02 * length.shape[1])), dim=1).values.mean(1)
 

@@ -41,7 +41,7 @@ def measure_window(sides: Tensor, matches: Mapping[int, Match], first: int, last
     sides: `[S, T, 3, H, W]` R'G'B' in [0, 1]; matches: at the signed `LAGS`, shared by all sides.
     """
     count = len(sides)
-    bands = finest_band(to_ycc(sides.flatten(0, 1))[:, :1]).unflatten(0, sides.shape[:2])
+    bands = finest_band(to_ycc(sides.flatten(0, 1))[:, :1]).reshape(*sides.shape[:2], 1, *sides.shape[-2:])
     planes = torch.cat([sides, bands], 2).transpose(0, 1).flatten(1, 2)
     planes = torch.cat([planes, interior(bands[0])], 1)  # [T, 4 S + 1, H, W]
     near = {offset: align(planes, matches, offset, first, last) for offset in (1, -1, 2, -2)}
@@ -96,6 +96,6 @@ def _measure_side(
 
 
 def _trajectories(here: Tensor, near: Mapping[int, Aligned]) -> tuple[Tensor, Tensor]:
-    """Luma, finest band and its interior in five frames along trajectories, `[5, n, 3, H, W]`, and where they are seen."""
+    """Luma, finest band and its interior in five frames along trajectories, `[5, n, 3, H, W]`; where they are seen."""
     samples = [torch.cat([to_ycc(x[:, :3])[:, :1], x[:, 3:]], 1) for x in (here, *(a.samples for a in near.values()))]
     return torch.stack(samples), torch.stack([torch.ones_like(here[:, :1]), *(a.visible for a in near.values())])
