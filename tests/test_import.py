@@ -28,6 +28,9 @@ ALLOWED = {
     "networks": ("sources", "motion.raft", "metrics.i3d", "metrics.perceptual"),
     "weights": ("errors", "sources", "pickled", "networks"),
     "report": ("__version__", "errors", "settings"),
+    "checks": ("errors", "report"),
+    "progress": ("report",),
+    "commands": ("checks", "errors", "settings", "report", "words", "coherence", "clip_distance"),
     "media": ("errors", "settings", "background"),
     "motion": ("errors", "settings", "device", "weights"),
     # Of the media folder values and arithmetic, no files.

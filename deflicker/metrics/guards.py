@@ -27,7 +27,8 @@ def squared_error(before: Tensor, after: Tensor, *, peak: float = 255.0) -> Tens
 def psnr(squared_errors: Tensor) -> Tensor:
     """PSNR in dB of mean squared errors relative to the squared peak, at most 99; errors `[N]` are pooled."""
     decibels: Tensor = -10 * squared_errors.nanmean().clamp_min(1e-12).log10()
-    return decibels.clamp(max=BEST_DB)
+    at_most: Tensor = decibels.clamp(max=BEST_DB)
+    return at_most
 
 
 def ssim(before: Tensor, after: Tensor, *, peak: float = 255.0) -> Tensor:
@@ -47,7 +48,7 @@ def ssim(before: Tensor, after: Tensor, *, peak: float = 255.0) -> Tensor:
     mean_x, mean_y, xx, yy, xy = blurred(torch.cat([x, y, x * x, y * y, x * y]))
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
     var_x, var_y, covariance = xx - mean_x**2, yy - mean_y**2, xy - mean_x * mean_y
-    index = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    index: Tensor = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
     return (index / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))).mean()
 
 

@@ -22,6 +22,8 @@ _SIDE_FRAMES = 4
 """Frames before and after over which a seam must last."""
 _LASTS = 0.6
 """Part of the step that the mean tone of those frames must have kept."""
+_TIMES_NOISE = 2.5
+"""How many standard deviations of the tone on either side that is at least: flicker steps too, at random."""
 
 
 def tone_step(here: Tensor, later: Tensor, visible: Tensor) -> Tensor:
@@ -33,33 +35,38 @@ def tone_step(here: Tensor, later: Tensor, visible: Tensor) -> Tensor:
 def find_seams(steps: Tensor) -> list[int]:
     """The frames of a shot of T frames before which a seam lies, 1 … T − 1, in order.
 
-    steps: `[T − 1, C]`, step t leads from frame t to frame t + 1, in code values of 255. A seam exceeds `SMALLEST` and
-    5 times the median step in some channel, is the largest step around, and the tone of the four frames after it
-    differs from that of the four before by most of it, trends taken off.
+    steps: `[T − 1, C]`, step t leads from frame t to frame t + 1, in code values of 255. In some channel a seam exceeds
+    `SMALLEST` and 5 times the usual step, is the largest step around, and with trends taken off the tone of the four
+    frames after it differs from that of the four before by most of it, and by more than flicker would.
     """
     steps = steps.nan_to_num(0)
-    found = []
-    usual = steps.abs().median(0).values if len(steps) else steps.new_zeros(steps.shape[1])
-    limit = (_TIMES_USUAL * usual).clamp_min(SMALLEST)
+    if not len(steps):
+        return []
+    limit = (_TIMES_USUAL * steps.abs().median(0).values).clamp_min(SMALLEST)
     tone = torch.cat([steps.new_zeros(1, steps.shape[1]), steps.cumsum(0)])
-    for at in range(1, len(tone)):
-        first, last = max(0, at - _SIDE_FRAMES), min(len(tone), at + _SIDE_FRAMES)
-        around = steps[first : last - 1]
-        trend = around.median(0).values
-        size = steps[at - 1] - trend
-        middles = (at + last - 1) / 2 - (first + at - 1) / 2
-        lasting = tone[at:last].mean(0) - tone[first:at].mean(0) - trend * middles
-        largest = steps[at - 1].abs() >= around.abs().amax(0)
-        seam = (size.abs() > limit) & largest & (lasting * size.sign() > _LASTS * size.abs())
-        if bool(seam.any()):
-            found.append(at)
-    return found
+    return [at for at in range(1, len(tone)) if _is_seam(tone, steps, limit, at)]
+
+
+def _is_seam(tone: Tensor, steps: Tensor, limit: Tensor, at: int) -> bool:
+    first, last = max(0, at - _SIDE_FRAMES), min(len(tone), at + _SIDE_FRAMES)
+    around = steps[first : last - 1]
+    trend = around.median(0).values
+    size = steps[at - 1] - trend
+    places = torch.arange(first, last, dtype=tone.dtype)[:, None]
+    level = tone[first:last] - trend * places
+    before, after = level[: at - first], level[at - first :]
+    lasting = (after.mean(0) - before.mean(0)) * size.sign()
+    noise = ((before.var(0, correction=0) + after.var(0, correction=0)) / 2).sqrt()
+    largest = steps[at - 1].abs() >= around.abs().amax(0)
+    seam = (size.abs() > limit) & largest & (lasting > _LASTS * size.abs()) & (lasting > _TIMES_NOISE * noise)
+    return bool(seam.any())
 
 
 def seam_period(seams: Sequence[int]) -> int | None:
     """Frames from seam to seam where they come at regular intervals; None where they do not, or are fewer than three.
 
-    A missed seam is forgiven: every interval must be a whole multiple of the shortest, to within one frame each.
+    A missed seam is forgiven: every interval must be a whole multiple of the period, to within 7 % of it or
+    half a frame.
     """
     intervals = [after - before for before, after in pairwise(seams)]
     if len(intervals) < 2:
@@ -67,5 +74,6 @@ def seam_period(seams: Sequence[int]) -> int | None:
     shortest = min(intervals)
     multiples = [round(interval / shortest) for interval in intervals]
     period = sum(intervals) / sum(multiples)
-    regular = all(abs(i - m * period) <= 1 for i, m in zip(intervals, multiples, strict=True))
+    slack = max(0.5, 0.07 * period)
+    regular = all(abs(i - m * period) <= slack for i, m in zip(intervals, multiples, strict=True))
     return round(period) if regular and sum(multiples) <= 2 * len(multiples) else None

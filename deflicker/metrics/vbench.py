@@ -1,7 +1,7 @@
 """VBench's scores of steadiness that need no further network, for comparison with published tables.
 
-Huang et al., VBench, CVPR 2024 (arXiv:2311.17982). Both hardly see flicker (clean and flickering footage differ by 0.01)
-and a frozen or blurred video scores best.
+Huang et al., VBench, CVPR 2024 (arXiv:2311.17982). Both hardly see flicker (clean and flickering footage differ by
+0.01) and a frozen or blurred video scores best.
 """
 
 from __future__ import annotations
