@@ -47,6 +47,12 @@ class Job:
     compare_style: CompareStyle = "side"
     lpips: bool = True
 
+    @property
+    def extras(self) -> dict[str, Any]:
+        """What the run is asked for beside the output."""
+        measured = {"measure": True, "lpips": self.lpips} if self.report else {}
+        return measured | ({"compare": self.compare, "compare_style": self.compare_style} if self.compare else {})
+
 
 # --- Options ----------------------------------------------------------------------------------------------------------
 
@@ -228,10 +234,7 @@ def _deflicker(job: Job, log: JsonLog) -> list[str]:
     from deflicker import api
 
     with progress_to(job, log) as on_progress:
-        report = api.deflicker(
-            job.source, job.target, job.settings, on_progress=on_progress,
-            measure=job.report is not None, lpips=job.lpips, compare=job.compare, compare_style=job.compare_style,
-        )  # fmt: skip
+        report = api.deflicker(job.source, job.target, job.settings, on_progress=on_progress, **job.extras)
     log.event("result", **report.to_dict())
     if job.report is not None:
         report.save(job.report, overwrite=job.settings.overwrite)

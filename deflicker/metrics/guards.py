@@ -49,7 +49,8 @@ def ssim(before: Tensor, after: Tensor, *, peak: float = 255.0) -> Tensor:
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
     var_x, var_y, covariance = xx - mean_x**2, yy - mean_y**2, xy - mean_x * mean_y
     index: Tensor = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    return (index / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))).mean()
+    index = index / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
+    return index.mean()
 
 
 def changed_share(before: Tensor, after: Tensor) -> Tensor:

@@ -22,8 +22,8 @@ _SIDE_FRAMES = 4
 """Frames before and after over which a seam must last."""
 _LASTS = 0.6
 """Part of the step that the mean tone of those frames must have kept."""
-_TIMES_NOISE = 2.5
-"""How many standard deviations of the tone on either side that is at least: flicker steps too, at random."""
+_TIMES_NOISE = 4.0
+"""How many standard deviations of the shot's flicker that is at least: flicker steps too, at random."""
 
 
 def tone_step(here: Tensor, later: Tensor, visible: Tensor) -> Tensor:
@@ -44,29 +44,37 @@ def find_seams(steps: Tensor) -> list[int]:
         return []
     limit = (_TIMES_USUAL * steps.abs().median(0).values).clamp_min(SMALLEST)
     tone = torch.cat([steps.new_zeros(1, steps.shape[1]), steps.cumsum(0)])
-    return [at for at in range(1, len(tone)) if _is_seam(tone, steps, limit, at)]
+    # Half of a normal distribution lies within 0.6745 σ, and second differences of noise are √6 times as large.
+    shakes = steps.diff(dim=0).abs()
+    flicker = shakes.median(0).values / (0.6745 * 6**0.5) if len(shakes) else torch.zeros_like(limit)
+    return [at for at in range(1, len(tone)) if _is_seam(tone, steps, limit, _TIMES_NOISE * flicker, at)]
 
 
-def _is_seam(tone: Tensor, steps: Tensor, limit: Tensor, at: int) -> bool:
+def _is_seam(tone: Tensor, steps: Tensor, limit: Tensor, noise: Tensor, at: int) -> bool:
     first, last = max(0, at - _SIDE_FRAMES), min(len(tone), at + _SIDE_FRAMES)
-    around = steps[first : last - 1]
-    trend = around.median(0).values
+    trend = _trend(tone, at)
     size = steps[at - 1] - trend
-    places = torch.arange(first, last, dtype=tone.dtype)[:, None]
-    level = tone[first:last] - trend * places
+    level = tone[first:last] - trend * torch.arange(first, last, dtype=tone.dtype)[:, None]
     before, after = level[: at - first], level[at - first :]
     lasting = (after.mean(0) - before.mean(0)) * size.sign()
-    noise = ((before.var(0, correction=0) + after.var(0, correction=0)) / 2).sqrt()
-    largest = steps[at - 1].abs() >= around.abs().amax(0)
-    seam = (size.abs() > limit) & largest & (lasting > _LASTS * size.abs()) & (lasting > _TIMES_NOISE * noise)
+    largest = steps[at - 1].abs() >= steps[first : last - 1].abs().amax(0)
+    stands_out = torch.minimum(size.abs(), steps[at - 1].abs()) > limit
+    seam = stands_out & largest & (lasting > _LASTS * size.abs()) & (lasting > noise)
     return bool(seam.any())
+
+
+def _trend(tone: Tensor, at: int) -> Tensor:
+    """Change per frame around a place, `[C]`: the median of slopes over four frames, so that no step or flash bends it."""
+    around = tone[max(0, at - 2 * _SIDE_FRAMES) : at + 2 * _SIDE_FRAMES]
+    reach = min(_SIDE_FRAMES, len(around) - 1)
+    return ((around[reach:] - around[:-reach]) / reach).median(0).values
 
 
 def seam_period(seams: Sequence[int]) -> int | None:
     """Frames from seam to seam where they come at regular intervals; None where they do not, or are fewer than three.
 
-    A missed seam is forgiven: every interval must be a whole multiple of the period, to within 7 % of it or
-    half a frame.
+    A missed seam is forgiven: every interval must be a whole multiple of the period, to within a tenth of it or
+    half a frame, and most of them the period itself.
     """
     intervals = [after - before for before, after in pairwise(seams)]
     if len(intervals) < 2:
@@ -74,6 +82,6 @@ def seam_period(seams: Sequence[int]) -> int | None:
     shortest = min(intervals)
     multiples = [round(interval / shortest) for interval in intervals]
     period = sum(intervals) / sum(multiples)
-    slack = max(0.5, 0.07 * period)
+    slack = max(0.5, 0.1 * period)
     regular = all(abs(i - m * period) <= slack for i, m in zip(intervals, multiples, strict=True))
-    return round(period) if regular and sum(multiples) <= 2 * len(multiples) else None
+    return round(period) if regular and sum(multiples) < 2 * len(multiples) else None
