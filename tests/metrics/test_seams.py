@@ -79,8 +79,13 @@ def test_any_channel_counts():
 @pytest.mark.parametrize(
     ("found", "period"),
     [
-        ([16, 32, 48], 16), ([15, 32, 47, 64], 16), ([16, 32, 64, 80], 16), ([5, 11, 30], None), ([16, 32], None), ([], None),
-    ],  # fmt: skip
+        ([16, 32, 48], 16),
+        ([15, 32, 47, 64], 16),
+        ([16, 32, 64, 80], 16),
+        ([5, 11, 30], None),
+        ([16, 32], None),
+        ([], None),
+    ],
 )
 def test_period(found, period):
     assert seam_period(found) == period
