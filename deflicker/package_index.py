@@ -14,6 +14,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -41,6 +42,9 @@ def fetch_archive(project: str, filename: str, folder: Path) -> Path:
             with _open(opener, address) as answer, (folder / filename).open("wb") as file:
                 shutil.copyfileobj(answer, file, 1 << 20)
             return folder / filename
+        except urllib.error.HTTPError as error:
+            failure = OSError(f"the index says {error.code} {error.reason}")
+            error.close()
         except (OSError, ValueError) as error:
             failure = error if isinstance(error, OSError) else OSError(str(error))
     raise failure
