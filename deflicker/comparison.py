@@ -103,14 +103,13 @@ def compose(before: Any, after: Any, style: CompareStyle, seconds: float) -> Any
 
 
 def _heat_row(before: Any, after: Any, width: int) -> Any:
-    """The map of changes at half size, in the middle of a row as wide as the pictures above."""
+    """The map of changes at half size, in a row as wide as the pictures above, and beside it what it means."""
     tensors = [torch.from_numpy(picture).permute(2, 0, 1).float() / 255 for picture in (before, after)]
     change = torch.nn.functional.avg_pool2d(luma_change(*tensors)[None, None], 2)[0, 0]
     heat = heat_colours(change, _PEAK)
     row = np.zeros((heat.shape[0] // 2 * 2, width, 3), np.uint8)
-    left = (width - heat.shape[1]) // 2
-    row[:, left : left + heat.shape[1]] = heat[: len(row)]
-    _stamp(row, f"change, bright = {_PEAK:g} levels of 255", 0)
+    row[:, : heat.shape[1]] = heat[: len(row)]
+    _stamp(row, f"change: bright is {_PEAK:g} of 255", heat.shape[1])
     return row
 
 

@@ -4,6 +4,7 @@ import subprocess
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import ClassVar
 
 import pytest
 
@@ -15,11 +16,11 @@ from deflicker.sources import Archive, Unusable
 class Shelf(BaseHTTPRequestHandler):
     """`/simple/toy/` lists two archives of the project; the second hides behind escapes and a hash."""
 
-    seen: list[str | None] = []
+    seen: ClassVar[list[str | None]] = []
 
     def do_GET(self):
         self.seen.append(self.headers.get("Authorization"))
-        page = b'<a href="/files/toy-1.tar.gz">1</a> <A class="x"\n HREF="../../files/toy%2B2.tar.gz#sha256=ab&amp;c">2</A>'
+        page = b'<a href="/files/toy-1.tar.gz">1</a> <A x\n HREF="../../files/toy%2B2.tar.gz#sha256=ab&amp;c">2</A>'
         content = {"/simple/toy/": page, "/files/toy-1.tar.gz": b"one", "/files/toy%2B2.tar.gz": b"two"}.get(self.path)
         self.send_response(200 if content else 404)
         self.end_headers()

@@ -13,8 +13,8 @@ BEST_DB = 99.0
 """PSNR of identical pictures."""
 _GAMMA = 2.2
 """Power by which code values become light, near enough for an exposure in stops."""
-_DARK = 0.05
-"""Code value, as a part of white, below which an exposure says nothing."""
+_DARK = 0.01
+"""Light, as a part of white, added to both: what happens in the dark is hardly seen."""
 _CELL_PX = 8
 _SSIM_SIGMA_PX, _SSIM_WINDOW_PX = 1.5, 11
 
@@ -84,9 +84,8 @@ def motion_ratio(before_px: Tensor, after_px: Tensor, *, floor_px: float = 0.1) 
 def exposure_change(before: Tensor, after: Tensor) -> Tensor:
     """Largest change of exposure of any cell of 8 × 8 pixels in stops, `[n]`: R'G'B' `[n, 3, H, W]` in [0, 1].
 
-    |log₂| of the ratio of the cells' luma to the power 2.2; cells nearly black in both are left out.
+    |log₂| of the ratio of the cells' light, luma to the power 2.2 plus 1 % of white.
     """
     luma = [torch.einsum("nchw,c->nhw", x, x.new_tensor((0.2126, 0.7152, 0.0722)))[:, None] for x in (before, after)]
-    old, new = (F.avg_pool2d(x, _CELL_PX, ceil_mode=True, count_include_pad=False) for x in luma)
-    stops = _GAMMA * (new.clamp_min(1e-3) / old.clamp_min(1e-3)).log2().abs()
-    return (stops * (torch.maximum(old, new) > _DARK)).amax((1, 2, 3))
+    old, new = (F.avg_pool2d(x, _CELL_PX, ceil_mode=True, count_include_pad=False) ** _GAMMA + _DARK for x in luma)
+    return (new / old).log2().abs().amax((1, 2, 3))

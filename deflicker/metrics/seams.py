@@ -64,7 +64,7 @@ def _is_seam(tone: Tensor, steps: Tensor, limit: Tensor, noise: Tensor, at: int)
 
 
 def _trend(tone: Tensor, at: int) -> Tensor:
-    """Change per frame around a place, `[C]`: the median of slopes over four frames, so that no step or flash bends it."""
+    """Change per frame around a place, `[C]`: the median of slopes over four frames, bent by no step or flash."""
     around = tone[max(0, at - 2 * _SIDE_FRAMES) : at + 2 * _SIDE_FRAMES]
     reach = min(_SIDE_FRAMES, len(around) - 1)
     return ((around[reach:] - around[:-reach]) / reach).median(0).values

@@ -106,7 +106,7 @@ GUARDS: dict[str, Term] = {
 
 LIMITS: dict[str, tuple[float | None, float | None]] = {
     "sharpness": (0.95, 1.08),
-    "motion": (0.85, 1.15),
+    "motion": (0.8, 2.0),
     "psnr": (18.0, None),
     "ssim": (0.85, None),
     "lpips": (None, 0.15),

@@ -87,12 +87,13 @@ def test_motion_ratio_by_hand():
 
 
 def test_exposure_by_hand():
-    """A factor of 1.1 in code values is 2.2 · log₂ 1.1 stops; the darkest regions do not count."""
+    """From 0.5 to 0.55 in one cell; what is as large a factor in the dark counts less."""
     before = torch.full((1, 3, 16, 24), 0.5)
     after = before.clone()
     after[..., :8, 8:16] *= 1.1
-    assert guards.exposure_change(before, after).item() == pytest.approx(2.2 * math.log2(1.1), rel=1e-4)
-    before[..., 8:, :] = 0.001
-    after[..., 8:, :] = 0.04
-    assert guards.exposure_change(before, after).item() == pytest.approx(2.2 * math.log2(1.1), rel=1e-4)
+    expected = math.log2((0.55**2.2 + 0.01) / (0.5**2.2 + 0.01))
+    assert guards.exposure_change(before, after).item() == pytest.approx(expected, rel=1e-4)
+    assert guards.exposure_change(after, before).item() == pytest.approx(expected, rel=1e-4)
+    before[..., 8:, :], after[..., 8:, :] = 0.01, 0.03
+    assert guards.exposure_change(before, after).item() == pytest.approx(expected, rel=1e-4)
     assert guards.exposure_change(before, before).item() == 0
