@@ -65,12 +65,12 @@ def detail(luma: Tensor) -> Tensor:
 
 
 def sharpness_ratio(before: Tensor, after: Tensor) -> Tensor:
-    """Detail after over detail before, each pooled over frames: below 1 is blur, above 1 noise or sharpening.
+    """Detail after over detail before, median over frames: below 1 is blur, above 1 noise or sharpening.
 
-    before, after: `[N]`, each frame's `detail`. NaN where there was no detail.
+    before, after: `[N]`, each frame's `detail`. NaN where there was no detail. The median, because the darkest frames
+    of a flickering video have the largest relative detail, and would outweigh all others.
     """
-    total = before.nansum()
-    return torch.where(total > 0, after.nansum() / total.clamp_min(1e-12), float("nan"))
+    return torch.where(before > 0, after / before.clamp_min(1e-12), float("nan")).nanmedian()
 
 
 def motion_ratio(before_px: Tensor, after_px: Tensor, *, floor_px: float = 0.1) -> Tensor:

@@ -74,6 +74,11 @@ def test_exposure_is_no_sharpness(gain):
     assert sharpness(LUMA * gain) == pytest.approx(1, abs=1e-4)
 
 
+def test_one_odd_frame_does_not_decide():
+    ratio = guards.sharpness_ratio(torch.tensor([1.0, 1.0, 100.0, 0.0]), torch.tensor([1.0, 0.9, 20.0, 3.0]))
+    assert ratio.item() == pytest.approx(0.9)
+
+
 def test_flat_pictures_have_no_sharpness():
     assert guards.sharpness_ratio(torch.zeros(2), torch.zeros(2)).isnan()
 
