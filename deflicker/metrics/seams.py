@@ -64,9 +64,9 @@ def _is_seam(tone: Tensor, steps: Tensor, limit: Tensor, noise: Tensor, at: int)
 
 
 def _trend(tone: Tensor, at: int) -> Tensor:
-    """Change per frame around a place, `[C]`: the median of slopes over four frames, bent by no step or flash."""
+    """Change per frame around a place, `[C]`: the median of slopes over up to four frames, bent by no step or flash."""
     around = tone[max(0, at - 2 * _SIDE_FRAMES) : at + 2 * _SIDE_FRAMES]
-    reach = min(_SIDE_FRAMES, len(around) - 1)
+    reach = min(_SIDE_FRAMES, max(1, len(around) // 4))  # so that most slopes do not span a step in the middle
     return ((around[reach:] - around[:-reach]) / reach).median(0).values
 
 
