@@ -19,7 +19,7 @@ from deflicker.errors import InputError
 from deflicker.media.reader import Reader
 from deflicker.memory import QUEUED_FRAMES
 from deflicker.metrics.frechet import FEW_CLIPS, TOO_FEW_CLIPS, FeatureSums, frechet_distance
-from deflicker.metrics.i3d import CLASSES, I3D, prepare
+from deflicker.metrics.i3d import CLASSES, I3D, prepare, stretch
 from deflicker.report.model import Fvd, Progress
 from deflicker.settings import Settings
 
@@ -97,11 +97,11 @@ def _features(path: Path, network: I3D, device: torch.device, tell: OnProgress, 
 
 
 def _clips(video: Path, device: torch.device) -> Iterator[Tensor]:
-    """Overlapping clips `[16, 3, H, W]` of a video, in [0, 1]."""
+    """Overlapping clips `[16, 3, 224, 224]` of a video, in [0, 1]."""
     with Reader(video) as reader, closing(prefetch(reader.frames(), QUEUED_FRAMES)) as frames:
         window: deque[Tensor] = deque(maxlen=CLIP_FRAMES)
         for number, frame in enumerate(frames):
             height, width = frame.planes[0].shape
-            window.append(proxy_of(frame, reader.info.layout, (height, width), device))
+            window.append(stretch(proxy_of(frame, reader.info.layout, (height, width), device)[None])[0])
             if len(window) == CLIP_FRAMES and (number + 1 - CLIP_FRAMES) % _STEP_FRAMES == 0:
                 yield torch.stack(list(window))

@@ -40,7 +40,9 @@ def summarise(
     metrics = []
     for name in METRICS:
         before, after = columns[0].get(name), columns[1].get(name) if sides > 1 else None
-        reason = "" if before is not None else no_lpips if name in _NEED_LPIPS and no_lpips else _why_not(name)
+        reason = (
+            "" if before is not None else no_lpips if name in _NEED_LPIPS and no_lpips else _WHY_NOT.get(name, _FEW)
+        )
         metrics.append(Metric(name, before, after, reason))
     by_name = {metric.name: metric for metric in metrics}
     bounds: tuple[Guard, ...] = ()
@@ -74,8 +76,7 @@ def summarise(
 _NEED_LPIPS = ("tcs", "tcs_moved", "drift_slope")
 
 
-def _why_not(name: str) -> str:
-    return "no regular seams" if name == "seam_period" else _FEW
+_WHY_NOT = {"seam_period": "no regular seams", "ewarp_l1_first": "too little of the first frame stays in sight"}
 
 
 def _why_no_guard(name: str, value: float | None, no_lpips: str) -> str:

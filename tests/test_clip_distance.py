@@ -25,7 +25,7 @@ def i3d() -> None:
 def test_overlapping_clips(frames: int, clips: int, tmp_path: Path) -> None:
     found = list(_clips(make_video(tmp_path / "a.mp4", frames=frames), torch.device("cpu")))
     assert len(found) == clips
-    assert all(clip.shape == (16, 3, 64, 96) for clip in found)
+    assert all(clip.shape == (16, 3, 224, 224) for clip in found)
     if clips > 1:
         assert torch.equal(found[0][8:], found[1][:8])
 

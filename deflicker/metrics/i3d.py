@@ -103,13 +103,17 @@ class I3D(nn.Module):
         return logits
 
 
-def prepare(frames: Tensor) -> Tensor:
-    """A clip `[T, 3, H, W]` R'G'B' in [0, 1] as the network wants it, `[1, 3, T, 224, 224]`.
+def stretch(frames: Tensor) -> Tensor:
+    """Frames `[T, 3, H, W]` at the network's size, `[T, 3, 224, 224]`.
 
-    The whole picture is stretched, bilinearly without antialiasing: so the published FVDs were computed.
+    The whole picture is stretched, bilinearly without antialiasing, as the authors of FVD do.
     """
-    resized = F.interpolate(frames, size=(SIDE_PX, SIDE_PX), mode="bilinear", align_corners=False)
-    return (resized * 2 - 1).transpose(0, 1)[None]
+    return F.interpolate(frames, size=(SIDE_PX, SIDE_PX), mode="bilinear", align_corners=False)
+
+
+def prepare(frames: Tensor) -> Tensor:
+    """A clip `[T, 3, H, W]` R'G'B' in [0, 1] as the network wants it, `[1, 3, T, 224, 224]`."""
+    return (stretch(frames) * 2 - 1).transpose(0, 1)[None]
 
 
 def from_jax(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

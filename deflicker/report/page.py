@@ -118,9 +118,8 @@ def _guard(guard: Guard) -> str:
     if guard.value is None:
         return f'<tr><td>{name}</td><td class="none" colspan="3">{escape(guard.reason)}</td></tr>'
     low, high = guard.at_least, guard.at_most
-    allowed = " ".join(
-        word for word in (f"≥ {low:g}" if low is not None else "", f"≤ {high:g}" if high is not None else "") if word
-    )
+    allowed = f"{low:g} … {high:g}" if low is not None and high is not None else ""
+    allowed = allowed or (f"≥ {low:g}" if low is not None else f"≤ {high:g}" if high is not None else "")
     mark = ('<span class="good">holds</span>' if guard.holds else '<span class="bad">broken</span>') if allowed else ""
     return f"<tr><td>{name}</td><td>{show(term, guard.value)}</td><td>{allowed or 'any'}</td><td>{mark}</td></tr>"
 
