@@ -23,7 +23,7 @@ from deflicker.report.measures import Measures
 from deflicker.settings import Settings
 from deflicker.summing import summarise
 
-_DETAIL_EVERY, _STRUCTURE_EVERY, _MOTION_EVERY = 4, 16, 16
+_DETAIL_EVERY, _STRUCTURE_EVERY, _MOTION_EVERY = 4, 16, 32
 """Every how many frames sharpness is measured, SSIM, and the motion of the result: these cost most."""
 
 
@@ -150,7 +150,7 @@ class Watch:
         if number % _STRUCTURE_EVERY == 0:
             self._guards.ssim.append(guards.ssim(old, new).cpu())
         last = self._after
-        if (number + _MOTION_EVERY // 2) % _MOTION_EVERY == 0 and tracked.forward_px is not None and last is not None:
+        if number % _MOTION_EVERY == 8 and tracked.forward_px is not None and last is not None:
             features = self._engine.flow.features(torch.stack([last, other]))
             forward, _ = self._engine.flow.flow(features[:1], features[1:])
             lengths = [flow.square().sum(0).sqrt().mean() for flow in (tracked.forward_px, forward[0])]

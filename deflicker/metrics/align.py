@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from deflicker.motion.matches import Match
@@ -36,18 +37,19 @@ def to_ycc(frames: Tensor) -> Tensor:
 
 def align(planes: Tensor, matches: Mapping[int, Match], offset: int, first: int, last: int) -> Aligned:
     """Planes `[T, C, H, W]` of the frames `offset` later, brought to the frames `first … last - 1` by bilinear warp."""
-    n = max(0, last - first)
-    samples = planes.new_zeros(n, *planes.shape[1:])
-    visible = planes.new_zeros(n, 1, *planes.shape[-2:])
+    n, match = max(0, last - first), matches.get(offset)
+    if match is None:
+        none = planes.new_zeros(n, planes.shape[1] + 1, *planes.shape[-2:])
+        return Aligned(none[:, 1:], none[:, :1], torch.zeros(n, dtype=torch.bool, device=planes.device))
+    low, high = max(first, match.start), min(last, match.start + len(match.flow_px))
+    low, high = min(low, last), max(high, min(low, last))
+    theirs = slice(low - match.start, high - match.start)
+    samples, visible = warp(planes[low + offset : high + offset], match.flow_px[theirs]), match.visible[theirs]
+    around = (0, 0) * 3 + (low - first, last - high)  # frames without that neighbour, before and after
     exists = torch.zeros(n, dtype=torch.bool, device=planes.device)
-    match = matches.get(offset)
-    if match is not None:
-        low, high = max(first, match.start), min(last, match.start + len(match.flow_px))
-        if low < high:
-            own, theirs = slice(low - first, high - first), slice(low - match.start, high - match.start)
-            samples[own] = warp(planes[low + offset : high + offset], match.flow_px[theirs])
-            visible[own] = match.visible[theirs]
-            exists[own] = True
+    exists[low - first : high - first] = True
+    if any(around):
+        samples, visible = F.pad(samples, around), F.pad(visible, around)
     return Aligned(samples, visible, exists)
 
 

@@ -6,15 +6,18 @@ what is compared, so that clean footage reaches some tenths; compare before with
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.metrics.variance import sample_variance
+from deflicker.metrics.variance import sample_variance, seen_in_all, sum_of
 
 BORDER_PX = 2
 """Rim of the picture where the filter sees what is not there, and the band means nothing."""
-_BINOMIAL = (1.0, 4.0, 6.0, 4.0, 1.0)
+_BINOMIAL = (1 / 16, 4 / 16, 6 / 16)
+"""Taps from the rim to the middle."""
 
 
 def finest_band(luma: Tensor) -> Tensor:
@@ -22,9 +25,16 @@ def finest_band(luma: Tensor) -> Tensor:
 
     Burt & Adelson, IEEE Trans. Communications 1983.
     """
-    taps = luma.new_tensor(_BINOMIAL) / sum(_BINOMIAL)
     padded = F.pad(luma, (BORDER_PX,) * 4, mode="replicate")
-    return luma - F.conv2d(F.conv2d(padded, taps.view(1, 1, 1, 5)), taps.view(1, 1, 5, 1))
+    return luma - _blur(_blur(padded, -1), -2)
+
+
+def _blur(image: Tensor, axis: int) -> Tensor:
+    """Along one axis, shorter by the rim; sums of slices are faster than a convolution of one channel."""
+    size = image.shape[axis] - 2 * BORDER_PX
+    parts = [image.narrow(axis, place, size) for place in range(2 * BORDER_PX + 1)]
+    outer, inner = parts[0] + parts[4], parts[1] + parts[3]
+    return _BINOMIAL[0] * outer + _BINOMIAL[1] * inner + _BINOMIAL[2] * parts[2]
 
 
 def interior(band: Tensor) -> Tensor:
@@ -34,15 +44,15 @@ def interior(band: Tensor) -> Tensor:
     return mask
 
 
-def boil_parts(bands: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+def boil_parts(bands: Sequence[Tensor], visible: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """(Σ of the variance along trajectories, Σ of the variance in space), `[n]` each; boil is their ratio.
 
-    bands: `[K, n, 1, H, W]`, `finest_band` of K frames brought to the same place; visible: `[K, n, 1, H, W]` in [0, 1].
-    Both sums are over points seen in all K frames.
+    bands: K times `[n, 1, H, W]`, `finest_band` of K frames brought to the same place; visible: K times `[n, 1, H, W]`
+    in [0, 1]. Both sums are over points seen in all K frames.
     """
-    seen = (visible.amin(0) > 0.999).to(bands.dtype)
+    seen = (seen_in_all(visible) > 0.999).to(bands[0].dtype)
     along = (sample_variance(bands) * seen).sum((1, 2, 3))
-    across = (bands.square().mean(0) * seen).sum((1, 2, 3))
+    across = (sum_of([band.square() for band in bands]) / len(bands) * seen).sum((1, 2, 3))
     return along, across
 
 

@@ -18,7 +18,7 @@ from deflicker.metrics.window import CONTEXT, FIELDS, LAGS, measure_window
 from deflicker.motion.matches import build_matches
 from deflicker.motion.warp import compose, visibility, warp
 
-_CORE = 16
+_CORE = 8
 """Frames measured at once."""
 _OWN = ("ewarp_l1_first", "lpips_next", "lpips_moved")
 _SHARED = ("exposure", "lpips_input", "top_motion", "motion")

@@ -73,8 +73,17 @@ def _measure_side(
     both = later.visible * earlier.visible
     shake = tone_shake(earlier_ycc, ycc, later_ycc, both)
     step = tone_step(ycc, later_ycc, later.visible)
-    stack, seen = _trajectories(here, near)
-    along, across = boil_parts(stack[:, :, 1:2], seen * stack[:, :, 2:])
+    seen = [a.visible for a in near.values()]
+    lumas = [
+        ycc[:, :1],
+        later_ycc[:, :1],
+        earlier_ycc[:, :1],
+        _luma(near[2].samples[:, :3]),
+        _luma(near[-2].samples[:, :3]),
+    ]
+    bands = [here[:, 3:4], *(a.samples[:, 3:4] for a in near.values())]
+    inside = [here[:, 4:], *(a.samples[:, 4:] * a.visible for a in near.values())]
+    along, across = boil_parts(bands, inside)
     changes = here.new_full((len(here),), float("nan"))
     pairs = frames[first : last + 1]
     changes[: len(pairs) - 1] = change(pairs[:-1], pairs[1:])[: len(here)]
@@ -86,7 +95,7 @@ def _measure_side(
         *where_exists(step, later).unbind(1),
         where_exists(ewarp_mse(rgb, later.samples[:, :3], mask), later),
         where_exists(ewarp_l1(rgb, later.samples[:, :3], later.visible), later),
-        where_exists(trajectory_variance(stack[:, :, :1], seen), *near.values()),
+        where_exists(trajectory_variance(lumas, seen), *near.values()),
         where_exists(along, *near.values()),
         where_exists(across, *near.values()),
         changes,
@@ -95,7 +104,5 @@ def _measure_side(
     return torch.stack(numbers, 1)
 
 
-def _trajectories(here: Tensor, near: Mapping[int, Aligned]) -> tuple[Tensor, Tensor]:
-    """Luma, finest band and its interior in five frames along trajectories, `[5, n, 3, H, W]`; where they are seen."""
-    samples = [torch.cat([to_ycc(x[:, :3])[:, :1], x[:, 3:]], 1) for x in (here, *(a.samples for a in near.values()))]
-    return torch.stack(samples), torch.stack([torch.ones_like(here[:, :1]), *(a.visible for a in near.values())])
+def _luma(rgb: Tensor) -> Tensor:
+    return to_ycc(rgb)[:, :1]
