@@ -17,7 +17,6 @@ COLUMNS = {
     "flicker_local_y": "local Y",
     "flicker_whole_cb": "whole Cb",
     "flicker_whole_cr": "whole Cr",
-    "seams": "seams",
     "variance_trajectory": "σ² along motion",
     "ewarp_mse": "E_warp × 1000",
     "ewarp_l1": "L1",

