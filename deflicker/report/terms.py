@@ -110,7 +110,7 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
     "psnr": (18.0, None),
     "ssim": (0.85, None),
     "lpips": (None, 0.15),
-    "exposure": (None, 3.0),
+    "exposure": (None, 6.0),
     "changed": (None, None),
 }
 """(at least, at most) of each guard; None is no bound."""

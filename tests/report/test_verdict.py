@@ -41,7 +41,7 @@ def test_less_flicker_and_every_guard():
     ("name", "value"),
     [
         ("sharpness", 0.9), ("sharpness", 1.2), ("motion", 0.5), ("motion", 2.5), ("psnr", 10.0), ("ssim", 0.5),
-        ("lpips", 0.4), ("exposure", 3.5),
+        ("lpips", 0.4), ("exposure", 7.0),
     ],
 )  # fmt: skip
 def test_no_improvement_without_each_guard(name, value):
