@@ -12,9 +12,10 @@ from tests.assets import drifting, make_video, write_video
 FAST = Settings(preset="fast", overwrite=True)
 
 
-@pytest.fixture
-def measured(clip: Path, tmp_path: Path, raft: None) -> Report:
-    return deflicker(clip, tmp_path / "out.mp4", FAST, measure=True, lpips=False)
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory, raft: None) -> Report:
+    folder = tmp_path_factory.mktemp("measured")
+    return deflicker(make_video(folder / "in.mp4"), folder / "out.mp4", FAST, measure=True, lpips=False)
 
 
 def test_every_number_is_there(measured: Report) -> None:
