@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deflicker.api import deflicker, deflicker_frames, plan
+    from deflicker.clip_distance import fvd
+    from deflicker.coherence import measure
     from deflicker.errors import (
         Cancelled,
         DeflickerError,
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
         SettingsError,
         WeightsError,
     )
-    from deflicker.report.model import Flicker, Plan, Progress, Report
+    from deflicker.report.measures import Guard, Measures, Metric, Verdict
+    from deflicker.report.model import Flicker, Fvd, Measurement, Plan, Progress, Report
     from deflicker.settings import Settings, TimePoint
 
 __version__ = "0.1.0"
@@ -39,7 +42,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "deflicker.api": ("deflicker", "deflicker_frames", "plan"),
     "deflicker.settings": ("Settings", "TimePoint"),
-    "deflicker.report.model": ("Flicker", "Plan", "Progress", "Report"),
+    "deflicker.coherence": ("measure",),
+    "deflicker.clip_distance": ("fvd",),
+    "deflicker.report.model": ("Flicker", "Fvd", "Measurement", "Plan", "Progress", "Report"),
+    "deflicker.report.measures": ("Guard", "Measures", "Metric", "Verdict"),
     "deflicker.errors": (
         "Cancelled",
         "DeflickerError",
@@ -57,7 +63,12 @@ __all__ = [
     "DeflickerError",
     "DeviceError",
     "Flicker",
+    "Fvd",
+    "Guard",
     "InputError",
+    "Measurement",
+    "Measures",
+    "Metric",
     "OutputError",
     "Plan",
     "Progress",
@@ -65,10 +76,13 @@ __all__ = [
     "Settings",
     "SettingsError",
     "TimePoint",
+    "Verdict",
     "WeightsError",
     "__version__",
     "deflicker",
     "deflicker_frames",
+    "fvd",
+    "measure",
     "plan",
 ]
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from deflicker.background import Background, prefetch
+from deflicker.comparison import compared
 from deflicker.correction.apply import Correction
 from deflicker.correction.steady import steady
 from deflicker.correction.stream import Corrected, correct
 from deflicker.device import Device
 from deflicker.engine import Engine, OnProgress, frame_bytes, luma_of, relit, with_proxies
 from deflicker.frames import deflicker_frames
+from deflicker.measuring import Witness, watch_run
 from deflicker.media.frame import Frame
 from deflicker.media.reader import Reader
 from deflicker.media.remux import Remuxed, remux
@@ -28,7 +30,7 @@ from deflicker.metrics.flicker import FlickerSums
 from deflicker.motion.track import track
 from deflicker.planning import plan
 from deflicker.report.model import Flicker, Progress, Report
-from deflicker.settings import Settings
+from deflicker.settings import CompareStyle, Settings
 
 __all__ = ["deflicker", "deflicker_frames", "plan"]
 
@@ -38,9 +40,16 @@ def deflicker(
     target: str | os.PathLike[str],
     settings: Settings = Settings(),
     *,
+    measure: bool = False,
+    lpips: bool = True,
+    compare: str | os.PathLike[str] | None = None,
+    compare_style: CompareStyle = "side",
     on_progress: OnProgress | None = None,
 ) -> Report:
     """Take the flicker out of the video `source` and write it to `target`.
+
+    `measure` fills the report's `measures` with every metric before and after (docs/metrics.md), `lpips` those that
+    need LPIPS too. `compare` is a further video to write that shows before and after.
 
     `on_progress` is called often, from this thread; an exception in it stops the run. Whatever ends the run early,
     nothing is left at `target` that was not there before. Raises a DeflickerError: InputError, OutputError,
@@ -56,19 +65,29 @@ def deflicker(
         if settings.strength > 0:
             size = frame_bytes(info.width, info.height, info.layout)
             engine = Engine.load(info.width, info.height, size, settings, tell)
-        tally, output = _process(reader, Path(target), engine, settings, tell)
-        return _report(reader, target, engine.device if engine else None, tally, output, time.monotonic() - started)
+        watch = watch_run(engine, info.layout, settings, lpips=lpips) if engine and measure else None
+        with compared(compare, info, settings, compare_style) as comparison:
+            witnesses = tuple(each for each in (watch, comparison) if each is not None)
+            tally, output = _process(reader, Path(target), engine, settings, tell, witnesses)
+        report = _report(reader, target, engine.device if engine else None, tally, output, time.monotonic() - started)
+        report = replace(report, settings=settings.words)
+        return replace(report, measures=watch.finish(), gallery=watch.album.gallery()) if watch else report
 
 
 def _process(
-    reader: Reader, target: Path, engine: Engine | None, settings: Settings, tell: OnProgress
+    reader: Reader,
+    target: Path,
+    engine: Engine | None,
+    settings: Settings,
+    tell: OnProgress,
+    witnesses: Sequence[Witness],
 ) -> tuple[_Tally, Writer | Remuxed]:
     """Write the target: the source's own packets where nothing is to be corrected, else encoded frames."""
-    if engine is None and (copy := remux(reader.info, target, settings)):
+    if engine is None and not witnesses and (copy := remux(reader.info, target, settings)):
         return _Tally(copy.frames), copy
     writer = Writer(target, reader.info, settings)
     try:
-        tally = _run(reader, writer, engine, settings, tell)
+        tally = _run(reader, writer, engine, settings, tell, witnesses)
         tell(Progress("finish", tally.frames, tally.frames))
         copy = None if tally.changed else remux(reader.info, target, settings)
         if copy is None:
@@ -112,7 +131,14 @@ class _Tally:
         return Flicker(*before) if before else None, Flicker(*after) if after else None
 
 
-def _run(reader: Reader, writer: Writer, engine: Engine | None, settings: Settings, tell: OnProgress) -> _Tally:
+def _run(
+    reader: Reader,
+    writer: Writer,
+    engine: Engine | None,
+    settings: Settings,
+    tell: OnProgress,
+    witnesses: Sequence[Witness],
+) -> _Tally:
     """Frames from reader to writer, each with its correction; the writer is left open."""
     layout, tally = reader.info.layout, _Tally()
 
@@ -121,6 +147,8 @@ def _run(reader: Reader, writer: Writer, engine: Engine | None, settings: Settin
             frame = relit(job.frame, layout, job.correction)
             tally.changed += frame is not job.frame
             writer.write(frame)
+            for witness in witnesses:
+                witness.see(job.frame, frame)
         else:
             writer.copy(job)
 
@@ -128,7 +156,7 @@ def _run(reader: Reader, writer: Writer, engine: Engine | None, settings: Settin
         Background(put_out, QUEUED_FRAMES) as output,
         closing(prefetch(reader.frames(on_packet=output.put), QUEUED_FRAMES)) as frames,
     ):
-        for frame in _decide(frames, reader, engine):
+        for frame in _decide(frames, reader, engine, witnesses):
             correction = frame.correction and frame.correction.scaled(settings.strength)
             output.put(_Decided(frame.item, correction))
             tally.count(frame)
@@ -136,11 +164,16 @@ def _run(reader: Reader, writer: Writer, engine: Engine | None, settings: Settin
     return tally
 
 
-def _decide(frames: Iterator[Frame], reader: Reader, engine: Engine | None) -> Iterator[Corrected[Frame]]:
+def _decide(
+    frames: Iterator[Frame], reader: Reader, engine: Engine | None, witnesses: Sequence[Witness]
+) -> Iterator[Corrected[Frame]]:
     if engine is None:
         return (Corrected(frame, None, False, None, None) for frame in frames)
     proxies = with_proxies(frames, reader.info.layout, engine.preset, engine.device.torch_device)
-    toned = correct(track(proxies, engine.flow, batch_frames=BATCH_FRAMES), engine.preset)
+    tracked = track(proxies, engine.flow, batch_frames=BATCH_FRAMES)
+    for witness in witnesses:
+        tracked = witness.follow(tracked)
+    toned = correct(tracked, engine.preset)
     layout, side_px, device = reader.info.layout, engine.preset.texture_max_side_px, engine.device.torch_device
 
     def luma(frame: Frame, correction: Correction | None) -> Tensor:

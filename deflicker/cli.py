@@ -14,20 +14,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar, get_args
 
 import typer
 
-from deflicker import __version__
-from deflicker.errors import InputError, OutputError, SettingsError
+from deflicker import __version__, commands
+from deflicker.checks import check_extras, check_log_path, check_paths
+from deflicker.errors import SettingsError
 from deflicker.log import JsonLog, records_to
+from deflicker.progress import progress_bar
 from deflicker.report.model import Progress
-from deflicker.settings import PRESETS, Settings, TimePoint, parse_size
+from deflicker.settings import PRESETS, CompareStyle, Settings, TimePoint, parse_size
 from deflicker.signals import interruptible
 from deflicker.words import explain, outlook, summary
 
 T = TypeVar("T")
-STAGES = {"weights": "weights", "scan": "looking", "frames": "deflickering", "finish": "finishing"}
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,23 @@ class Job:
     quiet: bool
     verbose: bool
     log_json: Path | None
+    report: Path | None = None
+    compare: Path | None = None
+    compare_style: CompareStyle = "side"
+    lpips: bool = True
+
+    @property
+    def extras(self) -> dict[str, Any]:
+        """What the run is asked for beside the output."""
+        measured = {"measure": True, "lpips": self.lpips} if self.report else {}
+        return measured | ({"compare": self.compare, "compare_style": self.compare_style} if self.compare else {})
 
 
 # --- Options ----------------------------------------------------------------------------------------------------------
 
 app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
 
-COMMANDS: dict[str, typer.Typer] = {}
+COMMANDS: dict[str, typer.Typer] = commands.COMMANDS
 """Further commands by name, `deflicker NAME …`. A file with such a name is still reached as `./NAME`."""
 
 
@@ -93,6 +104,12 @@ def parse(
         list[str] | None,
         output("-e", "--encoder-option", metavar="KEY=VALUE", help="Further encoder option; repeatable."),
     ] = None,
+    report: Annotated[Path | None, output(metavar="FILE", help="Measure, and report: .html, .json or .csv.")] = None,
+    compare: Annotated[Path | None, output(metavar="FILE", help="Also write a video of before and after.")] = None,
+    compare_style: Annotated[
+        str, output(metavar="side|split", help="Beside each other, or with a moving divider.")
+    ] = "side",
+    lpips: Annotated[bool, output("--lpips/--no-lpips", help="Whether the report uses LPIPS.")] = True,
     dry_run: Annotated[bool, output("--dry-run", help="Say what would be done; write nothing.")] = False,
     device: Annotated[str, hardware(metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")] = Settings.device,
     precision: Annotated[
@@ -120,6 +137,8 @@ def parse(
     """
     if quiet and verbose:
         raise SettingsError("--quiet and --verbose exclude each other")
+    if compare_style not in get_args(CompareStyle):
+        raise SettingsError(f"--compare-style is {compare_style!r}: choose {' or '.join(get_args(CompareStyle))}")
     settings = Settings(
         strength=strength,
         preset=preset,  # type: ignore[arg-type]  # Settings checks it
@@ -137,7 +156,10 @@ def parse(
         offline=offline,
         overwrite=overwrite,
     )
-    return Job(source, target, settings, dry_run, quiet, verbose, log_json)
+    return Job(
+        source, target, settings, dry_run, quiet, verbose, log_json,
+        report, compare, compare_style, lpips,  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 def _read(read: Callable[[str], T], text: str | None, option: str) -> T | None:
@@ -168,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         with interruptible():
             job = command(words, prog_name="deflicker", standalone_mode=False)
-            code = run(job) if isinstance(job, Job) else int(job or 0)
+            code = run(job) if isinstance(job, Job) else job if isinstance(job, int) else do(job) if job else 0
     except BaseException as error:  # every end of a run gets its line and its code
         code, text = explain(error)
         print(f"deflicker: {text}", file=sys.stderr)
@@ -179,12 +201,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(job: Job) -> int:
     """Do what a command line asks for; every event goes to its log."""
-    check_log_path(job)
+    check_log_path(job.log_json, job.source, job.target)
     level = logging.DEBUG if job.verbose else logging.ERROR if job.quiet else logging.WARNING
     with JsonLog(job.log_json) as log, records_to(Stderr(level), log):
         log.event("start", version=__version__, source=job.source, target=job.target, settings=vars(job.settings))
         try:
             check_paths(job.source, job.target, job.settings.overwrite)
+            check_extras(job.source, job.target, job.report, job.compare, overwrite=job.settings.overwrite)
             lines = _plan(job, log) if job.dry_run else _deflicker(job, log)
         except BaseException as error:
             code, text = explain(error)
@@ -195,12 +218,27 @@ def run(job: Job) -> int:
     return 0
 
 
+def do(errand: commands.Errand) -> int:
+    """Do what another command asks for; its result goes to stdout."""
+    errand.check()
+    with (
+        records_to(Stderr(logging.WARNING)),
+        progress_bar(shown=not errand.quiet and sys.stderr.isatty()) as show,
+    ):
+        lines = errand.run(show)
+    print("\n".join(lines))
+    return 0
+
+
 def _deflicker(job: Job, log: JsonLog) -> list[str]:
     from deflicker import api
 
     with progress_to(job, log) as on_progress:
-        report = api.deflicker(job.source, job.target, job.settings, on_progress=on_progress)
+        report = api.deflicker(job.source, job.target, job.settings, on_progress=on_progress, **job.extras)
     log.event("result", **report.to_dict())
+    if job.report is not None:
+        report.save(job.report, overwrite=job.settings.overwrite)
+        return [*summary(report), f"report:  {job.report}"]
     return summary(report)
 
 
@@ -211,33 +249,6 @@ def _plan(job: Job, log: JsonLog) -> list[str]:
         plan = api.plan(job.source, job.target, job.settings, on_progress=on_progress)
     log.event("plan", **vars(plan))
     return outlook(plan)
-
-
-def check_paths(source: Path, target: Path, overwrite: bool) -> None:
-    """Find the common mistakes in the time it takes to type them, before torch is imported."""
-    if not source.exists():
-        raise InputError(f"{source}: no such file")
-    if not source.is_file():
-        raise InputError(f"{source}: is {'a folder' if source.is_dir() else 'no regular file'}; give a video file")
-    if source.stat().st_size == 0:
-        raise InputError(f"{source}: is empty (0 bytes)")
-    if not target.parent.is_dir():
-        raise OutputError(f"{target}: there is no folder {target.parent}; create it first")
-    if not os.access(target.parent, os.W_OK):
-        raise OutputError(f"{target}: the folder {target.parent} cannot be written to")
-    if not target.exists():
-        return
-    if target.samefile(source):
-        raise OutputError(f"{target}: is the input itself; write to another file")
-    if not target.is_file():
-        raise OutputError(f"{target}: is {'a folder' if target.is_dir() else 'no regular file'}; give a file name")
-    if not overwrite:
-        raise OutputError(f"{target}: exists already; use -y to replace it")
-
-
-def check_log_path(job: Job) -> None:
-    if job.log_json and job.log_json.resolve() in (job.source.resolve(), job.target.resolve()):
-        raise SettingsError(f"--log-json: {job.log_json} is the input or the output; write the log to another file")
 
 
 # --- What the user sees -----------------------------------------------------------------------------------------------
@@ -253,29 +264,6 @@ def progress_to(job: Job, log: JsonLog) -> Iterator[Callable[[Progress], None]]:
             log.progress(step)
 
         yield on_progress
-
-
-@contextmanager
-def progress_bar(*, shown: bool) -> Iterator[Callable[[Progress], None]]:
-    """A bar on stderr: stage, frames, frames a second, time left."""
-    if not shown:
-        yield lambda step: None
-        return
-    from rich import progress as rich
-    from rich.console import Console
-
-    class Speed(rich.ProgressColumn):
-        def render(self, task: rich.Task) -> str:
-            return f"{task.speed:.1f} fps" if task.speed else ""
-
-    columns = ("{task.description}", rich.BarColumn(), rich.MofNCompleteColumn(), Speed(), rich.TimeRemainingColumn())
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def show(step: Progress) -> None:
-            bar.update(task, description=STAGES[step.stage], completed=step.frames_done, total=step.frames_total)
-
-        yield show
 
 
 class Stderr(logging.Handler):

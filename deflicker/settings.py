@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal, get_args
@@ -14,6 +14,7 @@ from deflicker.errors import SettingsError
 PresetName = Literal["fast", "balanced", "quality"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 FlowNetwork = Literal["raft_small", "raft_large"]
+CompareStyle = Literal["side", "split"]
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,12 @@ class Settings:
             raise SettingsError(f"there is no device {self.device!r}: choose auto, cpu, cuda, cuda:N or mps")
         if self.max_memory is not None and self.max_memory <= 0:
             raise SettingsError("max_memory must be more than 0")
+
+    @property
+    def words(self) -> tuple[tuple[str, str], ...]:
+        """Every setting with its value, for the report. No paths: they say who and where somebody is."""
+        hidden = ("weights",)
+        return tuple((each.name, str(getattr(self, each.name))) for each in fields(self) if each.name not in hidden)
 
     @property
     def plan(self) -> Preset:

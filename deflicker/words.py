@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 
 from deflicker.errors import DeflickerError, OutputError
-from deflicker.report.model import Plan, Report
+from deflicker.report.measures import Measures
+from deflicker.report.model import Fvd, Measurement, Plan, Report
+from deflicker.report.terms import GUARDS, METRICS, show
 
 INTERRUPTED = 130
 
@@ -33,7 +35,36 @@ def summary(report: Report) -> list[str]:
     lines += [f"copied:  {what}" for what in [", ".join(report.copied)] if what]
     lines += [f"dropped: {what}" for what in report.dropped]
     lines += [f"note:    {what}" for what in report.notes]
+    if report.measures:
+        lines += [f"verdict: {verdict(report.measures)}"]
     return [*lines, f"written: {report.target}"]
+
+
+def verdict(measures: Measures) -> str:
+    """The verdict in one line."""
+    return f"{measures.verdict.judgement}: {'; '.join(measures.verdict.reasons)}"
+
+
+def coherence(found: Measurement) -> list[str]:
+    """What `deflicker measure` says."""
+    measures, pair = found.measures, found.other is not None
+    lines = [f"{'':<40}{'before':>10}{'after':>10}" if pair else f"{'':<40}{'value':>10}"]
+    for metric in measures.metrics:
+        term = METRICS[metric.name]
+        numbers = [metric.before, metric.after] if pair else [metric.before]
+        shown = "".join(f"{show(term, number):>10}" for number in numbers)
+        lines.append(f"{term.title:<40}{shown}  {metric.reason or term.unit}".rstrip())
+    for guard in measures.guards:
+        term, state = GUARDS[guard.name], "" if guard.holds else "BROKEN"
+        lines.append(f"{term.title:<50}{show(term, guard.value):>10}  {guard.reason or state or term.unit}".rstrip())
+    lines += [f"note: {note}" for note in (*found.notes, *measures.notes)]
+    return [*lines, verdict(measures)]
+
+
+def distance(found: Fvd) -> list[str]:
+    """What `deflicker fvd` says."""
+    counts = f"{found.real_clips} and {found.generated_clips} clips of {found.clip_frames} frames"
+    return [f"FVD {found.fvd:.2f} ({counts})", *(f"note: {note}" for note in found.notes)]
 
 
 def outlook(plan: Plan) -> list[str]:

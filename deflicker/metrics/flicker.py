@@ -57,11 +57,31 @@ def flicker_sums(frames: Tensor, matches: Mapping[int, Match], first: int, last:
     visible = ahead.visible[first:last] * behind.visible[first - 1 : last - 1]
     later = warp(luma[first + 1 : last + 1], ahead.flow_px[first:last])
     earlier = warp(luma[first - 1 : last - 1], behind.flow_px[first - 1 : last - 1])
-    curve = (later - 2 * luma[first:last] + earlier) * visible
+    shake = tone_shake(earlier, luma[first:last], later, visible)
+    return FlickerSums(shake.whole.square().sum(), shake.local.sum(), zero + (last - first), shake.weight.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Shake:
+    """How much the tone of `n` frames shakes, in code values of 255."""
+
+    whole: Tensor
+    """`[n, C]`: second difference of the whole picture's tone, signed."""
+    local: Tensor
+    """`[n, C]`: Σ over cells of weight · q²."""
+    weight: Tensor
+    """`[n]`: Σ over cells of weight, each the share of its pixels that is visible."""
+
+
+def tone_shake(earlier: Tensor, here: Tensor, later: Tensor, visible: Tensor) -> Shake:
+    """Second difference in time, over √6, of the mean tone of cells and of the whole picture.
+
+    earlier, here, later: `[n, C, H, W]` code values of 255, the neighbours brought to where `here` is; visible:
+    `[n, 1, H, W]` in {0, 1}, seen in all three.
+    """
+    curve = (later - 2 * here + earlier) * visible
     weight = cell_means(visible)
     second_difference = cell_means(curve) / weight.clamp_min(1e-6) / 6**0.5
     mass = weight.sum((1, 2, 3))
-    whole = (second_difference * weight).sum((1, 2, 3)) / mass.clamp_min(1e-6)
-    return FlickerSums(
-        whole.square().sum(), (second_difference.square() * weight).sum(), zero + (last - first), weight.sum()
-    )
+    whole = (second_difference * weight).sum((2, 3)) / mass.clamp_min(1e-6)[:, None]
+    return Shake(whole, (second_difference.square() * weight).sum((2, 3)), mass)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from deflicker.report.gallery import Gallery
+from deflicker.report.measures import SCHEMA, Measures
 
 
 @dataclass(frozen=True)
@@ -52,14 +56,80 @@ class Report:
     """What the output does not hold, each with its reason."""
     notes: tuple[str, ...]
     """Anything else the user should know."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """What was asked for, name and value."""
+    measures: Measures | None = None
+    """None unless it was asked for."""
+    gallery: Gallery | None = field(default=None, repr=False, compare=False)
 
     @property
     def frames_per_second(self) -> float:
         return self.frames / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
     def to_dict(self) -> dict[str, Any]:
+        """Plain values only, ready for JSON (docs/metrics.md); pictures are left out."""
+        found = asdict(replace(self, measures=None, gallery=None))
+        del found["gallery"]
+        return found | {
+            "schema": SCHEMA,
+            "frames_per_second": self.frames_per_second,
+            "settings": dict(self.settings),
+            "measures": self.measures.to_dict() if self.measures else None,
+        }
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write it as `.html`, `.json` or `.csv`, as the name ends. Raises OutputError."""
+        from deflicker.report.files import save
+
+        save(self, Path(path), overwrite=overwrite)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was found out about one video as it is, or about two that show the same (`deflicker measure`)."""
+
+    source: str
+    other: str | None
+    """The second video; None where there is only one."""
+    frames: int
+    duration_s: float
+    elapsed_s: float
+    device: str
+    device_reason: str
+    measures: Measures
+    notes: tuple[str, ...]
+    settings: tuple[tuple[str, str], ...] = ()
+    gallery: Gallery | None = field(default=None, repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only, ready for JSON (docs/metrics.md); pictures are left out."""
+        found = asdict(replace(self, gallery=None))
+        del found["gallery"]
+        return found | {"schema": SCHEMA, "settings": dict(self.settings), "measures": self.measures.to_dict()}
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write it as `.html`, `.json` or `.csv`, as the name ends. Raises OutputError."""
+        from deflicker.report.files import save
+
+        save(self, Path(path), overwrite=overwrite)
+
+
+@dataclass(frozen=True)
+class Fvd:
+    """Fréchet video distance between two sets of clips (`deflicker fvd`)."""
+
+    real: str
+    generated: str
+    fvd: float
+    real_clips: int
+    generated_clips: int
+    clip_frames: int
+    notes: tuple[str, ...]
+    """Why the number may mean little."""
+
+    def to_dict(self) -> dict[str, Any]:
         """Plain values only, ready for JSON."""
-        return asdict(self) | {"frames_per_second": self.frames_per_second}
+        return asdict(self) | {"schema": SCHEMA}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,98 @@
+"""Videos measured as they are: one by itself, or two that show the same, side by side."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import closing, nullcontext
+from pathlib import Path
+
+import numpy as np
+
+from deflicker.background import prefetch
+from deflicker.engine import Engine, OnProgress, frame_bytes, with_proxies
+from deflicker.measuring import Watch, load_lpips
+from deflicker.media.frame import Frame
+from deflicker.media.probe import VideoInfo
+from deflicker.media.reader import Reader
+from deflicker.memory import BATCH_FRAMES, QUEUED_FRAMES
+from deflicker.motion.track import track
+from deflicker.report.model import Measurement, Progress
+from deflicker.settings import Settings
+
+
+def measure(
+    source: str | os.PathLike[str],
+    other: str | os.PathLike[str] | None = None,
+    settings: Settings = Settings(),
+    *,
+    lpips: bool = True,
+    on_progress: OnProgress | None = None,
+) -> Measurement:
+    """Measure the coherence of one video, or of two that show the same: before and after, or reference and test.
+
+    Motion is measured on `source` and used for both. Memory does not grow with the length but for a few numbers a
+    frame. `lpips`: also what needs LPIPS, if its weights can be had. Raises InputError, SettingsError, WeightsError
+    (the flow network's) or DeviceError.
+    """
+    started, tell = time.monotonic(), on_progress or (lambda _: None)
+    first = Reader(Path(source), start=settings.start, end=settings.end)
+    second = Reader(Path(other), start=settings.start, end=settings.end) if other is not None else None
+    with first, second or nullcontext():
+        info = first.info
+        size = frame_bytes(info.width, info.height, info.layout)
+        engine = Engine.load(info.width, info.height, size, settings, tell)
+        perceptual, no_lpips = load_lpips(settings, engine.device.torch_device, wanted=lpips)
+        watch = Watch(
+            engine,
+            info.layout,
+            pair=second is not None,
+            perceptual=perceptual,
+            no_lpips=no_lpips,
+            after_layout=second.info.layout if second else None,
+        )
+        frames, notes = _pass(first, second, engine, watch, tell)
+        return Measurement(
+            source=os.fspath(source),
+            other=None if other is None else os.fspath(other),
+            frames=frames,
+            duration_s=info.duration_s or 0.0,
+            elapsed_s=time.monotonic() - started,
+            device=str(engine.device.torch_device),
+            device_reason=engine.device.reason,
+            measures=watch.finish(),
+            notes=(*first.notes, *(second.notes if second else ()), *notes),
+            settings=tuple(pair for pair in settings.words if pair[0] in _RELEVANT),
+            gallery=watch.album.gallery(),
+        )
+
+
+_RELEVANT = ("preset", "device", "precision", "start", "end")
+
+
+def _pass(
+    first: Reader, second: Reader | None, engine: Engine, watch: Watch, tell: OnProgress
+) -> tuple[int, list[str]]:
+    """Show the watch every frame; how many there were, and what to say about them."""
+    count = 0
+    with (
+        closing(prefetch(first.frames(), QUEUED_FRAMES)) as frames,
+        closing(prefetch(second.frames() if second else (), QUEUED_FRAMES)) as others,
+    ):
+        proxies = with_proxies(frames, first.info.layout, engine.preset, engine.device.torch_device)
+        for tracked in watch.follow(track(proxies, engine.flow, batch_frames=BATCH_FRAMES)):
+            after = next(others, None)
+            if second is not None and after is None:
+                return count, [f"the second video ends after {count} frames: only these were measured"]
+            watch.see(tracked.item, _same_object(tracked.item, after, first.info, second.info if second else None))
+            count += 1
+            tell(Progress("frames", count, first.info.frame_count_hint))
+        longer = second is not None and next(others, None) is not None
+    return count, [f"the second video is longer: only its first {count} frames were measured"] if longer else []
+
+
+def _same_object(before: Frame, after: Frame | None, info: VideoInfo, other: VideoInfo | None) -> Frame | None:
+    """The first frame itself where the second holds the same samples, which saves measuring them again."""
+    if after is None or other is None or info.layout != other.layout or len(before.planes) != len(after.planes):
+        return after
+    return before if all(map(np.array_equal, before.planes, after.planes)) else after
