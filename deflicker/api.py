@@ -125,7 +125,7 @@ def _run(reader: Reader, writer: Writer, engine: Engine | None, settings: Settin
         Background(put_out, QUEUED_FRAMES) as output,
         closing(prefetch(reader.frames(on_packet=output.put), QUEUED_FRAMES)) as frames,
     ):
-        for frame in _decide(frames, reader, engine):
+        for frame in _decide(frames, reader, engine, settings):
             correction = frame.correction and frame.correction.scaled(settings.strength)
             output.put(_Decided(frame.item, correction))
             tally.count(frame)
@@ -133,11 +133,13 @@ def _run(reader: Reader, writer: Writer, engine: Engine | None, settings: Settin
     return tally
 
 
-def _decide(frames: Iterator[Frame], reader: Reader, engine: Engine | None) -> Iterator[Corrected[Frame]]:
+def _decide(
+    frames: Iterator[Frame], reader: Reader, engine: Engine | None, settings: Settings
+) -> Iterator[Corrected[Frame]]:
     if engine is None:
         return (Corrected(frame, None, False, None, None) for frame in frames)
     proxies = with_proxies(frames, reader.info.layout, engine.preset, engine.device.torch_device)
-    return correct(track(proxies, engine.flow, batch_frames=BATCH_FRAMES), engine.preset)
+    return correct(track(proxies, engine.flow, batch_frames=BATCH_FRAMES), engine.preset, settings)
 
 
 def _report(

@@ -22,7 +22,7 @@ from deflicker import __version__
 from deflicker.errors import InputError, OutputError, SettingsError
 from deflicker.log import JsonLog, records_to
 from deflicker.report.model import Progress
-from deflicker.settings import PRESETS, Settings, TimePoint, parse_size
+from deflicker.settings import ABLATIONS, PRESETS, Settings, TimePoint, parse_size
 from deflicker.signals import interruptible
 from deflicker.words import explain, outlook, summary
 
@@ -101,6 +101,9 @@ def parse(
     max_memory: Annotated[str | None, hardware(metavar="SIZE", help="Memory to stay under, such as 8G.")] = None,
     weights: Annotated[Path | None, hardware(metavar="PATH", help="Weight file, or folder of them.")] = None,
     offline: Annotated[bool, hardware("--offline", help="Never touch the network.")] = False,
+    without: Annotated[
+        list[str] | None, typer.Option(hidden=True, metavar="|".join(ABLATIONS), help="Switch a term off; repeatable.")
+    ] = None,
     quiet: Annotated[bool, logs("--quiet", "-q", help="Say errors only.")] = False,
     verbose: Annotated[bool, logs("--verbose", "-v", help="Say more; tracebacks for bugs.")] = False,
     log_json: Annotated[Path | None, logs(metavar="FILE", help="Append events, one JSON object a line.")] = None,
@@ -123,6 +126,7 @@ def parse(
     settings = Settings(
         strength=strength,
         preset=preset,  # type: ignore[arg-type]  # Settings checks it
+        without=frozenset(without or ()),
         device=device,
         precision=precision,  # type: ignore[arg-type]
         max_memory=_read(parse_size, max_memory, "--max-memory"),

@@ -88,7 +88,7 @@ def _corrected(frames: Iterator[FrameT], settings: Settings) -> Iterator[FrameT]
         for frame in frames:
             yield frame, codec.proxy(frame, small, device)
 
-    for decided in correct(track(proxies(), engine.flow, batch_frames=BATCH_FRAMES), engine.preset):
+    for decided in correct(track(proxies(), engine.flow, batch_frames=BATCH_FRAMES), engine.preset, settings):
         correction = decided.correction
         yield codec.relit(decided.item, correction.scaled(settings.strength)) if correction else decided.item
 

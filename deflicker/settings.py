@@ -16,6 +16,10 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 FlowNetwork = Literal["raft_small", "raft_large"]
 
 
+ABLATIONS = ("seams", "anchors")
+"""Terms of the correction that can be switched off, to find out what each is worth."""
+
+
 @dataclass(frozen=True)
 class Preset:
     """What a preset name stands for."""
@@ -97,6 +101,9 @@ class Settings:
     preset: PresetName = "balanced"
     """Trade-off between speed and quality; see `PRESETS`."""
 
+    without: frozenset[str] = frozenset()
+    """Terms to leave out, of `ABLATIONS`; for experiments."""
+
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
     precision: Precision = "auto"
@@ -132,6 +139,8 @@ class Settings:
             raise SettingsError(f"strength is {self.strength}: it goes from 0 to 1")
         if self.preset not in get_args(PresetName):
             raise SettingsError(f"there is no preset {self.preset!r}: choose one of {', '.join(PRESETS)}")
+        if unknown := sorted(self.without - set(ABLATIONS)):
+            raise SettingsError(f"there is no term {unknown[0]!r}: choose from {', '.join(ABLATIONS)}")
         if self.precision not in get_args(Precision):
             raise SettingsError(
                 f"there is no precision {self.precision!r}: choose one of {', '.join(get_args(Precision))}"

@@ -124,16 +124,17 @@ def robust_weights(operator: StepOperator, residual: Tensor) -> Weights:
     first = operator.weight.clone()
     for offset, rows in operator.rows.items():
         trust = operator.field(operator.weight, offset)
-        first[rows] = _flat(trust * _likeness(operator.field(residual, offset), trust))
+        first[rows] = _flat(trust * likeness(operator.field(residual, offset), trust))
     second = []
     for lag, *_ in operator.both_ways():
         curve = operator.field(residual, lag)[lag:] + operator.field(residual, -lag)[:-lag]
         trust = operator.field(operator.weight, lag)[lag:] * operator.field(operator.weight, -lag)[:-lag]
-        second.append(_flat(trust * _likeness(curve, trust)))
+        second.append(_flat(trust * likeness(curve, trust)))
     return Weights(first, second)
 
 
-def _likeness(field: Tensor, trust: Tensor) -> Tensor:
+def likeness(field: Tensor, trust: Tensor) -> Tensor:
+    """How well each cell agrees with the 7×7 around it, `[n, 1, h, w]` in (0, 1]; both arguments `[n, 3, h, w]`."""
     around = F.avg_pool2d(trust, 7, 1, 3, count_include_pad=False).clamp_min(1e-4)
     mean = F.avg_pool2d(field * trust, 7, 1, 3, count_include_pad=False) / around
     deviation = (field - mean).square().mean(1, keepdim=True)

@@ -14,7 +14,7 @@ from deflicker.correction.solve import solve
 from deflicker.correction.window import State, Window
 from deflicker.metrics.flicker import FlickerSums
 from deflicker.motion.track import Tracked
-from deflicker.settings import Preset
+from deflicker.settings import Preset, Settings
 
 T = TypeVar("T")
 
@@ -32,13 +32,16 @@ class Corrected(Generic[T]):
     after: FlickerSums | None
 
 
-def correct(tracked: Iterable[Tracked[T]], preset: Preset) -> Iterator[Corrected[T]]:
-    """Yield every frame once, in order, at most a window later. Nothing is carried across a shot's end."""
-    shot: _Shot[T] = _Shot(preset)
+def correct(tracked: Iterable[Tracked[T]], preset: Preset, settings: Settings = Settings()) -> Iterator[Corrected[T]]:
+    """Yield every frame once, in order, at most a window later. Nothing is carried across a shot's end.
+
+    preset: the numbers to work with, which memory may have made smaller than those of the settings.
+    """
+    shot: _Shot[T] = _Shot(preset, settings)
     for frame in tracked:
         if frame.opens_shot:
             yield from shot.finish()
-            shot = _Shot(preset)
+            shot = _Shot(preset, settings)
         yield from shot.add(frame)
     yield from shot.finish()
 
@@ -46,8 +49,8 @@ def correct(tracked: Iterable[Tracked[T]], preset: Preset) -> Iterator[Corrected
 class _Shot(Generic[T]):
     """The pictures of one shot that wait to be decided. A picture may stand for several held frames."""
 
-    def __init__(self, preset: Preset) -> None:
-        self._preset = preset
+    def __init__(self, preset: Preset, settings: Settings) -> None:
+        self._preset, self._settings = preset, settings
         self._state: State | None = None
         self._waiting: deque[list[Tracked[T]]] = deque()
 
@@ -71,7 +74,7 @@ class _Shot(Generic[T]):
         none = proxies.new_zeros(0, 2, *proxies.shape[-2:])
         forward_px = torch.stack([p.forward_px for p in links if p.forward_px is not None]) if links else none
         backward_px = torch.stack([p.backward_px for p in links if p.backward_px is not None]) if links else none
-        solution = solve(Window(proxies, forward_px, backward_px, core), self._state, self._preset)
+        solution = solve(Window(proxies, forward_px, backward_px, core), self._state, self._preset, self._settings)
         self._state = solution.state
         before: FlickerSums | None = solution.before
         for correction in solution.corrections():

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from deflicker.correction.seams import SeamMemory
+
 
 @dataclass(frozen=True, eq=False)
 class Window:
@@ -31,14 +33,17 @@ class State:
     forward_px: Tensor
     """`[H - 1, 2, H, W]` between them."""
     backward_px: Tensor
-    log_gain: Tensor
-    """`[H, 3, h, w]`: the correction they were given, on cells."""
+    tone: Tensor
+    """`[H, 3, h, w]`: the log gain they were given against flicker, on cells."""
+    seams: SeamMemory
+    """What they were given against seams, and where those were."""
 
     @classmethod
     def empty(cls, like: Window, cells: tuple[int, int]) -> State:
         """The state before a shot's first window."""
         none = like.proxies[:0]
-        return cls(none, none[:, :2], none[:, :2], none.new_zeros(0, 3, *cells))
+        no_gain = none.new_zeros(0, 3, *cells)
+        return cls(none, none[:, :2], none[:, :2], no_gain, SeamMemory(no_gain))
 
 
 def join(state: State, window: Window) -> tuple[Tensor, Tensor, Tensor]:
