@@ -1,21 +1,21 @@
 """Seams: the steps of tone and colour where a generator joined two chunks of frames.
 
-A seam differs from flicker, fades and flashes in one thing: it stays. Around each boundary between two frames a step
-and a slope are fitted to everything observed there; a seam is a boundary where the step alone explains nearly all of
-the tone's change. What was found is taken off the frames after it as a whole step, so it never becomes a ramp.
+`boundaries` says where they are. Here they are measured and taken off the frames after them as whole steps, so that
+none becomes a ramp. A seam is a property of the chunk, not of what is seen in it, so the correction stays in its place
+in the picture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from deflicker.correction.apply import relight, spread
+from deflicker.correction.boundaries import Evidence, expected_seams, pick, weigh_boundaries
 from deflicker.correction.gate import flicker_scale
 from deflicker.correction.least_squares import likeness
 from deflicker.correction.observe import Step, observe
@@ -24,25 +24,8 @@ from deflicker.correction.trend import trend_path, without_trend
 from deflicker.motion.matches import Match
 from deflicker.motion.warp import sample, target_grid
 
-_SIDE_FRAMES = 6
-"""Frames on either side of a boundary that are asked; so chunks of at least this length can be told apart."""
-_LEAST_SIDE = 3
-"""Frames a step must have on both sides for it to be seen to stay."""
-_REGIONS = 5
-"""Side of the grid of regions on which steps are judged."""
-_EXPLAINED = 0.6
-"""Part of the tone's change a step must explain. Seams reach 0.6 to 1; clean clips stay below 0.45 wherever the step
-is more than rounding."""
-_EXPECTED = 0.4
-"""The same where the shot's period asks for a seam."""
 _CLEAR = 4.5
 """How many standard deviations of the flicker a step must measure: chance makes steps of one, hardly ever of four."""
-_SMALLEST = 0.01
-"""Root mean square log gain below which a step is not worth touching: one code value in mid-grey."""
-_LARGEST = 0.5
-"""Log gain of a region from which a single step is light, not a seam: a lamp that is switched on stays on."""
-_SEEN = 0.5
-"""Part of the picture that must be matched across a boundary. On water, less is, and no step can be trusted."""
 _LEVEL_FRAMES = 32
 """The level a shot is brought to is the mean of its chunks' over this many first frames."""
 _LEAK_FRAMES = 240
@@ -101,31 +84,31 @@ def find_seams(proxies: Tensor, matches: Mapping[int, Match], steps: Mapping[int
     """
     known, frames = memory.log_gain, len(proxies)
     past = len(known)
-    path = torch.cat([known, known.new_zeros(frames - past, *known.shape[1:])])
+    path = _carried(known, frames, {})
     if 2 not in steps:
-        return Seams(_carried(path, past, {}), (), memory)
-    steps = {offset: _without_outliers(step) for offset, step in steps.items()}
+        return Seams(path, (), memory)
+    steps = {offset: _without_outliers(without_trend(step, -path)) for offset, step in steps.items()}
     evidence = weigh_boundaries(steps, matches, frames)
     first = memory.pictures - past
     expected = [frame - 1 - first for frame in expected_seams(memory.found, memory.pictures, frames)]
-    boundaries = _pick(evidence, max(past - 1, 0), expected)
+    boundaries = pick(evidence, max(past - 1, 0), expected)
     jumps = {b + 1: jump_field(steps, evidence, b, boundaries) for b in boundaries}
     if jumps:
         flicker = _flicker(steps, frames, jumps)
         jumps = {frame: jump for frame, jump in jumps.items() if evidence.size[frame - 1] >= _CLEAR * flicker}
     if jumps:
-        jumps = _looked_again(proxies, matches, jumps)
-    path = _carried(path, past, jumps)
-    if past == 0 and jumps:
-        path = path - path[:_LEVEL_FRAMES].mean(0, keepdim=True)
+        jumps = _looked_again(proxies, matches, known, jumps)
+        path = _carried(known, frames, jumps)
+        if past == 0:
+            path = path - path[:_LEVEL_FRAMES].mean(0, keepdim=True)
     return Seams(path, tuple(jumps), memory)
 
 
-def _looked_again(proxies: Tensor, matches: Mapping[int, Match], jumps: Mapping[int, Tensor]) -> dict[int, Tensor]:
+def _looked_again(
+    proxies: Tensor, matches: Mapping[int, Match], known: Tensor, jumps: Mapping[int, Tensor]
+) -> dict[int, Tensor]:
     """The jumps with what is still there once they are taken off: dark cells show less of a gain than all of it."""
-    path = torch.zeros(len(proxies), *next(iter(jumps.values())).shape, device=proxies.device)
-    for frame, jump in jumps.items():
-        path[frame:] -= jump
+    path = _carried(known, len(proxies), jumps)
     level = relight(proxies, spread(path - path.mean(0), (proxies.shape[-2], proxies.shape[-1]))).clamp(0, 1)
     steps = {offset: _without_outliers(observe(level, match)) for offset, match in matches.items()}
     evidence = weigh_boundaries(steps, matches, len(proxies))
@@ -133,11 +116,11 @@ def _looked_again(proxies: Tensor, matches: Mapping[int, Match], jumps: Mapping[
     return {frame: jump + jump_field(steps, evidence, frame - 1, boundaries) for frame, jump in jumps.items()}
 
 
-def _carried(path: Tensor, past: int, jumps: Mapping[int, Tensor]) -> Tensor:
-    """The path over the undecided frames: it stays, but for the jumps and the leak."""
-    level = path[past - 1] if past else torch.zeros_like(path[0])
-    levels = [*path[:past]]
-    for frame in range(past, len(path)):
+def _carried(known: Tensor, frames: int, jumps: Mapping[int, Tensor]) -> Tensor:
+    """The log gain `[T, 3, h, w]` of all frames, from the decided ones on: it stays, but for the jumps and the leak."""
+    levels = [*known]
+    level = known[-1] if len(known) else known.new_zeros(known.shape[1:])
+    for frame in range(len(known), frames):
         level = level * (1 - 1 / _LEAK_FRAMES)
         level = level * (level.abs().max() > _GONE)
         if frame in jumps:
@@ -153,106 +136,6 @@ def _without_outliers(step: Step) -> Step:
     return step
 
 
-# --- Which boundaries -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """What a step and a slope, fitted around each boundary between frames b and b + 1, say about it."""
-
-    explained: Tensor
-    """`[T-1]` in [0, 1]: part of the tone's change beyond the slope that the step explains."""
-    size: Tensor
-    """`[T-1]`: root mean square step over regions, log gain."""
-    peak: Tensor
-    """`[T-1]`: largest step of a region."""
-    seen: Tensor
-    """`[T-1]`: part of the picture matched across the boundary."""
-    slope: Tensor
-    """`[T-1, 3, r, r]`: log gain a frame, over regions."""
-
-
-def weigh_boundaries(steps: Mapping[int, Step], matches: Mapping[int, Match], frames: int) -> Evidence:
-    """Weighted least squares of d = s k + J [the match straddles b] around every boundary b, region by region.
-
-    A fade is all s; flicker straddles some boundaries as much as others and leaves a residual; a flash is in few of the
-    matches that straddle a boundary. Only a step that stays is in all of them and in none of the rest.
-    """
-    value, weight, start, lag = _region_steps(steps)
-    regions = value.shape[1:]
-    value, weight = value.flatten(1), weight.flatten(1)
-    at = torch.arange(frames - 1, device=value.device)[:, None]
-    near = ((start > at - _SIDE_FRAMES) & (start + lag <= at + _SIDE_FRAMES)).to(value.dtype)
-    across = near * ((start <= at) & (start + lag > at))
-    lags = lag.to(value.dtype)
-
-    kk, ks, ss = (near * lags**2) @ weight, (across * lags) @ weight, across @ weight
-    kv, sv, vv = (near * lags) @ (weight * value), across @ (weight * value), near @ (weight * value**2)
-    kk = kk.clamp_min(1e-6)
-    certainty = (ss - ks**2 / kk).clamp_min(1e-6)
-    step = (sv - ks * kv / kk) / certainty
-    unexplained = (vv - kv**2 / kk).sum(1).clamp_min(1e-9)
-    seen = torch.minimum(matches[1].visible.mean((1, 2, 3)), matches[-1].visible.mean((1, 2, 3)))
-    return Evidence(
-        explained=(step**2 * certainty).sum(1) / unexplained,
-        size=((step**2 * ss).sum(1) / ss.sum(1).clamp_min(1e-6)).sqrt(),
-        peak=(step * (ss > 0.1)).abs().amax(1),
-        seen=seen,
-        slope=((kv - ks * step) / kk).view(-1, *regions),
-    )
-
-
-def _region_steps(steps: Mapping[int, Step]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """(value, weight) `[rows, 3, r, r]` of the steps from frame `start` to `start + lag`, both ways together."""
-    values, weights, starts, lags = [], [], [], []
-    for lag in (offset for offset in steps if offset > 0):
-        ahead, behind = steps[lag], steps[-lag]
-        height, width = ahead.log_ratio.shape[-2:]
-        size = min(height, _REGIONS), min(width, _REGIONS)
-        mass = F.adaptive_avg_pool2d(ahead.weight + behind.weight, size)
-        total = F.adaptive_avg_pool2d(ahead.weight * ahead.log_ratio - behind.weight * behind.log_ratio, size)
-        values.append(total / mass.clamp_min(1e-6))
-        weights.append(mass / 2)
-        starts.append(torch.arange(len(mass), device=mass.device))
-        lags.append(torch.full((len(mass),), lag, device=mass.device))
-    return torch.cat(values), torch.cat(weights), torch.cat(starts), torch.cat(lags)
-
-
-def _pick(evidence: Evidence, first: int, expected: Sequence[int]) -> list[int]:
-    """The boundaries from `first` on that are seams, in order."""
-    count = len(evidence.explained)
-    asked = torch.full_like(evidence.explained, _EXPLAINED)
-    largest = torch.full_like(evidence.explained, _LARGEST)
-    for boundary in (b for b in expected if 0 <= b < count):
-        asked[boundary], largest[boundary] = _EXPECTED, float("inf")
-    around = F.max_pool1d(evidence.explained[None, None], 2 * _LEAST_SIDE + 1, 1, _LEAST_SIDE)[0, 0]
-    seam = (
-        (evidence.explained >= asked)
-        & (evidence.explained >= around)
-        & (evidence.size >= _SMALLEST)
-        & (evidence.peak <= largest)
-        & (evidence.seen >= _SEEN)
-    )
-    inner = range(max(first, _LEAST_SIDE - 1), count - _LEAST_SIDE + 1)
-    found = seam.tolist()
-    return [b for b in inner if found[b]]
-
-
-def expected_seams(found: Sequence[int], decided: int, frames: int) -> list[int]:
-    """Pictures of a shot that its period asks for a seam before, among the `frames` following `decided`.
-
-    found: where seams were. The period is the shortest distance between two of them, where all others are multiples
-    of it: three seams at least, or two and the beginning of the shot.
-    """
-    places = sorted({0, *found})
-    gaps = [b - a for a, b in pairwise(places)]
-    if gaps and any(gap % min(gaps) for gap in gaps):
-        gaps = gaps[1:]  # the shot began within a chunk
-    if len(gaps) < 2 or any(gap % min(gaps) for gap in gaps):
-        return []
-    return list(range(found[-1] + min(gaps), decided + frames, min(gaps)))
-
-
 def _flicker(steps: Mapping[int, Step], frames: int, jumps: Mapping[int, Tensor]) -> Tensor:
     """Standard deviation of the window's tone flicker over all levels, log gain; 0 where the gate finds none."""
     height, width = steps[1].log_ratio.shape[-2:]
@@ -262,10 +145,8 @@ def _flicker(steps: Mapping[int, Step], frames: int, jumps: Mapping[int, Tensor]
         path[frame:] += jump
     steps = {offset: without_trend(step, path) for offset, step in steps.items()}
     path = trend_path(steps, frames, pyramid)
-    return flicker_scale({offset: without_trend(step, path) for offset, step in steps.items()}, pyramid).norm()
-
-
-# --- How large --------------------------------------------------------------------------------------------------------
+    scale = flicker_scale({offset: without_trend(step, path) for offset, step in steps.items()}, pyramid)
+    return scale.square().sum().sqrt()
 
 
 def jump_field(steps: Mapping[int, Step], evidence: Evidence, boundary: int, seams: Sequence[int]) -> Tensor:
