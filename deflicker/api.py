@@ -12,20 +12,21 @@ from typing import Any
 
 from deflicker.background import Background, prefetch
 from deflicker.correction.apply import Correction
-from deflicker.correction.stream import Corrected, correct
+from deflicker.correction.stream import Corrected
 from deflicker.device import Device
 from deflicker.engine import Engine, OnProgress, frame_bytes, relit, with_proxies
 from deflicker.frames import deflicker_frames
+from deflicker.media.color import proxy_size
 from deflicker.media.frame import Frame
 from deflicker.media.reader import Reader
 from deflicker.media.remux import Remuxed, remux
 from deflicker.media.writer import Writer
-from deflicker.memory import BATCH_FRAMES, QUEUED_FRAMES
+from deflicker.memory import QUEUED_FRAMES
 from deflicker.metrics.flicker import FlickerSums
-from deflicker.motion.track import track
 from deflicker.planning import plan
 from deflicker.report.model import Flicker, Progress, Report
 from deflicker.settings import Settings
+from deflicker.steering import check_guide, decide
 
 __all__ = ["deflicker", "deflicker_frames", "plan"]
 
@@ -47,6 +48,7 @@ def deflicker(
     tell = on_progress or (lambda _: None)
     with Reader(Path(source), start=settings.start, end=settings.end) as reader:
         info = reader.info
+        check_guide(settings)
         # Whatever is wrong with the target shows before anything is fetched or loaded.
         Writer(Path(target), info, settings, trial=True).discard()
         engine = None
@@ -138,8 +140,10 @@ def _decide(
 ) -> Iterator[Corrected[Frame]]:
     if engine is None:
         return (Corrected(frame, None, False, None, None) for frame in frames)
-    proxies = with_proxies(frames, reader.info.layout, engine.preset, engine.device.torch_device)
-    return correct(track(proxies, engine.flow, batch_frames=BATCH_FRAMES), engine.preset, settings)
+    info = reader.info
+    proxies = with_proxies(frames, info.layout, engine.preset, engine.device.torch_device)
+    size = proxy_size(info.height, info.width, engine.preset.flow_max_side_px)
+    return decide(proxies, engine, settings, size=size, source=info.path)
 
 
 def _report(

@@ -11,13 +11,11 @@ import torch
 from torch import Tensor
 
 from deflicker.correction.apply import Correction
-from deflicker.correction.stream import correct
 from deflicker.engine import Engine, proxy_of, relit
 from deflicker.media.color import proxy_size, resize
 from deflicker.media.frame import Frame, PlaneLayout
-from deflicker.memory import BATCH_FRAMES
-from deflicker.motion.track import track
 from deflicker.settings import Settings
+from deflicker.steering import check_guide, decide
 
 FrameT = TypeVar("FrameT", bound="np.ndarray[Any, Any] | Tensor")
 
@@ -79,6 +77,7 @@ def _corrected(frames: Iterator[FrameT], settings: Settings) -> Iterator[FrameT]
         return
     codec = _codec(first)
     height, width = codec.size(first)
+    check_guide(settings)
     engine = Engine.load(width, height, first.nbytes, settings, lambda _: None)
     small = proxy_size(height, width, engine.preset.flow_max_side_px)
     device = engine.device.torch_device
@@ -88,7 +87,7 @@ def _corrected(frames: Iterator[FrameT], settings: Settings) -> Iterator[FrameT]
         for frame in frames:
             yield frame, codec.proxy(frame, small, device)
 
-    for decided in correct(track(proxies(), engine.flow, batch_frames=BATCH_FRAMES), engine.preset, settings):
+    for decided in decide(proxies(), engine, settings, size=small):
         correction = decided.correction
         yield codec.relit(decided.item, correction.scaled(settings.strength)) if correction else decided.item
 

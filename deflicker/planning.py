@@ -29,6 +29,7 @@ from deflicker.motion.flow import FlowEstimator
 from deflicker.motion.track import Tracked, track
 from deflicker.report.model import Plan, Progress
 from deflicker.settings import Preset, Settings
+from deflicker.steering import check_guide
 
 _SAMPLE = 9
 """Neighbouring frames, from the middle of the video, that are really corrected to measure how long that takes."""
@@ -49,6 +50,7 @@ def plan(
     tell = on_progress or (lambda _: None)
     with Reader(Path(source), start=settings.start, end=settings.end) as reader:
         info = reader.info
+        check_guide(settings)
         writer = Writer(Path(target), info, settings, trial=True)
         try:
             device = choose(settings.device, settings.precision)

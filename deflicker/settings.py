@@ -16,6 +16,8 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 FlowNetwork = Literal["raft_small", "raft_large"]
 
 
+KEY_EVERY = 12
+"""Pictures between two that are matched to the reference directly."""
 ABLATIONS = ("seams", "anchors")
 """Terms of the correction that can be switched off, to find out what each is worth."""
 
@@ -101,6 +103,12 @@ class Settings:
     preset: PresetName = "balanced"
     """Trade-off between speed and quality; see `PRESETS`."""
 
+    anchor: float = 0.0
+    """How much of the drift of tone and colour away from a reference is taken back, 0 (none) to 1 (all)."""
+    reference: TimePoint | Path | None = None
+    """The reference: a frame of the video, or an image; None for one frame of each shot that the tool chooses."""
+    guide: Path | None = None
+    """A steady video of the same frames, such as the source of an edit, in which motion is looked for instead."""
     without: frozenset[str] = frozenset()
     """Terms to leave out, of `ABLATIONS`; for experiments."""
 
@@ -137,6 +145,10 @@ class Settings:
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
             raise SettingsError(f"strength is {self.strength}: it goes from 0 to 1")
+        if not 0 <= self.anchor <= 1:
+            raise SettingsError(f"anchor is {self.anchor}: it goes from 0 to 1")
+        if self.reference is not None and self.anchor == 0:
+            raise SettingsError("a reference does nothing while anchor is 0: set anchor, up to 1")
         if self.preset not in get_args(PresetName):
             raise SettingsError(f"there is no preset {self.preset!r}: choose one of {', '.join(PRESETS)}")
         if unknown := sorted(self.without - set(ABLATIONS)):
@@ -149,6 +161,11 @@ class Settings:
             raise SettingsError(f"there is no device {self.device!r}: choose auto, cpu, cuda, cuda:N or mps")
         if self.max_memory is not None and self.max_memory <= 0:
             raise SettingsError("max_memory must be more than 0")
+
+    @property
+    def key_every(self) -> int:
+        """Every how many pictures flow to the reference is needed; 0 for never."""
+        return KEY_EVERY if self.anchor > 0 and "anchors" not in self.without else 0
 
     @property
     def plan(self) -> Preset:

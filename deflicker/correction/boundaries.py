@@ -21,8 +21,8 @@ _SIDE_FRAMES = 6
 """Frames on either side of a boundary that are asked; so chunks of at least this length can be told apart."""
 _LEAST_SIDE = 3
 """Frames a step must have on both sides for it to be seen to stay."""
-_REGIONS = 5
-"""Side of the grid of regions on which steps are judged."""
+REGIONS = (5, 5)
+"""The grid of regions on which the picture as a whole is judged."""
 _EXPLAINED = 0.6
 """Part of the tone's change a step must explain. Seams reach 0.6 to 1; clean clips stay below 0.45 wherever the step
 is more than rounding."""
@@ -58,7 +58,7 @@ def weigh_boundaries(steps: Mapping[int, Step], matches: Mapping[int, Match], fr
     A fade is all s; flicker straddles some boundaries as much as others and leaves a residual; a flash is in few of the
     matches that straddle a boundary. Only a step that stays is in all of them and in none of the rest.
     """
-    value, weight, start, lag = _region_steps(steps)
+    value, weight, start, lag = region_steps(steps)
     regions = value.shape[1:]
     value, weight = value.flatten(1), weight.flatten(1)
     at = torch.arange(frames - 1, device=value.device)[:, None]
@@ -82,15 +82,13 @@ def weigh_boundaries(steps: Mapping[int, Step], matches: Mapping[int, Match], fr
     )
 
 
-def _region_steps(steps: Mapping[int, Step]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def region_steps(steps: Mapping[int, Step]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(value, weight) `[rows, 3, r, r]` of the steps from frame `start` to `start + lag`, both ways together."""
     values, weights, starts, lags = [], [], [], []
     for lag in (offset for offset in steps if offset > 0):
         ahead, behind = steps[lag], steps[-lag]
-        height, width = ahead.log_ratio.shape[-2:]
-        size = min(height, _REGIONS), min(width, _REGIONS)
-        mass = F.adaptive_avg_pool2d(ahead.weight + behind.weight, size)
-        total = F.adaptive_avg_pool2d(ahead.weight * ahead.log_ratio - behind.weight * behind.log_ratio, size)
+        mass = F.adaptive_avg_pool2d(ahead.weight + behind.weight, REGIONS)
+        total = F.adaptive_avg_pool2d(ahead.weight * ahead.log_ratio - behind.weight * behind.log_ratio, REGIONS)
         values.append(total / mass.clamp_min(1e-6))
         weights.append(mass / 2)
         starts.append(torch.arange(len(mass), device=mass.device))

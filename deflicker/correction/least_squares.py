@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.correction.observe import Step
+from deflicker.correction.observe import Step, likeness
 from deflicker.correction.pyramid import Pyramid
 
 
@@ -131,15 +130,6 @@ def robust_weights(operator: StepOperator, residual: Tensor) -> Weights:
         trust = operator.field(operator.weight, lag)[lag:] * operator.field(operator.weight, -lag)[:-lag]
         second.append(_flat(trust * likeness(curve, trust)))
     return Weights(first, second)
-
-
-def likeness(field: Tensor, trust: Tensor) -> Tensor:
-    """How well each cell agrees with the 7×7 around it, `[n, 1, h, w]` in (0, 1]; both arguments `[n, 3, h, w]`."""
-    around = F.avg_pool2d(trust, 7, 1, 3, count_include_pad=False).clamp_min(1e-4)
-    mean = F.avg_pool2d(field * trust, 7, 1, 3, count_include_pad=False) / around
-    deviation = (field - mean).square().mean(1, keepdim=True)
-    usual = (deviation * trust).sum((1, 2, 3), keepdim=True) / trust.sum((1, 2, 3), keepdim=True).clamp_min(1e-4)
-    return 1 / (1 + deviation / (usual + 1e-7))
 
 
 def weigh(operator: StepOperator, weights: Weights, residual: Tensor, share: float) -> Tensor:

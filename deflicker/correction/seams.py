@@ -8,7 +8,7 @@ in the picture.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +17,7 @@ from torch import Tensor
 from deflicker.correction.apply import relight, spread
 from deflicker.correction.boundaries import Evidence, expected_seams, pick, weigh_boundaries
 from deflicker.correction.gate import flicker_scale
-from deflicker.correction.least_squares import likeness
-from deflicker.correction.observe import Step, observe
+from deflicker.correction.observe import Step, observe, without_outliers
 from deflicker.correction.pyramid import Pyramid
 from deflicker.correction.trend import trend_path, without_trend
 from deflicker.motion.matches import Match
@@ -31,8 +30,6 @@ _LEVEL_FRAMES = 32
 _LEAK_FRAMES = 240
 """The correction leaks away with this time constant, so that errors do not add up for ever: 10 s at 24 frames a second,
 and too slow to be seen."""
-_ROUNDS = 2
-"""Reweighting rounds against wrong matches."""
 _GONE = 0.0005
 """Log gain below which a leaking correction is dropped."""
 
@@ -87,7 +84,7 @@ def find_seams(proxies: Tensor, matches: Mapping[int, Match], steps: Mapping[int
     path = _carried(known, frames, {})
     if 2 not in steps:
         return Seams(path, (), memory)
-    steps = {offset: _without_outliers(without_trend(step, -path)) for offset, step in steps.items()}
+    steps = {offset: without_outliers(without_trend(step, -path)) for offset, step in steps.items()}
     evidence = weigh_boundaries(steps, matches, frames)
     first = memory.pictures - past
     expected = [frame - 1 - first for frame in expected_seams(memory.found, memory.pictures, frames)]
@@ -110,7 +107,7 @@ def _looked_again(
     """The jumps with what is still there once they are taken off: dark cells show less of a gain than all of it."""
     path = _carried(known, len(proxies), jumps)
     level = relight(proxies, spread(path - path.mean(0), (proxies.shape[-2], proxies.shape[-1]))).clamp(0, 1)
-    steps = {offset: _without_outliers(observe(level, match)) for offset, match in matches.items()}
+    steps = {offset: without_outliers(observe(level, match)) for offset, match in matches.items()}
     evidence = weigh_boundaries(steps, matches, len(proxies))
     boundaries = [frame - 1 for frame in jumps]
     return {frame: jump + jump_field(steps, evidence, frame - 1, boundaries) for frame, jump in jumps.items()}
@@ -127,13 +124,6 @@ def _carried(known: Tensor, frames: int, jumps: Mapping[int, Tensor]) -> Tensor:
             level = level - jumps[frame]
         levels.append(level)
     return torch.stack(levels)
-
-
-def _without_outliers(step: Step) -> Step:
-    """Less weight for cells that disagree with those around them: wrong matches, and things with light of their own."""
-    for _ in range(_ROUNDS):
-        step = replace(step, weight=step.weight * likeness(step.log_ratio, step.weight))
-    return step
 
 
 def _flicker(steps: Mapping[int, Step], frames: int, jumps: Mapping[int, Tensor]) -> Tensor:

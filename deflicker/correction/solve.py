@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from deflicker.correction.anchors import Anchors, find_drift
 from deflicker.correction.apply import Correction, relight, spread
 from deflicker.correction.highlights import highlight_light
 from deflicker.correction.observe import observe
@@ -46,7 +47,7 @@ def solve(window: Window, state: State | None, preset: Preset, settings: Setting
 
     Seams are taken off first, as whole steps. Then flow-warp consistency, temporal smoothness and fidelity are
     minimised over history, core and look-ahead together; the history's correction is fixed, the look-ahead's is thrown
-    away and decided by the next window.
+    away and decided by the next window. Last, drift away from the reference is taken back as far as the user asks.
     """
     height, width = window.proxies.shape[-2:]
     state = state or State.empty(window, (height // CELL_PX, width // CELL_PX))
@@ -68,6 +69,12 @@ def solve(window: Window, state: State | None, preset: Preset, settings: Setting
         steps=steps if joined is proxies else None,
     )
     log_gain = seams.log_gain + tone
+    if settings.anchor == 0 or "anchors" in settings.without:
+        anchors = Anchors.none(len(proxies), state.anchors)
+    else:
+        far = [replace(match, picture=match.picture + past) for match in window.long_matches]
+        anchors = find_drift(_relit(proxies, log_gain), matches, far, state.anchors, window.reference)
+    log_gain = log_gain + settings.anchor * anchors.log_gain
 
     relit = _relit(proxies, log_gain)
     highlights = highlight_light(proxies, relit, matches, past, decided) if relit is not proxies else None
@@ -75,7 +82,14 @@ def solve(window: Window, state: State | None, preset: Preset, settings: Setting
     after = flicker_sums(relit, matches, past, decided)
     kept = slice(max(0, decided - preset.history_frames), decided)
     links = slice(kept.start, decided - 1)
-    carried = State(proxies[kept], forward_px[links], backward_px[links], tone[kept], seams.memory(kept, window.core))
+    carried = State(
+        proxies[kept],
+        forward_px[links],
+        backward_px[links],
+        tone[kept],
+        seams.memory(kept, window.core),
+        anchors.memory(kept),
+    )
     return Solution(log_gain[past:decided], highlights, before, after, carried)
 
 
