@@ -8,7 +8,7 @@ in the picture.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -84,8 +84,12 @@ def find_seams(proxies: Tensor, matches: Mapping[int, Match], steps: Mapping[int
     path = _carried(known, frames, {})
     if 2 not in steps:
         return Seams(path, (), memory)
-    steps = {offset: without_outliers(without_trend(step, -path)) for offset, step in steps.items()}
-    evidence = weigh_boundaries(steps, matches, frames)
+    everything = {offset: without_trend(step, -path) for offset, step in steps.items()}
+    steps = {offset: without_outliers(step) for offset, step in everything.items()}
+    # A lamp's pool of light is an outlier beside the rest of the picture: its peak is looked for in everything.
+    evidence = replace(
+        weigh_boundaries(steps, matches, frames), peak=weigh_boundaries(everything, matches, frames).peak
+    )
     first = memory.pictures - past
     expected = [frame - 1 - first for frame in expected_seams(memory.found, memory.pictures, frames)]
     boundaries = pick(evidence, max(past - 1, 0), expected)
