@@ -24,7 +24,8 @@ _CANDIDATES = 5
 _SHARP = 0.8
 """Part of the sharpest candidate's gradient energy that a reference must have."""
 _SEEN = 0.5
-"""Part of the picture that neighbours must have in common for their step to count."""
+"""Part of the picture that neighbours must have in common for their step to count, and in the mean over a window for
+any to: on water, less is."""
 _SEEN_FAR = 0.3
 """The same for a picture and the reference, of which more is hidden."""
 _HOLD = 1e-3
@@ -163,7 +164,8 @@ class _Energy:
             for k in steps
             if k > 0
         ]
-        weight = weight * (torch.cat(seen) >= _SEEN).view(-1, 1, 1, 1)
+        usable = (torch.cat(seen) >= _SEEN) & (seen[0].mean() >= _SEEN)
+        weight = weight * usable.view(-1, 1, 1, 1)
         regions = value[0].numel()
         new = cls(value.new_zeros(regions, frames, frames), value.new_zeros(regions, frames), weight.mean(0))
         new._add(start, start + lag, value.flatten(1).T, weight.flatten(1).T)
