@@ -101,7 +101,7 @@ def find_seams(proxies: Tensor, matches: Mapping[int, Match], steps: Mapping[int
         jumps = _looked_again(proxies, matches, known, jumps)
         path = _carried(known, frames, jumps)
         if past == 0:
-            path = path - path[:_LEVEL_FRAMES].mean(0, keepdim=True)
+            path = _carried(known, frames, jumps, start=-path[:_LEVEL_FRAMES].mean(0))
     return Seams(path, tuple(jumps), memory)
 
 
@@ -117,10 +117,13 @@ def _looked_again(
     return {frame: jump + jump_field(steps, evidence, frame - 1, boundaries) for frame, jump in jumps.items()}
 
 
-def _carried(known: Tensor, frames: int, jumps: Mapping[int, Tensor]) -> Tensor:
-    """The log gain `[T, 3, h, w]` of all frames, from the decided ones on: it stays, but for the jumps and the leak."""
+def _carried(known: Tensor, frames: int, jumps: Mapping[int, Tensor], *, start: Tensor | None = None) -> Tensor:
+    """The log gain `[T, 3, h, w]` of all frames, from the decided ones on: it stays, but for the jumps and the leak.
+
+    start: `[3, h, w]`, that of the first frame where none is decided; None for 0.
+    """
     levels = [*known]
-    level = known[-1] if len(known) else known.new_zeros(known.shape[1:])
+    level = known[-1] if len(known) else known.new_zeros(known.shape[1:]) if start is None else start
     for frame in range(len(known), frames):
         level = level * (1 - 1 / _LEAK_FRAMES)
         level = level * (level.abs().max() > _GONE)
