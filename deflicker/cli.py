@@ -22,7 +22,7 @@ from deflicker import __version__
 from deflicker.errors import InputError, OutputError, SettingsError
 from deflicker.log import JsonLog, records_to
 from deflicker.report.model import Progress
-from deflicker.settings import ABLATIONS, PRESETS, Settings, TimePoint, parse_size
+from deflicker.settings import ABLATIONS, PRESETS, Settings, TimePoint, parse_reference, parse_size
 from deflicker.signals import interruptible
 from deflicker.words import explain, outlook, summary
 
@@ -82,15 +82,11 @@ def parse(
         float, correction(min=0, max=1, help="How much of the correction to apply.")
     ] = Settings.strength,
     preset: Annotated[str, correction(metavar="|".join(PRESETS), help="Speed against quality.")] = Settings.preset,
-    anchor: Annotated[
-        float, correction(min=0, max=1, help="How much drift away from a reference to take back.")
-    ] = Settings.anchor,
+    anchor: Annotated[float, correction(min=0, max=1, help="How much drift to take back.")] = Settings.anchor,
     reference: Annotated[
-        str | None, correction(metavar="FRAME|IMAGE", help="The reference: 120f, 5.0 or a file. (default: chosen)")
+        str | None, correction(metavar="FRAME|IMAGE", help="Drift from what. (default: chosen)")
     ] = None,
-    guide: Annotated[
-        Path | None, correction(metavar="FILE", help="Steady video of the same frames, to see motion in.")
-    ] = None,
+    guide: Annotated[Path | None, correction(metavar="FILE", help="Steady twin video to see motion in.")] = None,
     start: Annotated[str | None, correction(metavar="TIME", help="First frame: 90, 1:30.5 or 2700f (frame).")] = None,
     end: Annotated[str | None, correction(metavar="TIME", help="First frame to leave out.")] = None,
     overwrite: Annotated[bool, output("--overwrite", "-y", help="Replace OUT if it exists.")] = False,
@@ -136,7 +132,7 @@ def parse(
         strength=strength,
         preset=preset,  # type: ignore[arg-type]  # Settings checks it
         anchor=anchor,
-        reference=_read(_frame_or_image, reference, "--reference"),
+        reference=_read(parse_reference, reference, "--reference"),
         guide=guide,
         without=frozenset(without or ()),
         device=device,
@@ -162,16 +158,6 @@ def _read(read: Callable[[str], T], text: str | None, option: str) -> T | None:
         return None if text is None else read(text)
     except SettingsError as error:
         raise SettingsError(f"{option}: {error}") from error
-
-
-def _frame_or_image(text: str) -> TimePoint | Path:
-    """A file, where there is one of this name; else a place in the video."""
-    if Path(text).is_file():
-        return Path(text)
-    try:
-        return TimePoint.parse(text)
-    except SettingsError:
-        raise SettingsError(f"{text!r} is no image file, no frame (120f) and no time (1:30)") from None
 
 
 def _key_and_value(text: str) -> tuple[str, str]:

@@ -94,6 +94,19 @@ def parse_size(text: str) -> int:
     return int(float(number) * 1024 ** " KMGT".index(unit.upper() or " "))
 
 
+def parse_reference(text: str) -> TimePoint | Path:
+    """Read the name of an image file, where there is one, or a place in the video as `TimePoint.parse` does.
+
+    Raises SettingsError where it is neither.
+    """
+    if Path(text).is_file():
+        return Path(text)
+    try:
+        return TimePoint.parse(text)
+    except SettingsError:
+        raise SettingsError(f"{text!r} is no image file, no frame (120f) and no time (1:30)") from None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What the user chose. `Settings()` is the product as it is meant to be used."""
