@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deflicker.correction.apply import relight, spread
-from deflicker.correction.boundaries import Evidence, expected_seams, pick, weigh_boundaries
+from deflicker.correction.boundaries import Evidence, expected_seams, pick, region_steps, weigh_boundaries
 from deflicker.correction.gate import flicker_scale
 from deflicker.correction.observe import Step, observe, without_outliers
 from deflicker.correction.pyramid import Pyramid
@@ -25,6 +25,8 @@ from deflicker.motion.warp import sample, target_grid
 
 _CLEAR = 4.5
 """How many standard deviations of the flicker a step must measure: chance makes steps of one, hardly ever of four."""
+_CLEAR_OF_STEPS = 3.5
+"""How many times as large as the steps between neighbours it must be where there is flicker."""
 _LEVEL_FRAMES = 32
 """The level a shot is brought to is the mean of its chunks' over this many first frames."""
 _LEAK_FRAMES = 240
@@ -95,8 +97,8 @@ def find_seams(proxies: Tensor, matches: Mapping[int, Match], steps: Mapping[int
     boundaries = pick(evidence, max(past - 1, 0), expected)
     jumps = {b + 1: jump_field(steps, evidence, b, boundaries) for b in boundaries}
     if jumps:
-        flicker = _flicker(steps, frames, jumps)
-        jumps = {frame: jump for frame, jump in jumps.items() if evidence.size[frame - 1] >= _CLEAR * flicker}
+        least = _beyond_flicker(steps, matches, frames, jumps)
+        jumps = {frame: jump for frame, jump in jumps.items() if evidence.size[frame - 1] >= least}
     if jumps:
         jumps = _looked_again(proxies, matches, known, jumps)
         path = _carried(known, frames, jumps)
@@ -133,17 +135,29 @@ def _carried(known: Tensor, frames: int, jumps: Mapping[int, Tensor], *, start: 
     return torch.stack(levels)
 
 
-def _flicker(steps: Mapping[int, Step], frames: int, jumps: Mapping[int, Tensor]) -> Tensor:
-    """Standard deviation of the window's tone flicker over all levels, log gain; 0 where the gate finds none."""
+def _beyond_flicker(
+    steps: Mapping[int, Step], matches: Mapping[int, Match], frames: int, jumps: Mapping[int, Tensor]
+) -> Tensor:
+    """Size a step must have not to be the window's tone flicker, which is measured with the jumps taken off.
+
+    0 where the gate finds no flicker. Where it does, chance makes steps too, and the more so the fewer values of their
+    own its regions have: both the gate's estimate and the size of the neighbours' steps are asked.
+    """
     height, width = steps[1].log_ratio.shape[-2:]
     pyramid = Pyramid(height, width, device=steps[1].log_ratio.device)
     path = steps[1].log_ratio.new_zeros(frames, 3, height, width)
     for frame, jump in jumps.items():
         path[frame:] += jump
     steps = {offset: without_trend(step, path) for offset, step in steps.items()}
-    path = trend_path(steps, frames, pyramid)
-    scale = flicker_scale({offset: without_trend(step, path) for offset, step in steps.items()}, pyramid)
-    return scale.square().sum().sqrt()
+    course = trend_path(steps, frames, pyramid)
+    flicker = flicker_scale({offset: without_trend(step, course) for offset, step in steps.items()}, pyramid).norm()
+
+    value, weight, _, lag = region_steps(steps)
+    near = lag == 1
+    left = value[near] - weigh_boundaries(steps, matches, frames).slope
+    usual = ((left**2 * weight[near]).sum() / weight[near].sum().clamp_min(1e-6)).sqrt()
+    least: Tensor = torch.where(flicker > 0, torch.maximum(_CLEAR * flicker, _CLEAR_OF_STEPS * usual), 0.0)
+    return least
 
 
 def jump_field(steps: Mapping[int, Step], evidence: Evidence, boundary: int, seams: Sequence[int]) -> Tensor:

@@ -143,6 +143,13 @@ def test_flicker_of_any_seed_has_no_seams(seed):
     assert found(still(FRAMES, HEIGHT, WIDTH) * flicker.exp()).before == ()
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_half_a_picture_that_pumps_has_no_seams(seed):
+    """One number a frame: steps by chance are likelier than where every region has its own."""
+    half = (torch.arange(WIDTH) < WIDTH // 2).float()
+    assert found(still(FRAMES, HEIGHT, WIDTH) * (global_noise(FRAMES, 0.14, seed) * half).exp()).before == ()
+
+
 def test_no_seam_where_most_of_the_picture_is_not_matched():
     tone = 0.1 * (torch.arange(16) >= 8).view(-1, 1, 1, 1).float().expand(16, 3, 8, 8)
     proxies = 0.4 * tone.exp().mean((2, 3), keepdim=True).expand(16, 3, 4, 4)
