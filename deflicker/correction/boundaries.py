@@ -30,7 +30,7 @@ _EXPECTED = 0.4
 """The same where the shot's period asks for a seam."""
 _SMALLEST = 0.01
 """Root mean square log gain below which a step is not worth touching: one code value in mid-grey."""
-_LARGEST = 0.5
+LARGEST = 0.6
 """Log gain of a region from which a single step is light, not a seam: a lamp that is switched on stays on."""
 _SEEN = 0.5
 """Part of the picture that must be matched across a boundary. On water, less is, and no step can be trusted."""
@@ -97,18 +97,16 @@ def region_steps(steps: Mapping[int, Step]) -> tuple[Tensor, Tensor, Tensor, Ten
 
 
 def pick(evidence: Evidence, first: int, expected: Sequence[int]) -> list[int]:
-    """The boundaries from `first` on that are seams, in order."""
+    """The boundaries from `first` on over which tone steps and stays, in order; `expected` ones need less evidence."""
     count = len(evidence.explained)
     asked = torch.full_like(evidence.explained, _EXPLAINED)
-    largest = torch.full_like(evidence.explained, _LARGEST)
     for boundary in (b for b in expected if 0 <= b < count):
-        asked[boundary], largest[boundary] = _EXPECTED, float("inf")
+        asked[boundary] = _EXPECTED
     around = F.max_pool1d(evidence.explained[None, None], 2 * _LEAST_SIDE + 1, 1, _LEAST_SIDE)[0, 0]
     seam = (
         (evidence.explained >= asked)
         & (evidence.explained >= around)
         & (evidence.size >= _SMALLEST)
-        & (evidence.peak <= largest)
         & (evidence.seen >= _SEEN)
     )
     inner = range(max(first, _LEAST_SIDE - 1), count - _LEAST_SIDE + 1)

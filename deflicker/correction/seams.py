@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deflicker.correction.apply import relight, spread
-from deflicker.correction.boundaries import Evidence, expected_seams, pick, region_steps, weigh_boundaries
+from deflicker.correction.boundaries import LARGEST, Evidence, expected_seams, pick, region_steps, weigh_boundaries
 from deflicker.correction.gate import flicker_scale
 from deflicker.correction.observe import Step, observe, without_outliers
 from deflicker.correction.pyramid import Pyramid
@@ -98,7 +98,11 @@ def find_seams(proxies: Tensor, matches: Mapping[int, Match], steps: Mapping[int
     jumps = {b + 1: jump_field(steps, evidence, b, boundaries) for b in boundaries}
     if jumps:
         least = _beyond_flicker(steps, matches, frames, jumps)
-        jumps = {frame: jump for frame, jump in jumps.items() if evidence.size[frame - 1] >= least}
+        jumps = {
+            frame: jump
+            for frame, jump in jumps.items()
+            if evidence.size[frame - 1] >= least and (evidence.peak[frame - 1] <= LARGEST or frame - 1 in expected)
+        }
     if jumps:
         jumps = _looked_again(proxies, matches, known, jumps)
         path = _carried(known, frames, jumps)
