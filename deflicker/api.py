@@ -15,22 +15,22 @@ from torch import Tensor
 from deflicker.background import Background, prefetch
 from deflicker.comparison import compared
 from deflicker.correction.apply import Correction
-from deflicker.correction.steady import steady
-from deflicker.correction.stream import Corrected, correct
+from deflicker.correction.stream import Corrected
 from deflicker.device import Device
 from deflicker.engine import Engine, OnProgress, frame_bytes, luma_of, relit, with_proxies
 from deflicker.frames import deflicker_frames
 from deflicker.measuring import Witness, watch_run
+from deflicker.media.color import proxy_size
 from deflicker.media.frame import Frame
 from deflicker.media.reader import Reader
 from deflicker.media.remux import Remuxed, remux
 from deflicker.media.writer import Writer
-from deflicker.memory import BATCH_FRAMES, QUEUED_FRAMES
+from deflicker.memory import QUEUED_FRAMES
 from deflicker.metrics.flicker import FlickerSums
-from deflicker.motion.track import track
 from deflicker.planning import plan
 from deflicker.report.model import Flicker, Progress, Report
 from deflicker.settings import CompareStyle, Settings
+from deflicker.steering import check_guide, decide
 
 __all__ = ["deflicker", "deflicker_frames", "plan"]
 
@@ -59,6 +59,7 @@ def deflicker(
     tell = on_progress or (lambda _: None)
     with Reader(Path(source), start=settings.start, end=settings.end) as reader:
         info = reader.info
+        check_guide(settings)
         # Whatever is wrong with the target shows before anything is fetched or loaded.
         Writer(Path(target), info, settings, trial=True).discard()
         engine = None
@@ -156,7 +157,7 @@ def _run(
         Background(put_out, QUEUED_FRAMES) as output,
         closing(prefetch(reader.frames(on_packet=output.put), QUEUED_FRAMES)) as frames,
     ):
-        for frame in _decide(frames, reader, engine, witnesses):
+        for frame in _decide(frames, reader, engine, settings, witnesses):
             correction = frame.correction and frame.correction.scaled(settings.strength)
             output.put(_Decided(frame.item, correction))
             tally.count(frame)
@@ -165,21 +166,18 @@ def _run(
 
 
 def _decide(
-    frames: Iterator[Frame], reader: Reader, engine: Engine | None, witnesses: Sequence[Witness]
+    frames: Iterator[Frame], reader: Reader, engine: Engine | None, settings: Settings, witnesses: Sequence[Witness]
 ) -> Iterator[Corrected[Frame]]:
     if engine is None:
         return (Corrected(frame, None, False, None, None) for frame in frames)
-    proxies = with_proxies(frames, reader.info.layout, engine.preset, engine.device.torch_device)
-    tracked = track(proxies, engine.flow, batch_frames=BATCH_FRAMES)
-    for witness in witnesses:
-        tracked = witness.follow(tracked)
-    toned = correct(tracked, engine.preset)
-    layout, side_px, device = reader.info.layout, engine.preset.texture_max_side_px, engine.device.torch_device
+    info, side_px, device = reader.info, engine.preset.texture_max_side_px, engine.device.torch_device
 
     def luma(frame: Frame, correction: Correction | None) -> Tensor:
-        return luma_of(frame, layout, correction, side_px, device)
+        return luma_of(frame, info.layout, correction, side_px, device)
 
-    return steady(toned, luma, reach=engine.preset.texture_reach)
+    proxies = with_proxies(frames, info.layout, engine.preset, device)
+    size = proxy_size(info.height, info.width, engine.preset.flow_max_side_px)
+    return decide(proxies, luma, engine, settings, size=size, source=info.path, witnesses=witnesses)
 
 
 def _report(

@@ -24,7 +24,15 @@ from deflicker.errors import SettingsError
 from deflicker.log import JsonLog, records_to
 from deflicker.progress import progress_bar
 from deflicker.report.model import Progress
-from deflicker.settings import PRESETS, CompareStyle, Settings, TimePoint, parse_size
+from deflicker.settings import (
+    ABLATIONS,
+    PRESETS,
+    CompareStyle,
+    Settings,
+    TimePoint,
+    parse_reference,
+    parse_size,
+)
 from deflicker.signals import interruptible
 from deflicker.words import explain, outlook, summary
 
@@ -93,6 +101,11 @@ def parse(
         float, correction(min=0, max=1, help="How much of the correction to apply.")
     ] = Settings.strength,
     preset: Annotated[str, correction(metavar="|".join(PRESETS), help="Speed against quality.")] = Settings.preset,
+    anchor: Annotated[float, correction(min=0, max=1, help="How much drift to take back.")] = Settings.anchor,
+    reference: Annotated[
+        str | None, correction(metavar="FRAME|IMAGE", help="Drift from what. (default: chosen)")
+    ] = None,
+    guide: Annotated[Path | None, correction(metavar="FILE", help="Steady twin video to see motion in.")] = None,
     start: Annotated[str | None, correction(metavar="TIME", help="First frame: 90, 1:30.5 or 2700f (frame).")] = None,
     end: Annotated[str | None, correction(metavar="TIME", help="First frame to leave out.")] = None,
     overwrite: Annotated[bool, output("--overwrite", "-y", help="Replace OUT if it exists.")] = False,
@@ -118,6 +131,9 @@ def parse(
     max_memory: Annotated[str | None, hardware(metavar="SIZE", help="Memory to stay under, such as 8G.")] = None,
     weights: Annotated[Path | None, hardware(metavar="PATH", help="Weight file, or folder of them.")] = None,
     offline: Annotated[bool, hardware("--offline", help="Never touch the network.")] = False,
+    without: Annotated[
+        list[str] | None, typer.Option(hidden=True, metavar="|".join(ABLATIONS), help="Switch a term off; repeatable.")
+    ] = None,
     quiet: Annotated[bool, logs("--quiet", "-q", help="Say errors only.")] = False,
     verbose: Annotated[bool, logs("--verbose", "-v", help="Say more; tracebacks for bugs.")] = False,
     log_json: Annotated[Path | None, logs(metavar="FILE", help="Append events, one JSON object a line.")] = None,
@@ -142,6 +158,10 @@ def parse(
     settings = Settings(
         strength=strength,
         preset=preset,  # type: ignore[arg-type]  # Settings checks it
+        anchor=anchor,
+        reference=_read(parse_reference, reference, "--reference"),
+        guide=guide,
+        without=frozenset(without or ()),
         device=device,
         precision=precision,  # type: ignore[arg-type]
         max_memory=_read(parse_size, max_memory, "--max-memory"),

@@ -11,14 +11,11 @@ import torch
 from torch import Tensor
 
 from deflicker.correction.apply import Correction
-from deflicker.correction.steady import steady
-from deflicker.correction.stream import correct
 from deflicker.engine import Engine, proxy_of, relit, texture_size, toned_luma
 from deflicker.media.color import proxy_size, resize
 from deflicker.media.frame import Frame, PlaneLayout
-from deflicker.memory import BATCH_FRAMES
-from deflicker.motion.track import track
 from deflicker.settings import Settings
+from deflicker.steering import check_guide, decide
 
 FrameT = TypeVar("FrameT", bound="np.ndarray[Any, Any] | Tensor")
 
@@ -80,6 +77,7 @@ def _corrected(frames: Iterator[FrameT], settings: Settings) -> Iterator[FrameT]
         return
     codec = _codec(first)
     height, width = codec.size(first)
+    check_guide(settings)
     engine = Engine.load(width, height, first.nbytes, settings, lambda _: None)
     small = proxy_size(height, width, engine.preset.flow_max_side_px)
     device = engine.device.torch_device
@@ -93,8 +91,7 @@ def _corrected(frames: Iterator[FrameT], settings: Settings) -> Iterator[FrameT]
         return codec.luma(frame, correction, texture, device)
 
     texture = texture_size(height, width, engine.preset.texture_max_side_px)
-    toned = correct(track(proxies(), engine.flow, batch_frames=BATCH_FRAMES), engine.preset)
-    for decided in steady(toned, luma, reach=engine.preset.texture_reach):
+    for decided in decide(proxies(), luma, engine, settings, size=small):
         correction = decided.correction
         yield codec.relit(decided.item, correction.scaled(settings.strength)) if correction else decided.item
 

@@ -29,6 +29,7 @@ from deflicker.motion.flow import FlowEstimator
 from deflicker.motion.track import Tracked, track
 from deflicker.report.model import Plan, Progress
 from deflicker.settings import Preset, Settings
+from deflicker.steering import check_guide
 
 _SAMPLE = 9
 """Neighbouring frames, from the middle of the video, that are really corrected to measure how long that takes."""
@@ -49,6 +50,7 @@ def plan(
     tell = on_progress or (lambda _: None)
     with Reader(Path(source), start=settings.start, end=settings.end) as reader:
         info = reader.info
+        check_guide(settings)
         writer = Writer(Path(target), info, settings, trial=True)
         try:
             device = choose(settings.device, settings.precision)
@@ -56,7 +58,7 @@ def plan(
             preset = memory.fit(info.width, info.height, size, settings.plan, settings.max_memory)
             network, notes = _network(preset, device, settings)
             scan = _scan(reader, preset, device, tell)
-            seconds = scan.seconds + _estimate(scan, network, preset, writer, info)
+            seconds = scan.seconds + _estimate(scan, network, preset, settings, writer, info)
         except BaseException:
             writer.discard()
             raise
@@ -134,7 +136,9 @@ def _scan(reader: Reader, preset: Preset, device: Device, tell: OnProgress) -> _
     return scan
 
 
-def _estimate(scan: _Scan, network: FlowEstimator | None, preset: Preset, writer: Writer, info: VideoInfo) -> float:
+def _estimate(
+    scan: _Scan, network: FlowEstimator | None, preset: Preset, settings: Settings, writer: Writer, info: VideoInfo
+) -> float:
     """Seconds to follow, correct and encode all frames, from doing so with the sample."""
     items = [frame.item for frame in scan.sample]
     corrections: list[Correction | None] = [None] * len(items)
@@ -145,7 +149,7 @@ def _estimate(scan: _Scan, network: FlowEstimator | None, preset: Preset, writer
         started = time.monotonic()
         forward_px, backward_px = _follow(network, proxies)
         followed = time.monotonic()
-        solution = solve(Window(proxies, forward_px, backward_px, len(proxies)), None, preset)
+        solution = solve(Window(proxies, forward_px, backward_px, len(proxies)), None, preset, settings)
         corrections = solution.corrections()
         # Every picture is in several windows: as history, in the core, as look-ahead.
         times_seen = max(1.0, min(preset.window_frames, scan.pictures) / min(preset.core_frames, scan.pictures))

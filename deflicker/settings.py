@@ -17,6 +17,12 @@ FlowNetwork = Literal["raft_small", "raft_large"]
 CompareStyle = Literal["side", "split"]
 
 
+KEY_EVERY = 12
+"""Pictures between two that are matched to the reference directly."""
+ABLATIONS = ("seams", "anchors", "texture")
+"""Terms of the correction that can be switched off, to find out what each is worth."""
+
+
 @dataclass(frozen=True)
 class Preset:
     """What a preset name stands for."""
@@ -93,6 +99,19 @@ def parse_size(text: str) -> int:
     return int(float(number) * 1024 ** " KMGT".index(unit.upper() or " "))
 
 
+def parse_reference(text: str) -> TimePoint | Path:
+    """Read the name of an image file, where there is one, or a place in the video as `TimePoint.parse` does.
+
+    Raises SettingsError where it is neither.
+    """
+    if Path(text).is_file():
+        return Path(text)
+    try:
+        return TimePoint.parse(text)
+    except SettingsError:
+        raise SettingsError(f"{text!r} is no image file, no frame (120f) and no time (1:30)") from None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What the user chose. `Settings()` is the product as it is meant to be used."""
@@ -101,6 +120,15 @@ class Settings:
     """How much of the correction is applied, 0 (none) to 1 (all)."""
     preset: PresetName = "balanced"
     """Trade-off between speed and quality; see `PRESETS`."""
+
+    anchor: float = 0.0
+    """How much of the drift of tone and colour away from a reference is taken back, 0 (none) to 1 (all)."""
+    reference: TimePoint | Path | None = None
+    """The reference: a frame of the video, or an image; None for one frame of each shot that the tool chooses."""
+    guide: Path | None = None
+    """A steady video of the same frames, such as the source of an edit, in which motion is looked for instead."""
+    without: frozenset[str] = frozenset()
+    """Terms to leave out, of `ABLATIONS`; for experiments."""
 
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
@@ -135,8 +163,14 @@ class Settings:
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
             raise SettingsError(f"strength is {self.strength}: it goes from 0 to 1")
+        if not 0 <= self.anchor <= 1:
+            raise SettingsError(f"anchor is {self.anchor}: it goes from 0 to 1")
+        if self.reference is not None and self.anchor == 0:
+            raise SettingsError("a reference does nothing while anchor is 0: set anchor, up to 1")
         if self.preset not in get_args(PresetName):
             raise SettingsError(f"there is no preset {self.preset!r}: choose one of {', '.join(PRESETS)}")
+        if unknown := sorted(self.without - set(ABLATIONS)):
+            raise SettingsError(f"there is no term {unknown[0]!r}: choose from {', '.join(ABLATIONS)}")
         if self.precision not in get_args(Precision):
             raise SettingsError(
                 f"there is no precision {self.precision!r}: choose one of {', '.join(get_args(Precision))}"
@@ -149,8 +183,13 @@ class Settings:
     @property
     def words(self) -> tuple[tuple[str, str], ...]:
         """Every setting with its value, for the report. No paths: they say who and where somebody is."""
-        hidden = ("weights",)
+        hidden = ("weights", "guide", "reference")
         return tuple((each.name, str(getattr(self, each.name))) for each in fields(self) if each.name not in hidden)
+
+    @property
+    def key_every(self) -> int:
+        """Every how many pictures flow to the reference is needed; 0 for never."""
+        return KEY_EVERY if self.anchor > 0 and "anchors" not in self.without else 0
 
     @property
     def plan(self) -> Preset:

@@ -117,6 +117,14 @@ def test_pooled_psnr_does_not_reward_one_exact_frame() -> None:
     assert scores.psnr_pooled(result, still(4)) == pytest.approx(20 + 10 * math.log10(4 / 3), abs=1e-2)
 
 
+def test_pooled_temporal_psnr_does_not_hide_one_step_among_still_pairs() -> None:
+    result = still(5)
+    result[3:] += 0.1
+    found = scores.score(result, still(5), no_motion(still(5)))
+    assert found.temporal_psnr == pytest.approx((3 * 99 + 20) / 4, abs=1e-2)
+    assert found.temporal_psnr_pooled == pytest.approx(20 + 10 * math.log10(4), abs=1e-2)
+
+
 def test_only_visible_pixels_count_in_time() -> None:
     flow = no_motion(still())
     flow.ahead_visible[..., 20:] = 0
@@ -235,7 +243,7 @@ def test_a_cut_is_even_and_never_enlarged(tmp_path: Path) -> None:
 
 def test_the_table_has_means_of_clips_and_the_worst() -> None:
     def row(clip: str, seed: int, psnr: float) -> Row:
-        found = scores.Scores(psnr, psnr - 1, 40.0, 0.9, 3.0, 2.0, 1.0)
+        found = scores.Scores(psnr, psnr - 1, 40.0, 39.0, 0.9, 3.0, 2.0, 1.0)
         return Row(clip, "global", seed, False, "ste", 8, 0, 1.0, found, 45.0)
 
     rows = [row("a", 1, 30.0), row("a", 2, 40.0), row("b", 1, 25.0), row("b", 2, 25.0)]

@@ -13,6 +13,7 @@ import time
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import pytest
 from deflicker import __version__, cli
 from deflicker.errors import InputError, WeightsError
 from deflicker.report.model import Flicker, Plan, Progress, Report
-from deflicker.settings import PRESETS
+from deflicker.settings import PRESETS, TimePoint
 from deflicker.words import explain, outlook, summary
 from tests.assets import make_sound, make_video
 
@@ -118,6 +119,10 @@ def test_nothing_given_is_a_hint(command: Command) -> None:
         (["--strength", "much"], "strength"),
         (["--strength", "nan"], "strength"),
         (["--preset", "best"], "fast, balanced, quality"),
+        (["--anchor", "2"], "anchor"),
+        (["--reference", "120f"], "set anchor"),
+        (["--anchor", "1", "--reference", "nowhere.png"], "no image file, no frame"),
+        (["--without", "everything"], "seams, anchors"),
         (["--device", "tpu"], "cuda:N"),
         (["--precision", "fp8"], "bf16"),
         (["--crf", "low"], "crf"),
@@ -355,7 +360,7 @@ def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> N
         "--strength 0.5 --preset fast --device cpu --precision fp32 --codec libx265 --crf 20.5 --encoder-preset slow "
     )
     words += "--pix-fmt yuv420p10le -e tune=grain -e x=a=b --start 1:30.5 --end 2700f --max-memory 8G --weights w "
-    words += "--offline -y"
+    words += "--offline -y --anchor 0.7 --reference 120f --guide g.mp4 --without seams --without anchors"
     assert main(clip, tmp_path / "out.mp4", *words.split()) == 0
     values = vars(seen[0])
     assert {str(values.pop(name)) for name in ("start", "end")} == {
@@ -373,10 +378,24 @@ def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> N
         "encoder_preset": "slow",
         "pix_fmt": "yuv420p10le",
         "encoder_options": {"tune": "grain", "x": "a=b"},
+        "anchor": 0.7,
+        "reference": TimePoint(frame=120),
+        "guide": Path("g.mp4"),
+        "without": frozenset({"seams", "anchors"}),
         "weights": Path("w"),
         "offline": True,
         "overwrite": True,
     }
+
+
+def test_a_reference_is_an_image_where_there_is_one(pipeline: Any, clip: Path, tmp_path: Path) -> None:
+    seen: list[Any] = []
+    pipeline.deflicker = lambda source, target, settings, on_progress: seen.append(settings.reference) or REPORT
+    image = tmp_path / "12f"
+    image.write_bytes(b"an image")
+    for reference in (image, "12f", "1:30"):
+        assert main(clip, tmp_path / "out.mp4", "--anchor", 1, "--reference", reference) == 0
+    assert seen == [image, TimePoint(frame=12), TimePoint(seconds=Fraction(90))]
 
 
 def test_json_log(pipeline: Any, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,13 +2,14 @@
 
 from dataclasses import FrozenInstanceError, fields
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deflicker.errors import DeflickerError, SettingsError
-from deflicker.settings import PRESETS, Settings, TimePoint, parse_size
+from deflicker.settings import ABLATIONS, PRESETS, Settings, TimePoint, parse_size
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,10 @@ def test_no_sizes(text):
         ({"strength": 1.01}, "strength is 1.01"),
         ({"strength": float("nan")}, "strength is nan"),
         ({"preset": "best"}, "no preset 'best'.*fast, balanced, quality"),
+        ({"anchor": -0.1}, "anchor is -0.1"),
+        ({"anchor": 1.5}, "anchor is 1.5"),
+        ({"reference": TimePoint(frame=3)}, "set anchor"),
+        ({"without": frozenset({"nonsense"})}, "no term 'nonsense'.*seams, anchors"),
         ({"precision": "int8"}, "no precision 'int8'.*bf16"),
         ({"device": "tpu"}, "no device 'tpu'.*cuda:N"),
         ({"device": "cuda:"}, "no device"),
@@ -125,6 +130,11 @@ def test_refused(chosen, says):
         *({"device": device} for device in ("auto", "cpu", "mps", "cuda", "cuda:0", "cuda:12")),
         *({"precision": precision} for precision in ("auto", "fp32", "bf16", "fp16")),
         {"max_memory": 1},
+        {"anchor": 1},
+        {"anchor": 0.5, "reference": TimePoint(frame=3)},
+        {"anchor": 0.5, "reference": Path("look.png")},
+        {"guide": Path("source.mp4")},
+        {"without": frozenset(ABLATIONS)},
     ],
 )
 def test_accepted(chosen):
@@ -139,6 +149,12 @@ def test_settings_are_frozen_and_named():
         Settings(1.0)
     assert Settings() == Settings()
     assert Settings().strength == 1
+
+
+def test_flow_to_a_reference_only_where_it_is_needed():
+    assert Settings().key_every == 0
+    assert Settings(anchor=0.1).key_every > 0
+    assert Settings(anchor=1, without=frozenset({"anchors"})).key_every == 0
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.correction.observe import Step
+from deflicker.correction.observe import Step, likeness
 from deflicker.correction.pyramid import Pyramid
 
 
@@ -124,21 +123,13 @@ def robust_weights(operator: StepOperator, residual: Tensor) -> Weights:
     first = operator.weight.clone()
     for offset, rows in operator.rows.items():
         trust = operator.field(operator.weight, offset)
-        first[rows] = _flat(trust * _likeness(operator.field(residual, offset), trust))
+        first[rows] = _flat(trust * likeness(operator.field(residual, offset), trust))
     second = []
     for lag, *_ in operator.both_ways():
         curve = operator.field(residual, lag)[lag:] + operator.field(residual, -lag)[:-lag]
         trust = operator.field(operator.weight, lag)[lag:] * operator.field(operator.weight, -lag)[:-lag]
-        second.append(_flat(trust * _likeness(curve, trust)))
+        second.append(_flat(trust * likeness(curve, trust)))
     return Weights(first, second)
-
-
-def _likeness(field: Tensor, trust: Tensor) -> Tensor:
-    around = F.avg_pool2d(trust, 7, 1, 3, count_include_pad=False).clamp_min(1e-4)
-    mean = F.avg_pool2d(field * trust, 7, 1, 3, count_include_pad=False) / around
-    deviation = (field - mean).square().mean(1, keepdim=True)
-    usual = (deviation * trust).sum((1, 2, 3), keepdim=True) / trust.sum((1, 2, 3), keepdim=True).clamp_min(1e-4)
-    return 1 / (1 + deviation / (usual + 1e-7))
 
 
 def weigh(operator: StepOperator, weights: Weights, residual: Tensor, share: float) -> Tensor:

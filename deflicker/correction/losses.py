@@ -78,3 +78,14 @@ def tone_energy(
         + first_order_share * (first_weight * first_order.square()).sum()
         + fidelity_share * latent.square().sum()
     )
+
+
+def anchor_energy(
+    step_left: Tensor, reference_left: Tensor, *, step_weight: Tensor, reference_weight: Tensor
+) -> Tensor:
+    """The quadratic the anchors minimise over a window, for one log gain per region and frame (sums, not means).
+
+    E = Σ w (a_{t+k} − a_t + d_k)² + Σ w (a_ref − a_t + d_ref)²: the tone step left between neighbours and the one left
+    to the reference (`reference_anchor_loss` in the logarithm, on regions).
+    """
+    return (step_weight * step_left.square()).sum() + (reference_weight * reference_left.square()).sum()

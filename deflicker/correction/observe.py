@@ -6,7 +6,7 @@ averages out and the logarithm has no bias (see docs/how-it-works.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,8 @@ from deflicker.motion.warp import sample, target_grid
 _DARK = 0.06
 """Mean value at which a cell's log ratio is trusted a quarter: below, noise and rounding dominate."""
 _CLIPPED = 0.985
+_ROUNDS = 2
+"""Reweighting rounds against wrong matches."""
 _EPS = 0.01
 """Added to both means: a floor on the light, so that black stays black (log-light prior)."""
 
@@ -70,3 +72,19 @@ def agreement(aligned: Tensor, match: Match, grid: Tensor) -> Tensor:
     usual = F.avg_pool2d(cell_means(error), 5, 1, 2, count_include_pad=False)
     usual = F.interpolate(usual, scale_factor=CELL_PX, mode="bilinear")
     return 1 / (1 + (error / (2 * usual + 0.01)) ** 4)
+
+
+def likeness(field: Tensor, trust: Tensor) -> Tensor:
+    """How well each cell agrees with the 7×7 around it, `[n, 1, h, w]` in (0, 1]; both arguments `[n, 3, h, w]`."""
+    around = F.avg_pool2d(trust, 7, 1, 3, count_include_pad=False).clamp_min(1e-4)
+    mean = F.avg_pool2d(field * trust, 7, 1, 3, count_include_pad=False) / around
+    deviation = (field - mean).square().mean(1, keepdim=True)
+    usual = (deviation * trust).sum((1, 2, 3), keepdim=True) / trust.sum((1, 2, 3), keepdim=True).clamp_min(1e-4)
+    return 1 / (1 + deviation / (usual + 1e-7))
+
+
+def without_outliers(step: Step) -> Step:
+    """Less weight for cells that disagree with those around them: wrong matches, and things with light of their own."""
+    for _ in range(_ROUNDS):
+        step = replace(step, weight=step.weight * likeness(step.log_ratio, step.weight))
+    return step

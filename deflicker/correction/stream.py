@@ -14,8 +14,10 @@ from deflicker.correction.apply import Correction
 from deflicker.correction.solve import solve
 from deflicker.correction.window import State, Window
 from deflicker.metrics.flicker import FlickerSums
+from deflicker.motion.matches import LongMatch
 from deflicker.motion.track import Tracked
-from deflicker.settings import Preset
+from deflicker.motion.warp import visibility
+from deflicker.settings import Preset, Settings
 
 T = TypeVar("T")
 
@@ -38,13 +40,23 @@ class Corrected(Generic[T]):
     backward_px: Tensor | None = None
 
 
-def correct(tracked: Iterable[Tracked[T]], preset: Preset) -> Iterator[Corrected[T]]:
-    """Yield every frame once, in order, at most a window later. Nothing is carried across a shot's end."""
-    shot: _Shot[T] = _Shot(preset)
+def correct(
+    tracked: Iterable[Tracked[T]],
+    preset: Preset,
+    settings: Settings = Settings(),
+    *,
+    reference: Tensor | None = None,
+) -> Iterator[Corrected[T]]:
+    """Yield every frame once, in order, at most a window later. Nothing is carried across a shot's end.
+
+    preset: the numbers to work with, which memory may have made smaller than those of the settings. reference: a proxy
+    `[3, h, w]` with the look to anchor to; None to choose a frame of each shot.
+    """
+    shot: _Shot[T] = _Shot(preset, settings, reference)
     for frame in tracked:
         if frame.opens_shot:
             yield from shot.finish()
-            shot = _Shot(preset)
+            shot = _Shot(preset, settings, reference)
         yield from shot.add(frame)
     yield from shot.finish()
 
@@ -52,8 +64,8 @@ def correct(tracked: Iterable[Tracked[T]], preset: Preset) -> Iterator[Corrected
 class _Shot(Generic[T]):
     """The pictures of one shot that wait to be decided. A picture may stand for several held frames."""
 
-    def __init__(self, preset: Preset) -> None:
-        self._preset = preset
+    def __init__(self, preset: Preset, settings: Settings, reference: Tensor | None) -> None:
+        self._preset, self._settings, self._reference = preset, settings, reference
         self._state: State | None = None
         self._waiting: deque[list[Tracked[T]]] = deque()
 
@@ -77,7 +89,13 @@ class _Shot(Generic[T]):
         none = proxies.new_zeros(0, 2, *proxies.shape[-2:])
         forward_px = torch.stack([p.forward_px for p in links if p.forward_px is not None]) if links else none
         backward_px = torch.stack([p.backward_px for p in links if p.backward_px is not None]) if links else none
-        solution = solve(Window(proxies, forward_px, backward_px, core), self._state, self._preset)
+        far = tuple(
+            LongMatch(number, p.to_key_px, visibility(p.to_key_px[None], p.from_key_px[None])[0])
+            for number, p in enumerate(pictures)
+            if p.to_key_px is not None and p.from_key_px is not None
+        )
+        window = Window(proxies, forward_px, backward_px, core, far, self._reference)
+        solution = solve(window, self._state, self._preset, self._settings)
         self._state = solution.state
         before: FlickerSums | None = solution.before
         for correction in solution.corrections():

@@ -49,11 +49,12 @@ def solve_tone(
     *,
     fixed: Tensor | None = None,
     options: ToneOptions = ToneOptions(),
+    steps: Mapping[int, Step] | None = None,
 ) -> Tensor:
     """Log gain of cells `[T, 3, H / 8, W / 8]` of a window of proxies `[T, 3, H, W]`; exactly 0 where nothing flickers.
 
     matches: from `build_matches`; empty for a single frame. fixed: `[n, 3, h, w]`, the correction of the first n
-    frames, already decided.
+    frames, already decided. steps: what `observe` finds along the matches, where that is known.
     """
     height, width = frames.shape[-2] // CELL_PX, frames.shape[-1] // CELL_PX
     known = torch.zeros(len(frames), 3, height, width, device=frames.device)
@@ -63,7 +64,7 @@ def solve_tone(
     if 2 not in matches:
         return known
     pyramid = Pyramid(height, width, device=frames.device)
-    steps = {offset: observe(frames, match) for offset, match in matches.items()}
+    steps = steps or {offset: observe(frames, match) for offset, match in matches.items()}
     scale, path = _flicker_and_trend(steps, len(frames), pyramid)
     steps = {offset: without_trend(step, path) for offset, step in steps.items()}
     latents = Latents(pyramid, scale, free)

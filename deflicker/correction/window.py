@@ -7,6 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from deflicker.correction.anchors import AnchorMemory
+from deflicker.correction.boundaries import REGIONS
+from deflicker.correction.seams import SeamMemory
+from deflicker.motion.matches import LongMatch
+
 
 @dataclass(frozen=True, eq=False)
 class Window:
@@ -20,6 +25,10 @@ class Window:
     """`[M, 2, H, W]`: flow back from each picture."""
     core: int
     """How many of the pictures this window decides, counted from the first."""
+    long_matches: tuple[LongMatch, ...] = ()
+    """From some of the pictures to the reference, or to the shot's first where none is given."""
+    reference: Tensor | None = None
+    """`[3, H, W]`: the picture the user wants the look of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,14 +40,21 @@ class State:
     forward_px: Tensor
     """`[H - 1, 2, H, W]` between them."""
     backward_px: Tensor
-    log_gain: Tensor
-    """`[H, 3, h, w]`: the correction they were given, on cells."""
+    tone: Tensor
+    """`[H, 3, h, w]`: the log gain they were given against flicker, on cells."""
+    seams: SeamMemory
+    """What they were given against seams, and where those were."""
+    anchors: AnchorMemory
+    """How far they had drifted, and from what."""
 
     @classmethod
     def empty(cls, like: Window, cells: tuple[int, int]) -> State:
         """The state before a shot's first window."""
         none = like.proxies[:0]
-        return cls(none, none[:, :2], none[:, :2], none.new_zeros(0, 3, *cells))
+        no_gain = none.new_zeros(0, 3, *cells)
+        return cls(
+            none, none[:, :2], none[:, :2], no_gain, SeamMemory(no_gain), AnchorMemory(none.new_zeros(0, 3, *REGIONS))
+        )
 
 
 def join(state: State, window: Window) -> tuple[Tensor, Tensor, Tensor]:

@@ -22,6 +22,18 @@ class Match:
     """`[n, 1, H, W]` in {0, 1}."""
 
 
+@dataclass(frozen=True, eq=False)
+class LongMatch:
+    """Where the pixels of one picture lie in a picture far away."""
+
+    picture: int
+    """Its place in the window."""
+    flow_px: Tensor
+    """`[2, H, W]` in pixels."""
+    visible: Tensor
+    """`[1, H, W]` in {0, 1}."""
+
+
 def build_matches(forward_px: Tensor, backward_px: Tensor, lags: Iterable[int]) -> dict[int, Match]:
     """Matches at ±lag for every lag that fits, keyed by signed offset.
 

@@ -46,6 +46,10 @@ class Tracked(Generic[T]):
     """`[2, h, w]`, flow from the picture before to this one; None where it opens a shot or is held."""
     backward_px: Tensor | None
     """`[2, h, w]`, flow from this picture to the one before."""
+    to_key_px: Tensor | None = None
+    """`[2, h, w]`, flow from this picture to the key picture, where it was asked for and the picture is the turn."""
+    from_key_px: Tensor | None = None
+    """`[2, h, w]`, flow back from the key picture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +61,25 @@ class _Picture:
     features: Any
 
 
-def track(frames: Iterable[tuple[T, Tensor]], flow: Flow, *, batch_frames: int = 8) -> Iterator[Tracked[T]]:
+def track(
+    frames: Iterable[tuple[T, Tensor] | tuple[T, Tensor, Tensor]],
+    flow: Flow,
+    *,
+    batch_frames: int = 8,
+    key_every: int = 0,
+    key: Tensor | None = None,
+) -> Iterator[Tracked[T]]:
     """Yield every frame once, in order. frames: (frame, its proxy `[3, h, w]`); `batch_frames` go through RAFT at once.
 
-    One frame is held back, because a cut shows only in the frame after it.
+    One frame is held back, because a cut shows only in the frame after it. With a guide, each frame comes with that
+    one's proxy as well, of the same size, and cuts and motion are looked for there. key_every: every so many pictures
+    of a shot, flow to a key picture is given too, which is `key [3, h, w]` or the shot's first; 0 for never.
     """
-    source = iter(frames)
+    source = _seen(frames)
+    keys = _Keys(flow, key_every, key)
     cuts = CutFinder()
     previous: _Picture | None = None
-    waiting: list[tuple[T, Tensor]] = []
+    waiting: list[tuple[T, Tensor, Tensor]] = []
     run = 0
     while True:
         arrived = list(islice(source, batch_frames))
@@ -73,16 +87,46 @@ def track(frames: Iterable[tuple[T, Tensor]], flow: Flow, *, batch_frames: int =
         batch = waiting + arrived
         if not batch:
             return
-        held = _held([proxy for _, proxy in batch], previous, run)
+        held = _held([proxy for _, proxy, _ in batch], previous, run)
         # A frame that is repeated needs no look at the one after it: it is no flash.
         decided = len(batch) if last or held[-1] else len(batch) - 1
-        tracked, previous = _follow(batch, held, decided, previous, flow, cuts)
+        tracked, previous = _follow(batch, held, decided, previous, flow, cuts, keys)
         yield from tracked
         waiting = batch[decided:]
         for repeats in held[:decided]:
             run = run + 1 if repeats else 0
         if last:
             return
+
+
+def _seen(frames: Iterable[tuple[T, Tensor] | tuple[T, Tensor, Tensor]]) -> Iterator[tuple[T, Tensor, Tensor]]:
+    """(frame, its proxy, the proxy in which motion is looked for)."""
+    for each in frames:
+        yield each if len(each) == 3 else (*each, each[1])
+
+
+class _Keys:
+    """Flow to a key picture, now and then."""
+
+    def __init__(self, flow: Flow, every: int, key: Tensor | None) -> None:
+        self._flow, self._every = flow, every
+        self._given = None if key is None or every == 0 else flow.features(key[None])[0]
+        self._key = self._given
+        self._pictures = 0
+
+    def match(self, opens_shot: bool, features: Any) -> tuple[Tensor | None, Tensor | None]:
+        """(flow to the key, flow back) of a shot's next picture; (None, None) where it is not its turn."""
+        if self._every == 0:
+            return None, None
+        if opens_shot:
+            self._pictures = 0
+            self._key = features if self._given is None else self._given
+        turn = self._pictures % self._every == 0 and self._key is not features
+        self._pictures += 1
+        if not turn:
+            return None, None
+        there, back = self._flow.flow([features], [self._key])
+        return there[0], back[0]
 
 
 def _held(proxies: list[Tensor], previous: _Picture | None, run: int) -> list[bool]:
@@ -97,20 +141,21 @@ def _held(proxies: list[Tensor], previous: _Picture | None, run: int) -> list[bo
 
 
 def _follow(
-    batch: list[tuple[T, Tensor]],
+    batch: list[tuple[T, Tensor, Tensor]],
     held: list[bool],
     decided: int,
     previous: _Picture | None,
     flow: Flow,
     cuts: CutFinder,
+    keys: _Keys,
 ) -> tuple[list[Tracked[T]], _Picture | None]:
     """The first `decided` frames of a batch, tracked; frames after them only help to tell cuts."""
     fresh = [i for i in range(decided) if not held[i]]
     ahead = [i for i in range(decided, len(batch)) if not held[i]][:1]
-    motions: dict[int, tuple[bool, Tensor | None, Tensor | None]] = {}
+    motions: dict[int, tuple[bool, Tensor | None, Tensor | None, Tensor | None, Tensor | None]] = {}
     if fresh:
-        looks = structure(torch.stack([batch[i][1] for i in fresh + ahead]))
-        features = flow.features(torch.stack([batch[i][1] for i in fresh]))
+        looks = structure(torch.stack([batch[i][2] for i in fresh + ahead]))
+        features = flow.features(torch.stack([batch[i][2] for i in fresh]))
         pictures = [
             _Picture(batch[i][1], look, feature) for i, look, feature in zip(fresh, looks, features, strict=False)
         ]
@@ -124,13 +169,14 @@ def _follow(
             )
         for n, i in enumerate(fresh):
             row = pairs.index(n) if n in pairs else None
-            motions[i] = (opens[n], *((None, None) if row is None else (forward[row], backward[row])))
+            near = (None, None) if row is None else (forward[row], backward[row])
+            motions[i] = (opens[n], *near, *keys.match(opens[n], pictures[n].features))
         previous = pictures[-1]
     tracked = []
     for i in range(decided):
-        item, proxy = batch[i]
-        opens_shot, forward_px, backward_px = motions.get(i, (False, None, None))
-        tracked.append(Tracked(item, proxy, opens_shot, held[i], forward_px, backward_px))
+        item, proxy, _ = batch[i]
+        opens_shot, *motion = motions.get(i, (False, None, None, None, None))
+        tracked.append(Tracked(item, proxy, opens_shot, held[i], *motion))
     return tracked, previous
 
 

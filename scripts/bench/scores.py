@@ -33,6 +33,8 @@ class Scores:
     """PSNR of the squared error pooled over all frames, dB: for drift, whose first frame is exact."""
     temporal_psnr: float
     """PSNR of W(e_{t+1}) − e_t, e = z − x, over visible pixels, mean over pairs. A constant offset costs nothing."""
+    temporal_psnr_pooled: float
+    """The same of the squared error pooled over all pairs, dB: for seams, which are in few of them."""
     ssim: float
     """Structural similarity (Wang 2004), window of 11 px, mean over channels and frames."""
     ewarp: float
@@ -50,10 +52,12 @@ def score(result: Tensor, truth: Tensor, motion: Motion) -> Scores:
     """Every score of a result. `motion` is the truth's."""
     if result.shape != truth.shape:
         raise ValueError(f"the result has another shape than the truth: {result.shape} and {truth.shape}")
+    errors = temporal_errors(result, truth, motion)
     return Scores(
         psnr=psnr(result, truth),
         psnr_pooled=psnr_pooled(result, truth),
-        temporal_psnr=temporal_psnr(result, truth, motion),
+        temporal_psnr=float(decibels(errors).mean()),
+        temporal_psnr_pooled=float(decibels(errors.mean())),
         ssim=ssim(result, truth),
         ewarp=ewarp(result, motion),
         ewarp_truth=ewarp(truth, motion),
@@ -87,10 +91,15 @@ def _masked_mean(squares: Tensor, visible: Tensor) -> Tensor:
     return (squares.mean(1, keepdim=True) * visible).sum((1, 2, 3)) / visible.sum((1, 2, 3))
 
 
+def temporal_errors(result: Tensor, truth: Tensor, motion: Motion) -> Tensor:
+    """Mean squared first difference of the error along the truth's motion, over visible pixels, `[T-1]`."""
+    difference, visible = steps(result - truth, motion)
+    return _masked_mean(difference.square(), visible)
+
+
 def temporal_psnr(result: Tensor, truth: Tensor, motion: Motion) -> float:
     """PSNR of the error's first difference along the truth's motion, mean over pairs, dB."""
-    difference, visible = steps(result - truth, motion)
-    return float(decibels(_masked_mean(difference.square(), visible)).mean())
+    return float(decibels(temporal_errors(result, truth, motion)).mean())
 
 
 def ewarp(frames: Tensor, motion: Motion) -> float:

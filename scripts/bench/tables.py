@@ -39,10 +39,18 @@ def markdown(table: Table) -> str:
 POOLED_KINDS = frozenset({"drift"})
 """Kinds whose PSNR column is pooled over frames: the first frame is exact and would lift a mean of dB."""
 
+TEMPORALLY_POOLED_KINDS = frozenset({"seam"})
+"""Kinds whose temporal PSNR is pooled over pairs: of all pairs few hold a seam, and a mean of dB would hide them."""
+
 
 def psnr_of(row: Row) -> float:
     """The PSNR that counts for the row's kind."""
     return row.scores.psnr_pooled if row.kind in POOLED_KINDS else row.scores.psnr
+
+
+def temporal_of(row: Row) -> float:
+    """The temporal PSNR that counts for the row's kind."""
+    return row.scores.temporal_psnr_pooled if row.kind in TEMPORALLY_POOLED_KINDS else row.scores.temporal_psnr
 
 
 def quality(rows: Sequence[Row]) -> Table:
@@ -65,7 +73,7 @@ def _cells(rows: Sequence[Row]) -> list[str]:
     noise = fmean(per_clip(rows, lambda row: row.scores.ewarp_truth))
     return [
         _mean_and_worst(per_clip(rows, psnr_of)),
-        _mean_and_worst(per_clip(rows, lambda row: row.scores.temporal_psnr)),
+        _mean_and_worst(per_clip(rows, temporal_of)),
         f"{fmean(per_clip(rows, lambda row: row.scores.ssim)):.4f}",
         f"{fmean(per_clip(rows, lambda row: row.scores.ewarp)):.2f} / {noise:.2f}",
         f"{fmean(sharp):.2f} ({min(sharp):.2f}–{max(sharp):.2f})",
@@ -92,7 +100,7 @@ def by_clip(rows: Sequence[Row]) -> Table:
         cells = []
         for method in methods:
             some = [row for row in rows if (row.clip, row.kind, row.method) == (clip, kind, method)]
-            shown = fmean(map(psnr_of, some)), fmean(row.scores.temporal_psnr for row in some)
+            shown = fmean(map(psnr_of, some)), fmean(map(temporal_of, some))
             cells.append(f"{shown[0]:.1f} / {shown[1]:.1f}")
         table.append([clip, kind, *cells])
     return table

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from deflicker.correction.stream import Corrected, correct
 from deflicker.motion.track import Tracked
-from deflicker.settings import PRESETS, Preset
+from deflicker.settings import PRESETS, Preset, Settings
 from tests.correction.scenes import global_noise, local_noise, pan, shaking, still
 
 HEIGHT, WIDTH = 32, 48
@@ -178,3 +178,57 @@ def test_a_preset_is_taken_at_its_word():
 
     assert not torch.equal(first(SMALL), first(replace(SMALL, lags=(1, 2, 4))))
     assert not torch.equal(first(SMALL), first(replace(SMALL, iterations=(1,))))
+
+
+# --- Seams and anchors over windows -----------------------------------------------------------------------------------
+
+
+def chunked(frames: int, every: int, seed: int = 4) -> torch.Tensor:
+    """Log tone, another in each chunk."""
+    tone = 0.1 * torch.randn(-(-frames // every), 3, 1, 1, generator=torch.Generator().manual_seed(seed))
+    return tone.repeat_interleave(every, 0)[:frames]
+
+
+@pytest.mark.parametrize("every", [8, 16])
+def test_seams_go_in_windows_as_they_do_at_once(every):
+    """At one level all through, whichever window a seam is decided in."""
+    tone = chunked(72, every)
+    clip = still(72, HEIGHT, WIDTH) * tone.exp()
+    preset = replace(LARGER, history_frames=16, core_frames=16, lookahead_frames=16, lags=(1, 2, 4))
+    windows = gains(list(correct(as_tracked([clip]), preset)))
+    whole = gains(list(correct(as_tracked([clip]), replace(preset, core_frames=100))))
+    jumps = (tone[1:] - tone[:-1]).abs().amax((1, 2, 3))
+    for found in (windows, whole):
+        left = (found + tone)[1:] - (found + tone)[:-1]
+        assert left.abs().amax((1, 2, 3)).max() < jumps.max() / 20
+    assert (windows - whole).abs().max() < 0.01
+
+
+def test_seams_can_be_switched_off():
+    """With them, the correction is steady inside a chunk; without, what the tone stage makes of a step is a ramp."""
+    clip = still(32, HEIGHT, WIDTH) * chunked(32, 8).exp()
+    preset = replace(LARGER, lags=(1, 2, 4))
+    off = Settings(without=frozenset({"seams"}))
+    on, left = (gains(list(correct(as_tracked([clip]), preset, each))).diff(dim=0) for each in (Settings(), off))
+    inside = [number for number in range(31) if number not in (7, 15, 23)]
+    assert on[inside].abs().max() < 0.002
+    assert left[inside].abs().max() > 0.01
+
+
+def test_drift_goes_in_windows_as_it_does_at_once():
+    slide = torch.linspace(0, 0.2, 60).view(-1, 1, 1, 1) * torch.tensor([1, 0.4, -0.6]).view(1, 3, 1, 1)
+    clip = still(60, HEIGHT, WIDTH) * slide.exp()
+    anchored = Settings(anchor=1)
+    windows = gains(list(correct(as_tracked([clip]), LARGER, anchored)))
+    whole = gains(list(correct(as_tracked([clip]), replace(LARGER, core_frames=100), anchored)))
+    assert (windows + slide).abs().max() < 0.03
+    assert (windows - whole).abs().max() < 0.01
+    half = gains(list(correct(as_tracked([clip]), LARGER, Settings(anchor=0.5))))
+    assert torch.allclose(half, windows / 2, atol=1e-4)
+    assert not gains(list(correct(as_tracked([clip]), LARGER))).any()
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_clean_clip_keeps_its_look_when_anchored(step):
+    clip = pan(40, HEIGHT, WIDTH, step=step)
+    assert gains(list(correct(as_tracked([clip], step=step), LARGER, Settings(anchor=1)))).abs().max() < 0.003

@@ -143,3 +143,48 @@ def test_no_more_than_a_batch_is_asked_for_at_once():
     for each in track(frames(), flow, batch_frames=5):
         assert len(asked) <= each.item + 1 + 2 * 5
     assert flow.most <= 6
+
+
+# --- Guide and key pictures -------------------------------------------------------------------------------------------
+
+
+def test_motion_and_cuts_are_looked_for_in_the_guide():
+    """The video jumps about; its guide is calm but for a cut."""
+    guide = [(0, 0), (0, 1), (0, 3), (2, 0), (2, 5)]
+    frames = [(number, LOOKS[number % 4], LOOKS[which] + MARK * mark) for number, (which, mark) in enumerate(guide)]
+    found = list(track(frames, Subtraction()))
+    assert [each.opens_shot for each in found] == [True, False, False, True, False]
+    steps = [None if each.forward_px is None else round(float(each.forward_px.mean()) / MARK) for each in found]
+    assert steps == [None, 1, 2, None, 5]
+    for number, each in enumerate(found):
+        assert torch.equal(each.proxy, LOOKS[number % 4])
+
+
+def test_what_repeats_is_judged_by_the_video():
+    frames = [(number, LOOKS[0] + MARK * (number // 2), LOOKS[1]) for number in range(6)]
+    assert [each.held for each in track(frames, Subtraction())] == [False, True] * 3
+
+
+def keyed(found: list[Tracked[int]]) -> dict[int, int]:
+    """Frames that were matched to a key, with the marks between."""
+    return {each.item: round(float(each.to_key_px.mean()) / MARK) for each in found if each.to_key_px is not None}
+
+
+@pytest.mark.parametrize("batch_frames", [1, 3, 8])
+def test_now_and_then_there_is_flow_to_the_first_picture_of_the_shot(batch_frames):
+    pictures = [(0, mark) for mark in range(9)] + [(2, mark) for mark in range(6)]
+    found = tracked(pictures, key_every=4, batch_frames=batch_frames)
+    assert keyed(found) == {4: -4, 8: -8, 13: -4}
+    for each in found:
+        assert (each.to_key_px is None) == (each.from_key_px is None)
+        if each.to_key_px is not None:
+            assert torch.equal(each.from_key_px, -each.to_key_px)
+
+
+def test_a_given_key_is_matched_from_the_first_picture_on():
+    frames = ((number, LOOKS[0] + MARK * number) for number in range(5))
+    assert keyed(list(track(frames, Subtraction(), key_every=2, key=LOOKS[0] + MARK * 9))) == {0: 9, 2: 7, 4: 5}
+
+
+def test_no_flow_to_a_key_unless_it_is_asked_for():
+    assert keyed(tracked([(0, mark) for mark in range(20)])) == {}

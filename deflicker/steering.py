@@ -1,0 +1,116 @@
+"""From frames to their corrections, and what the user may give to steer by: a guide video, a reference picture."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from deflicker.correction.steady import LumaOf, steady
+from deflicker.correction.stream import Corrected, correct
+from deflicker.engine import Engine, proxy_of
+from deflicker.errors import InputError, SettingsError
+from deflicker.media.reader import Reader
+from deflicker.memory import BATCH_FRAMES
+from deflicker.motion.track import Tracked, track
+from deflicker.settings import Settings
+
+T = TypeVar("T")
+
+
+class Follower(Protocol[T]):
+    """Whoever wants to see what was tracked; see `measuring.Witness`."""
+
+    def follow(self, tracked: Iterator[Tracked[T]]) -> Iterator[Tracked[T]]:
+        """Hand it on."""
+
+
+def decide(
+    frames: Iterable[tuple[T, Tensor]],
+    luma_of: LumaOf[T],
+    engine: Engine,
+    settings: Settings,
+    *,
+    size: tuple[int, int],
+    source: Path | None = None,
+    witnesses: Iterable[Follower[T]] = (),
+) -> Iterator[Corrected[T]]:
+    """The correction of every frame: tone first, then texture.
+
+    frames: (frame, its proxy `[3, h, w]` of `size`); luma_of: see `steady`; source: the file they are from; witnesses
+    see what was tracked.
+
+    Raises InputError where guide or reference cannot be used, SettingsError where a reference frame is asked for and
+    there is no file to look it up in.
+    """
+    device = engine.device.torch_device
+    reference = _reference(settings, source, size, device)
+
+    def followed(given: Iterable[tuple[T, Tensor] | tuple[T, Tensor, Tensor]]) -> Iterator[Corrected[T]]:
+        tracked = track(given, engine.flow, batch_frames=BATCH_FRAMES, key_every=settings.key_every, key=reference)
+        for witness in witnesses:
+            tracked = witness.follow(tracked)
+        toned = correct(tracked, engine.preset, settings, reference=reference)
+        return steady(toned, luma_of, reach=0 if "texture" in settings.without else engine.preset.texture_reach)
+
+    if settings.guide is None:
+        yield from followed(frames)
+        return
+    with closing(_guide(settings.guide, settings, size, device)) as guide:
+        yield from followed(_in_step(frames, guide, settings.guide))
+
+
+def check_guide(settings: Settings) -> None:
+    """Open the guide, so that whatever is wrong with it shows at once. Raises InputError."""
+    if settings.guide is not None:
+        Reader(settings.guide).close()
+
+
+def _reference(settings: Settings, source: Path | None, size: tuple[int, int], device: torch.device) -> Tensor | None:
+    """The small copy `[3, h, w]` of the reference the user gave, or None. source: the video its frame number is of.
+
+    Raises InputError where it cannot be read, SettingsError where a frame is asked for and there is no file.
+    """
+    if settings.reference is None or settings.key_every == 0:
+        return None
+    if isinstance(settings.reference, Path):
+        path, start = settings.reference, None
+    elif source is not None:
+        path, start = source, settings.reference
+    else:
+        raise SettingsError("frames that come as a stream have no frame to look up: give an image as reference")
+    with Reader(path, start=start) as reader:
+        for frame in reader.frames():
+            return proxy_of(frame, reader.info.layout, size, device)
+    raise InputError(f"{path}: has no such frame to take as reference; give one before its end")
+
+
+def _guide(
+    path: Path, settings: Settings, size: tuple[int, int], device: torch.device
+) -> Generator[Tensor, None, None]:
+    """The small copies `[3, h, w]` of a guide's frames, at the size of the video's own.
+
+    Raises InputError where it cannot be read.
+    """
+    with Reader(path, start=settings.start, end=settings.end) as reader:
+        for frame in reader.frames():
+            yield proxy_of(frame, reader.info.layout, size, device)
+
+
+def _in_step(
+    frames: Iterable[tuple[T, Tensor]], guide: Iterator[Tensor], path: Path
+) -> Iterator[tuple[T, Tensor, Tensor]]:
+    """Each frame and its proxy with the guide's. Raises InputError where one has more than the other."""
+    count = 0
+    for frame, proxy in frames:
+        seen = next(guide, None)
+        if seen is None:
+            raise InputError(f"{path}: the guide ends after {count} frames, before the video; give one with as many")
+        yield frame, proxy, seen
+        count += 1
+    if next(guide, None) is not None:
+        raise InputError(f"{path}: the guide goes on after the video's {count} frames; give one with as many")
