@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from deflicker.correction.apply import Correction, relight, spread
+from deflicker.correction.curve import bend
 from deflicker.correction.highlights import highlight_light
 from deflicker.correction.tone import ToneOptions, solve_tone
+from deflicker.correction.tone_curve import solve_curve
 from deflicker.correction.window import State, Window, join
 from deflicker.metrics.flicker import FlickerSums, flicker_sums
 from deflicker.motion.cells import CELL_PX
@@ -22,6 +24,8 @@ class Solution:
 
     log_gain: Tensor
     """`[core, 3, h, w]` on cells of the proxy; exactly 0 where nothing flickers."""
+    curve: Tensor
+    """`[core, 3, KNOTS]`: log gain over log level; exactly 0 where no curve flickers."""
     highlights: Tensor | None
     """`[core, 3, H, W]` R'G'B' that clipped samples are kept at; None where nothing is clipped."""
     before: FlickerSums
@@ -31,11 +35,14 @@ class Solution:
 
     def corrections(self) -> list[Correction | None]:
         """One per frame of the core; None where the frame stays as it is."""
+        bent = self.curve.abs().amax((1, 2)).tolist()
         touched = self.log_gain.abs().amax((1, 2, 3)).tolist()
         highlights = self.highlights if self.highlights is not None else [None] * len(touched)
         return [
-            Correction(gain, kept) if moved > 0 else None
-            for gain, kept, moved in zip(self.log_gain, highlights, touched, strict=True)
+            Correction(gain, kept, curve if curved > 0 else None) if moved > 0 or curved > 0 else None
+            for gain, kept, curve, moved, curved in zip(
+                self.log_gain, highlights, self.curve, touched, bent, strict=True
+            )
         ]
 
 
@@ -51,13 +58,16 @@ def solve(window: Window, state: State | None, preset: Preset) -> Solution:
     past, decided = len(state.proxies), len(state.proxies) + window.core
 
     matches = build_matches(forward_px, backward_px, preset.lags)
-    log_gain = solve_tone(proxies, matches, fixed=state.log_gain, options=ToneOptions(iterations=preset.iterations))
+    curve = solve_curve(proxies, matches, fixed=state.curve)
+    bent = bend(proxies, curve).clamp(0, 1) if bool(curve.any()) else proxies
+    log_gain = solve_tone(bent, matches, fixed=state.log_gain, options=ToneOptions(iterations=preset.iterations))
 
-    relit = relight(proxies, spread(log_gain, (height, width))).clamp(0, 1)
-    highlights = highlight_light(proxies, relit, matches, past, decided) if bool(log_gain.any()) else None
+    relit = relight(bent, spread(log_gain, (height, width))).clamp(0, 1)
+    touched = bool(log_gain.any()) or bool(curve.any())
+    highlights = highlight_light(proxies, relit, matches, past, decided) if touched else None
     before = flicker_sums(proxies, matches, past, decided)
     after = flicker_sums(relit, matches, past, decided)
     kept = slice(max(0, decided - preset.history_frames), decided)
     links = slice(kept.start, decided - 1)
-    carried = State(proxies[kept], forward_px[links], backward_px[links], log_gain[kept])
-    return Solution(log_gain[past:decided], highlights, before, after, carried)
+    carried = State(proxies[kept], forward_px[links], backward_px[links], log_gain[kept], curve[kept])
+    return Solution(log_gain[past:decided], curve[past:decided], highlights, before, after, carried)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from deflicker.correction.apply import relight, spread
-from deflicker.correction.gate import flicker_scale
+from deflicker.correction.gate import flicker_scale, with_their_regions
 from deflicker.correction.least_squares import (
     Latents,
     StepOperator,
@@ -108,4 +108,5 @@ def _flicker_and_trend(steps: Mapping[int, Step], frames: int, pyramid: Pyramid)
     """
     path = trend_path(steps, frames, pyramid)
     scale = flicker_scale({offset: without_trend(step, path) for offset, step in steps.items()}, pyramid)
+    scale = with_their_regions(scale)
     return scale, trend_path(steps, frames, pyramid, scale)

@@ -25,7 +25,7 @@ _FINEST_LEVEL = 2
 tells from flicker."""
 _FARTHEST = 4
 """Steps over more frames than this say little about a slope where it bends."""
-_SURE = 16.0
+_SURE = 64.0
 """Energy of a slope, in units of what flicker alone would give by chance, at which half of it counts as trend."""
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from deflicker.correction.curve import KNOTS
+
 
 @dataclass(frozen=True, eq=False)
 class Window:
@@ -33,12 +35,14 @@ class State:
     backward_px: Tensor
     log_gain: Tensor
     """`[H, 3, h, w]`: the correction they were given, on cells."""
+    curve: Tensor
+    """`[H, 3, KNOTS]`: and over levels."""
 
     @classmethod
     def empty(cls, like: Window, cells: tuple[int, int]) -> State:
         """The state before a shot's first window."""
         none = like.proxies[:0]
-        return cls(none, none[:, :2], none[:, :2], none.new_zeros(0, 3, *cells))
+        return cls(none, none[:, :2], none[:, :2], none.new_zeros(0, 3, *cells), none.new_zeros(0, 3, KNOTS))
 
 
 def join(state: State, window: Window) -> tuple[Tensor, Tensor, Tensor]:
