@@ -43,15 +43,22 @@ def gain_at(curve: Tensor, level: Tensor) -> Tensor:
 
 
 def rising(curve: Tensor) -> Tensor:
-    """The curve `[..., KNOTS]` nearest from its bright end that keeps the order of levels; most come back unchanged."""
+    """The curve `[..., KNOTS]` made gentle enough to keep the order of levels, white where it was.
+
+    Most curves come back as they are.
+    """
     steps = curve.diff(dim=-1).clamp_min((_LEAST_SLOPE - 1) * SPACING)
     rises = torch.cat([steps.flip(-1).cumsum(-1).flip(-1), torch.zeros_like(curve[..., -1:])], -1)
     return curve[..., -1:] - rises
 
 
 def bend(rgb: Tensor, curve: Tensor) -> Tensor:
-    """R'G'B' `[..., 3, H, W]` under curves `[..., 3, KNOTS]`; what lies outside 0 … 1 moves with the nearest end."""
+    """R'G'B' `[..., 3, H, W]` under curves `[..., 3, KNOTS]`, never pushed past white or below black.
+
+    Values already beyond 0 … 1 may stay there but go no further; inside they move with the nearest end of the curve.
+    """
     level = torch.linspace(0, 1, _TABLE, device=rgb.device)
     change = (level + FLOOR) * torch.expm1(gain_at(curve, log_level(level).expand(*curve.shape[:-1], _TABLE)))
     index = (rgb.flatten(-2) * (_TABLE - 1)).round().clamp(0, _TABLE - 1).long()
-    return rgb + change.gather(-1, index).view_as(rgb)
+    bent = rgb + change.gather(-1, index).view_as(rgb)
+    return torch.maximum(torch.minimum(bent, rgb.clamp_min(1)), rgb.clamp_max(0))

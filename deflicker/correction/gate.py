@@ -66,6 +66,13 @@ def flicker_scale(
     return scale
 
 
+def all_change(steps: Mapping[int, Step], pyramid: Pyramid) -> Tensor:
+    """What the gate would find if all change were flicker, `[levels]`: for ablations."""
+    _, energy, mass = _sums(_bands(steps, pyramid), _bands(steps, pyramid))
+    scale: Tensor = (energy / mass.clamp_min(1e-6) / 2).sqrt()
+    return scale
+
+
 def with_their_regions(scale: Tensor) -> Tensor:
     """No level finer than regions flickers more than the regions around: `[levels]` of a pyramid of cells."""
     for level in range(min(_REGIONS, len(scale) - 2) - 1, -1, -1):

@@ -133,6 +133,12 @@ def robust_weights(operator: StepOperator, residual: Tensor) -> Weights:
     return Weights(first, second)
 
 
+def plain_weights(operator: StepOperator) -> Weights:
+    """Weights as observed, robust against nothing."""
+    second = [operator.weight[ahead] * operator.weight[behind] for _, ahead, behind in operator.both_ways()]
+    return Weights(operator.weight, second)
+
+
 def _likeness(field: Tensor, trust: Tensor) -> Tensor:
     around = F.avg_pool2d(trust, 7, 1, 3, count_include_pad=False).clamp_min(1e-4)
     mean = F.avg_pool2d(field * trust, 7, 1, 3, count_include_pad=False) / around

@@ -6,14 +6,14 @@ pump then, and what is local, is the cells' business.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from deflicker.correction.curve import KNOTS, rising
-from deflicker.correction.gate import flicker_scale
+from deflicker.correction.gate import all_change, flicker_scale
 from deflicker.correction.least_squares import Latents, StepOperator, Weights, minimise
 from deflicker.correction.levels import Levels, compare, level_bins, level_step
 from deflicker.correction.observe import Step
@@ -28,7 +28,6 @@ _FIRST_GUESS = 1e-4
 """Variance of a step before anything was solved."""
 _PRECISE = 0.003
 """Error of a step from one frame to the next that does not matter."""
-_ROUNDS = (12, 10, 10)
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,11 @@ class CurveOptions:
     """κ: pull of the correction to zero, in units of the variance of the steps that are left …"""
     drift_share: float = 10.0
     """… and of the variance of the steps' errors, which add up over time."""
-    iterations: tuple[int, ...] = _ROUNDS
+    iterations: tuple[int, ...] = (12, 10, 10)
     """Conjugate gradient steps of each Gauss-Newton round."""
+    without: frozenset[str] = frozenset()
+    """Ingredients to leave out, to see what they bring: `curve` (all of it), `gate`, `trend`, `first-order`,
+    `second-order`; others are not known here."""
 
 
 def solve_curve(
@@ -62,12 +64,12 @@ def solve_curve(
     free = torch.ones(count, device=frames.device)
     if fixed is not None:
         known[: len(fixed)], free[: len(fixed)] = fixed, 0
-    if 2 not in matches:
+    if 2 not in matches or "curve" in options.without:
         return known
     bins = level_bins(frames)
     levels = {offset: compare(bins, match) for offset, match in matches.items()}
     pyramid = Pyramid(1, KNOTS, device=frames.device)
-    scale, path = _flicker_and_trend(levels, count, pyramid)
+    scale, path = _flicker_and_trend(levels, count, pyramid, options.without)
     latents = Latents(pyramid, scale, free)
     if not latents.levels:
         return known
@@ -78,6 +80,8 @@ def solve_curve(
         operator = StepOperator(steps, (count, 1, KNOTS))
         noise = step_noise(steps)
         weights = _weights(operator, noise)
+        if "second-order" in options.without:
+            weights = Weights(weights.first, [torch.zeros_like(each) for each in weights.second])
         left = _left(operator, curve) if round_ else frames.new_tensor(_FIRST_GUESS)
         solution = minimise(
             operator,
@@ -85,7 +89,7 @@ def solve_curve(
             latents,
             solution,
             fixed_cells,
-            share=options.first_order_share,
+            share=0.0 if "first-order" in options.without else options.first_order_share,
             fidelity=options.fidelity_share * left + options.drift_share * noise[1],
             iterations=iterations,
         )
@@ -93,17 +97,23 @@ def solve_curve(
     return torch.where(free.view(-1, 1, 1) > 0, rising(curve[:, :, 0]), known)
 
 
-def _flicker_and_trend(levels: Mapping[int, Levels], count: int, pyramid: Pyramid) -> tuple[Tensor, Tensor]:
+def _flicker_and_trend(
+    levels: Mapping[int, Levels], count: int, pyramid: Pyramid, without: Set[str]
+) -> tuple[Tensor, Tensor]:
     """As `tone._flicker_and_trend`; flicker is what both halves of the picture share, so that no region's is it."""
     none = torch.zeros(count, 3, KNOTS, device=levels[1].here.device)
     whole = {k: level_step(each, none) for k, each in levels.items()}
     path = trend_path(whole, count, pyramid)
+    if "trend" in without:
+        path = torch.zeros_like(path)
     one, other = (
         {k: without_trend(level_step(levels[k], none, half), path) for k in levels if abs(k) <= 2}
         for half in (slice(0, 1), slice(1, 2))
     )
     scale = flicker_scale(one, pyramid, others=other, smallest=_SMALLEST)
-    return scale, trend_path(whole, count, pyramid, scale)
+    if "gate" in without:
+        scale = all_change({k: without_trend(whole[k], path) for k in one}, pyramid)
+    return scale, path if "trend" in without else trend_path(whole, count, pyramid, scale)
 
 
 def step_noise(steps: Mapping[int, Step]) -> dict[int, Tensor]:
