@@ -52,7 +52,6 @@ def test_regions_that_pump_come_to_rest(scene, sd):
     assert shaking(left) < shaking(cells(flicker)) / 3
 
 
-@pytest.mark.xfail(strict=True, reason="where flicker opens the gate, a third of the fade goes with it")
 def test_a_fade_stays_while_flicker_goes():
     fade = torch.linspace(-0.5, 0, 16).view(-1, 1, 1, 1)
     flicker = 0.06 * torch.tensor([1, -1, -1, 1] * 4).view(-1, 1, 1, 1)  # no slope of its own
