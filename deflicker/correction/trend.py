@@ -18,7 +18,7 @@ from deflicker.correction.pyramid import Pyramid
 
 _REACH_FRAMES = 8
 """A slope is fitted over this many frames before and after."""
-_SIDE_FRAMES = 6
+_SIDE_FRAMES = 7
 """A slope nearer to an end of the window than this has too few frames on one side: the next one's is taken."""
 _ROUNDS = 3
 """Reweighting rounds of a fit."""
@@ -27,7 +27,7 @@ _FINEST_LEVEL = 2
 tells from flicker."""
 _FARTHEST = 4
 """Steps over more frames than this say little about a slope where it bends."""
-_SURE = 24.0
+_SURE = 32.0
 """Energy of a slope, in units of what flicker alone would give by chance, at which half of it counts as trend."""
 
 
