@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from deflicker.correction.apply import Correction, relight, spread
 from deflicker.correction.curve import bend
 from deflicker.correction.highlights import highlight_light
+from deflicker.correction.observe import CLIPPED
 from deflicker.correction.tone import ToneOptions, solve_tone
 from deflicker.correction.tone_curve import solve_curve
 from deflicker.correction.window import State, Window, join
@@ -60,7 +62,9 @@ def solve(window: Window, state: State | None, preset: Preset) -> Solution:
     matches = build_matches(forward_px, backward_px, preset.lags)
     curve = solve_curve(proxies, matches, fixed=state.curve)
     bent = bend(proxies, curve).clamp(0, 1) if bool(curve.any()) else proxies
-    log_gain = solve_tone(bent, matches, fixed=state.log_gain, options=ToneOptions(iterations=preset.iterations))
+    # What was cut off must not pass for a grey that was seen.
+    seen = torch.where(proxies < CLIPPED, bent, 1.0)
+    log_gain = solve_tone(seen, matches, fixed=state.log_gain, options=ToneOptions(iterations=preset.iterations))
 
     relit = relight(bent, spread(log_gain, (height, width))).clamp(0, 1)
     touched = bool(log_gain.any()) or bool(curve.any())
