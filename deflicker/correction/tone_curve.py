@@ -24,6 +24,8 @@ from deflicker.motion.matches import Match
 _SMALLEST = (0.003, 0.003, 0.004, 0.004, 0.012)
 """Standard deviations of flicker below which the orders of a curve are left alone, finest first. The levels of clean
 pictures shake by up to 0.003, as a whole by 0.009, as what is seen of them changes."""
+_WELL_MATCHED = 0.002
+"""Error of a step from one frame to the next up to which cells, which see places, take a plain gain out better."""
 _FIRST_GUESS = 1e-4
 """Variance of a step before anything was solved."""
 _PRECISE = 0.003
@@ -56,6 +58,8 @@ def solve_curve(
 ) -> Tensor:
     """Log gain at knots of level `[T, 3, KNOTS]` of a window of proxies `[T, 3, H, W]`; exactly 0 where none flickers.
 
+    A plain gain is left to the cells where motion is known well.
+
     matches: from `build_matches`; empty for a single frame. fixed: `[n, 3, KNOTS]`, the curves of the first n frames,
     already decided.
     """
@@ -79,6 +83,8 @@ def solve_curve(
         steps = {k: without_trend(level_step(each, curve[:, :, 0]), path) for k, each in levels.items()}
         operator = StepOperator(steps, (count, 1, KNOTS))
         noise = step_noise(steps)
+        if latents.levels == [len(pyramid.sizes) - 1] and float(noise[1]) < _WELL_MATCHED**2:
+            return known
         weights = _weights(operator, noise)
         if "second-order" in options.without:
             weights = Weights(weights.first, [torch.zeros_like(each) for each in weights.second])
