@@ -19,7 +19,10 @@ CompareStyle = Literal["side", "split"]
 
 KEY_EVERY = 12
 """Pictures between two that are matched to the reference directly."""
-ABLATIONS = ("seams", "anchors", "texture")
+ABLATIONS = (
+    "seams", "curve", "gate", "trend", "first-order", "second-order", "robust", "agreement", "highlights", "anchors",
+    "texture",
+)  # fmt: skip
 """Terms of the correction that can be switched off, to find out what each is worth."""
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deflicker.correction.curve import bend
 from deflicker.media.color import as_tensors, chroma_range, luma_range, normalise, rgb_from_ycc, to_rgb
 from deflicker.media.frame import Frame, Plane, PlaneLayout
 
@@ -24,13 +25,16 @@ class Correction:
     """`[3, h, w]` on cells, natural logarithm, R'G'B'."""
     highlights: Tensor | None = None
     """`[3, H, W]` R'G'B' that clipped samples are kept at, on the proxy; None where nothing is clipped."""
+    curve: Tensor | None = None
+    """`[3, KNOTS]` log gain over log level (`correction.curve`), applied before `log_gain`; None is the identity."""
     detail: Tensor | None = None
     """`[1, H, W]`, added to R', G' and B' alike once their tone is right; None where no texture boils."""
 
     def scaled(self, strength: float) -> Correction:
         """A part of it, 0 … 1."""
+        curve = None if self.curve is None else self.curve * strength
         detail = None if self.detail is None else self.detail * strength
-        return replace(self, log_gain=self.log_gain * strength, detail=detail)
+        return replace(self, log_gain=self.log_gain * strength, curve=curve, detail=detail)
 
     def applied(self, rgb: Tensor) -> Tensor:
         """Corrected R'G'B' of `rgb [3, H, W]`."""
@@ -42,7 +46,7 @@ class Correction:
 
     def _relit(self, rgb: Tensor) -> Tensor:
         size = _size(rgb)
-        relit = relight(rgb, spread(self.log_gain, size))
+        relit = relight(rgb if self.curve is None else bend(rgb, self.curve), spread(self.log_gain, size))
         if self.highlights is None:
             return relit
         kept = F.interpolate(self.highlights[None], size=size, mode="bilinear", align_corners=False)[0]

@@ -19,8 +19,6 @@ from deflicker.motion.warp import warp
 _CLIPPED = 0.97
 """R'G'B' from which a sample may have been cut off."""
 _NEIGHBOURS = (1, -1, 2, -2)
-_SLACK_PX = 3
-"""Side of the area searched around a match, in proxy pixels: a lamp's edge is where flow is least exact."""
 _PASSES = 2
 """How often neighbours learn from their neighbours in turn: a lamp may be clipped in a run of darkened frames."""
 
@@ -46,7 +44,14 @@ def _brightest(frames: Tensor, light: Tensor, matches: Mapping[int, Match]) -> T
     for match in (matches[offset] for offset in _NEIGHBOURS if offset in matches):
         rows = slice(match.start, match.start + len(match.flow_px))
         there = warp(light[match.start + match.offset : rows.stop + match.offset], match.flow_px)
-        there = F.max_pool2d(there * match.visible, _SLACK_PX, 1, _SLACK_PX // 2)
+        there = _most_around(there * match.visible)
         most[rows] = torch.maximum(most[rows], there)
         seen[rows] = torch.maximum(seen[rows], match.visible)
     return torch.where(seen > 0, most, frames)
+
+
+def _most_around(light: Tensor) -> Tensor:
+    """The maximum over 3 × 3 pixels: a lamp's edge is where flow is least exact. (Much faster than pooling is.)"""
+    padded = F.pad(light, (1, 1, 1, 1), mode="replicate")
+    rows = torch.maximum(torch.maximum(padded[..., :-2, :], padded[..., 1:-1, :]), padded[..., 2:, :])
+    return torch.maximum(torch.maximum(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])

@@ -132,6 +132,12 @@ def robust_weights(operator: StepOperator, residual: Tensor) -> Weights:
     return Weights(first, second)
 
 
+def plain_weights(operator: StepOperator) -> Weights:
+    """Weights as observed, robust against nothing."""
+    second = [operator.weight[ahead] * operator.weight[behind] for _, ahead, behind in operator.both_ways()]
+    return Weights(operator.weight, second)
+
+
 def weigh(operator: StepOperator, weights: Weights, residual: Tensor, share: float) -> Tensor:
     """Derivative of E with respect to the residuals, halved: W r with the second-order rows coupled in."""
     pull = torch.empty_like(residual)

@@ -18,7 +18,8 @@ from deflicker.motion.warp import sample, target_grid
 
 _DARK = 0.06
 """Mean value at which a cell's log ratio is trusted a quarter: below, noise and rounding dominate."""
-_CLIPPED = 0.985
+CLIPPED = 0.985
+"""R'G'B' from which a sample may have been cut off, so that a step to or from it says nothing."""
 _ROUNDS = 2
 """Reweighting rounds against wrong matches."""
 _EPS = 0.01
@@ -50,7 +51,7 @@ def observe(frames: Tensor, match: Match, *, aligned: Tensor | None = None) -> S
     here = frames[match.start : match.start + n]
     there = sample(frames[match.start + match.offset : match.start + match.offset + n], grid)
     brightest = torch.maximum(here.amax(1, keepdim=True), there.amax(1, keepdim=True))
-    trusted = match.visible * (brightest < _CLIPPED)
+    trusted = match.visible * (brightest < CLIPPED)
     if aligned is not None:
         trusted = trusted * agreement(aligned, match, grid)
     share = cell_means(trusted)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from deflicker.correction.anchors import Anchors, find_drift
 from deflicker.correction.apply import Correction, relight, spread
+from deflicker.correction.curve import bend
 from deflicker.correction.highlights import highlight_light
-from deflicker.correction.observe import observe
+from deflicker.correction.observe import CLIPPED, Step, observe
 from deflicker.correction.seams import Seams, find_seams
 from deflicker.correction.tone import ToneOptions, solve_tone
+from deflicker.correction.tone_curve import CurveOptions, solve_curve
 from deflicker.correction.window import State, Window, join
 from deflicker.metrics.flicker import FlickerSums, flicker_sums
 from deflicker.motion.cells import CELL_PX
-from deflicker.motion.matches import build_matches
+from deflicker.motion.matches import Match, build_matches
 from deflicker.settings import Preset, Settings
 
 
@@ -25,6 +29,8 @@ class Solution:
 
     log_gain: Tensor
     """`[core, 3, h, w]` on cells of the proxy; exactly 0 where nothing flickers."""
+    curve: Tensor
+    """`[core, 3, KNOTS]`: log gain over log level; exactly 0 where no curve flickers."""
     highlights: Tensor | None
     """`[core, 3, H, W]` R'G'B' that clipped samples are kept at; None where nothing is clipped."""
     before: FlickerSums
@@ -34,11 +40,14 @@ class Solution:
 
     def corrections(self) -> list[Correction | None]:
         """One per frame of the core; None where the frame stays as it is."""
+        bent = self.curve.abs().amax((1, 2)).tolist()
         touched = self.log_gain.abs().amax((1, 2, 3)).tolist()
         highlights = self.highlights if self.highlights is not None else [None] * len(touched)
         return [
-            Correction(gain, kept) if moved > 0 else None
-            for gain, kept, moved in zip(self.log_gain, highlights, touched, strict=True)
+            Correction(gain, kept, curve if curved > 0 else None) if moved > 0 or curved > 0 else None
+            for gain, kept, curve, moved, curved in zip(
+                self.log_gain, highlights, self.curve, touched, bent, strict=True
+            )
         ]
 
 
@@ -46,8 +55,9 @@ def solve(window: Window, state: State | None, preset: Preset, settings: Setting
     """Decide the correction of a window's core, given what the shot's earlier windows decided (None: nothing yet).
 
     Seams are taken off first, as whole steps. Then flow-warp consistency, temporal smoothness and fidelity are
-    minimised over history, core and look-ahead together; the history's correction is fixed, the look-ahead's is thrown
-    away and decided by the next window. Last, drift away from the reference is taken back as far as the user asks.
+    minimised over history, core and look-ahead together, for a tone curve of each frame and for the gains of cells; the
+    history's correction is fixed, the look-ahead's is thrown away and decided by the next window. Last, drift away
+    from the reference is taken back as far as the user asks.
     """
     height, width = window.proxies.shape[-2:]
     state = state or State.empty(window, (height // CELL_PX, width // CELL_PX))
@@ -56,45 +66,49 @@ def solve(window: Window, state: State | None, preset: Preset, settings: Setting
 
     matches = build_matches(forward_px, backward_px, preset.lags)
     steps = {offset: observe(proxies, match) for offset, match in matches.items()}
-    if "seams" in settings.without:
-        seams = Seams.none(len(proxies), state.seams)
-    else:
-        seams = find_seams(proxies, matches, steps, state.seams)
+    seams = _seams(proxies, matches, steps, state, settings)
     joined = _relit(proxies, seams.log_gain)
+    curve = solve_curve(joined, matches, fixed=state.curve, options=CurveOptions(without=settings.without))
+    bent = _relit(bend(proxies, curve).clamp(0, 1), seams.log_gain) if bool(curve.any()) else joined
     tone = solve_tone(
-        joined,
+        torch.where(proxies < CLIPPED, bent, 1.0),  # what was cut off must not pass for a grey that was seen
         matches,
         fixed=state.tone,
-        options=ToneOptions(iterations=preset.iterations),
-        steps=steps if joined is proxies else None,
+        options=ToneOptions(iterations=preset.iterations, without=settings.without),
+        steps=steps if bent is proxies else None,
     )
-    log_gain = seams.log_gain + tone
-    if settings.anchor == 0 or "anchors" in settings.without:
-        anchors = Anchors.none(len(proxies), state.anchors)
-    else:
-        far = [replace(match, picture=match.picture + past) for match in window.long_matches]
-        anchors = find_drift(_relit(proxies, log_gain), matches, far, state.anchors, window.reference)
-    log_gain = log_gain + settings.anchor * anchors.log_gain
+    anchors = _anchors(_relit(bent, tone), matches, window, state, settings)
+    relit = _relit(bent, tone + settings.anchor * anchors.log_gain)
 
-    relit = _relit(proxies, log_gain)
-    highlights = highlight_light(proxies, relit, matches, past, decided) if relit is not proxies else None
+    keep_lamps = relit is not proxies and "highlights" not in settings.without
+    highlights = highlight_light(proxies, relit, matches, past, decided) if keep_lamps else None
     before = flicker_sums(proxies, matches, past, decided)
     after = flicker_sums(relit, matches, past, decided)
     kept = slice(max(0, decided - preset.history_frames), decided)
     links = slice(kept.start, decided - 1)
-    carried = State(
-        proxies[kept],
-        forward_px[links],
-        backward_px[links],
-        tone[kept],
-        seams.memory(kept, window.core),
-        anchors.memory(kept),
-    )
-    return Solution(log_gain[past:decided], highlights, before, after, carried)
+    memories = seams.memory(kept, window.core), anchors.memory(kept)
+    carried = State(proxies[kept], forward_px[links], backward_px[links], tone[kept], curve[kept], *memories)
+    log_gain = seams.log_gain + tone + settings.anchor * anchors.log_gain
+    return Solution(log_gain[past:decided], curve[past:decided], highlights, before, after, carried)
 
 
-def _relit(proxies: Tensor, log_gain: Tensor) -> Tensor:
-    """Corrected proxies; the same object where there is no correction."""
+def _seams(
+    proxies: Tensor, matches: Mapping[int, Match], steps: Mapping[int, Step], state: State, settings: Settings
+) -> Seams:
+    if "seams" in settings.without:
+        return Seams.none(len(proxies), state.seams)
+    return find_seams(proxies, matches, steps, state.seams)
+
+
+def _anchors(relit: Tensor, matches: Mapping[int, Match], window: Window, state: State, settings: Settings) -> Anchors:
+    if settings.anchor == 0 or "anchors" in settings.without:
+        return Anchors.none(len(relit), state.anchors)
+    far = [replace(match, picture=match.picture + len(state.proxies)) for match in window.long_matches]
+    return find_drift(relit, matches, far, state.anchors, window.reference)
+
+
+def _relit(frames: Tensor, log_gain: Tensor) -> Tensor:
+    """Corrected frames; the same object where there is no correction."""
     if not bool(log_gain.any()):
-        return proxies
-    return relight(proxies, spread(log_gain, (proxies.shape[-2], proxies.shape[-1]))).clamp(0, 1)
+        return frames
+    return relight(frames, spread(log_gain, (frames.shape[-2], frames.shape[-1]))).clamp(0, 1)

@@ -5,18 +5,20 @@ Minimises `losses.tone_energy` over a window: observe, gate, weigh, solve, look 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from deflicker.correction.apply import relight, spread
-from deflicker.correction.gate import flicker_scale
+from deflicker.correction.gate import all_change, flicker_scale, with_their_regions
 from deflicker.correction.least_squares import (
     Latents,
     StepOperator,
+    Weights,
     minimise,
+    plain_weights,
     residual_variance,
     robust_weights,
 )
@@ -37,6 +39,9 @@ class ToneOptions:
     """κ: pull of the correction to zero, in units of the residual's variance."""
     iterations: tuple[int, ...] = (12, 10, 10)
     """Conjugate gradient steps of each reweighting round; the third looks at the corrected frames again."""
+    without: frozenset[str] = frozenset()
+    """Ingredients to leave out, to see what they bring: `gate`, `trend`, `first-order`, `second-order`, `robust`,
+    `agreement`; others are not known here."""
 
 
 _INVISIBLE = 0.002
@@ -65,7 +70,7 @@ def solve_tone(
         return known
     pyramid = Pyramid(height, width, device=frames.device)
     steps = steps or {offset: observe(frames, match) for offset, match in matches.items()}
-    scale, path = _flicker_and_trend(steps, len(frames), pyramid)
+    scale, path = _flicker_and_trend(steps, len(frames), pyramid, options.without)
     steps = {offset: without_trend(step, path) for offset, step in steps.items()}
     latents = Latents(pyramid, scale, free)
     if not latents.levels:
@@ -74,7 +79,9 @@ def solve_tone(
     gain = known
     for round_, iterations in enumerate(options.iterations):
         if round_ == 2:
-            aligned = relight(frames, spread(gain, (frames.shape[-2], frames.shape[-1]))).clamp(0, 1)
+            aligned = None
+            if "agreement" not in options.without:
+                aligned = relight(frames, spread(gain, (frames.shape[-2], frames.shape[-1]))).clamp(0, 1)
             steps = {
                 offset: without_trend(observe(frames, match, aligned=aligned), path)
                 for offset, match in matches.items()
@@ -82,7 +89,7 @@ def solve_tone(
         if round_ != 1:
             operator = StepOperator(steps, (len(frames), height, width))
         residual = operator.apply(gain) + operator.offset
-        weights = robust_weights(operator, residual)
+        weights = _weights(operator, residual, options.without)
         variance = residual_variance(operator, weights, residual).clamp_min(1e-6)
         if round_ == 0:
             variance = torch.full_like(variance, 1e-4)
@@ -92,7 +99,7 @@ def solve_tone(
             latents,
             solution,
             known,
-            share=options.first_order_share,
+            share=0.0 if "first-order" in options.without else options.first_order_share,
             fidelity=options.fidelity_share * variance,
             iterations=iterations,
         )
@@ -102,11 +109,23 @@ def solve_tone(
     return gain
 
 
-def _flicker_and_trend(steps: Mapping[int, Step], frames: int, pyramid: Pyramid) -> tuple[Tensor, Tensor]:
+def _flicker_and_trend(
+    steps: Mapping[int, Step], frames: int, pyramid: Pyramid, without: Set[str]
+) -> tuple[Tensor, Tensor]:
     """What of the tone's change is flicker, `[levels]`, and what is its own course, `[T, 3, h, w]`.
 
     The first is measured with every slope taken off, the second is then kept only where flicker does not explain it.
     """
     path = trend_path(steps, frames, pyramid)
-    scale = flicker_scale({offset: without_trend(step, path) for offset, step in steps.items()}, pyramid)
-    return scale, trend_path(steps, frames, pyramid, scale)
+    if "trend" in without:
+        path = torch.zeros_like(path)
+    level = {offset: without_trend(step, path) for offset, step in steps.items()}
+    scale = all_change(level, pyramid) if "gate" in without else with_their_regions(flicker_scale(level, pyramid))
+    return scale, path if "trend" in without else trend_path(steps, frames, pyramid, scale)
+
+
+def _weights(operator: StepOperator, residual: Tensor, without: Set[str]) -> Weights:
+    weights = plain_weights(operator) if "robust" in without else robust_weights(operator, residual)
+    if "second-order" in without:
+        return Weights(weights.first, [torch.zeros_like(each) for each in weights.second])
+    return weights

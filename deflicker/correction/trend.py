@@ -18,6 +18,8 @@ from deflicker.correction.pyramid import Pyramid
 
 _REACH_FRAMES = 8
 """A slope is fitted over this many frames before and after."""
+_SIDE_FRAMES = 7
+"""A slope nearer to an end of the window than this has too few frames on one side: the next one's is taken."""
 _ROUNDS = 3
 """Reweighting rounds of a fit."""
 _FINEST_LEVEL = 2
@@ -25,7 +27,7 @@ _FINEST_LEVEL = 2
 tells from flicker."""
 _FARTHEST = 4
 """Steps over more frames than this say little about a slope where it bends."""
-_SURE = 16.0
+_SURE = 32.0
 """Energy of a slope, in units of what flicker alone would give by chance, at which half of it counts as trend."""
 
 
@@ -51,10 +53,17 @@ def trend_path(steps: Mapping[int, Step], frames: int, pyramid: Pyramid, scale: 
         slope = _robust_line_fit(band, weight)
         if scale is not None:
             slope = slope * _sureness(slope, weight, scale[level] * _chance(tuple(steps), frames, like.device))
+            slope = slope[_well_founded(frames, like.device)]
         slopes.append(slope)
     slope = pyramid.merge(slopes)
     midway = (slope[1:] + slope[:-1]) / 2
     return torch.cat([torch.zeros_like(slope[:1]), midway.cumsum(0)])
+
+
+def _well_founded(frames: int, device: torch.device) -> Tensor:
+    """For each frame the nearest one whose slope has enough frames on both sides, `[T]`."""
+    side = min(_SIDE_FRAMES, (frames - 1) // 2)
+    return torch.arange(frames, device=device).clamp(side, frames - 1 - side)
 
 
 def _robust_line_fit(values: Tensor, weight: Tensor) -> Tensor:
@@ -86,7 +95,7 @@ def _line_fit(values: Tensor, weight: Tensor) -> Tensor:
 def _sureness(slope: Tensor, weight: Tensor, chance: Tensor) -> Tensor:
     """How much of a slope is trend, 0 … 1, `[T, 1, 1, 1]`, from its energy beside chance's `[T]`."""
     energy = (slope.square() * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1e-6)
-    excess = (energy / chance.square().clamp_min(1e-12) / _SURE).square()
+    excess = (energy / chance.square().clamp_min(1e-12) / _SURE) ** 4
     return (excess / (1 + excess)).view(-1, 1, 1, 1)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from deflicker.correction.anchors import AnchorMemory
 from deflicker.correction.boundaries import REGIONS
+from deflicker.correction.curve import KNOTS
 from deflicker.correction.seams import SeamMemory
 from deflicker.motion.matches import LongMatch
 
@@ -42,6 +43,8 @@ class State:
     backward_px: Tensor
     tone: Tensor
     """`[H, 3, h, w]`: the log gain they were given against flicker, on cells."""
+    curve: Tensor
+    """`[H, 3, KNOTS]`: and over levels."""
     seams: SeamMemory
     """What they were given against seams, and where those were."""
     anchors: AnchorMemory
@@ -51,10 +54,9 @@ class State:
     def empty(cls, like: Window, cells: tuple[int, int]) -> State:
         """The state before a shot's first window."""
         none = like.proxies[:0]
-        no_gain = none.new_zeros(0, 3, *cells)
-        return cls(
-            none, none[:, :2], none[:, :2], no_gain, SeamMemory(no_gain), AnchorMemory(none.new_zeros(0, 3, *REGIONS))
-        )
+        no_gain, no_curve = none.new_zeros(0, 3, *cells), none.new_zeros(0, 3, KNOTS)
+        no_flow, no_drift = none[:, :2], AnchorMemory(none.new_zeros(0, 3, *REGIONS))
+        return cls(none, no_flow, no_flow, no_gain, no_curve, SeamMemory(no_gain), no_drift)
 
 
 def join(state: State, window: Window) -> tuple[Tensor, Tensor, Tensor]:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from deflicker.correction.gate import flicker_scale
+from deflicker.correction.gate import all_change, flicker_scale, with_their_regions
 from deflicker.correction.pyramid import Pyramid
 from tests.correction.scenes import cells, global_noise, local_noise, rng, still, tone_steps
 from tests.correction.test_tone import solved
@@ -113,3 +113,42 @@ def test_a_closed_gate_corrects_nothing(name):
     light = torch.nn.functional.interpolate(INNOCENT[name].expand(-1, 3, HEIGHT, WIDTH), scale_factor=8)
     gain = solved(still(FRAMES) * (light - light.max()).exp())
     assert torch.equal(gain, torch.zeros_like(gain))
+
+
+def scale_of_both(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    here, there = (tone_steps(tone.expand(-1, 3, HEIGHT, WIDTH)) for tone in (one, other))
+    return flicker_scale(here, Pyramid(HEIGHT, WIDTH), others=there)
+
+
+def test_only_what_two_places_share_counts():
+    """Twelve pairs of windows: the same noise in both is measured, each its own is not."""
+    shared = typical([scale_of_both(*[global_noise(48, 0.1, seed)] * 2) for seed in range(12)])[-1]
+    apart = typical(
+        [scale_of_both(global_noise(48, 0.1, seed), global_noise(48, 0.1, seed + 50)) for seed in range(12)]
+    )
+    assert shared == pytest.approx(0.1, rel=0.2)
+    assert apart[-1] < 0.05
+
+
+def test_what_is_not_worth_touching_is_told_per_level():
+    steps = tone_steps(global_noise(FRAMES, 0.05).expand(-1, 3, HEIGHT, WIDTH))
+    pyramid = Pyramid(HEIGHT, WIDTH)
+    found = float(flicker_scale(steps, pyramid)[-1])
+    less = float(flicker_scale(steps, pyramid, smallest=(0.0, 0.0, 0.0, 0.03))[-1])
+    assert less**2 == pytest.approx(found**2 + 0.002**2 - 0.03**2, rel=1e-3)
+    assert flicker_scale(steps, pyramid, smallest=(0.0, 0.0, 0.0, 0.06))[-1] == 0
+
+
+@pytest.mark.parametrize(("size", "kept"), [((12, 16), [1, 1, 1, 3, 4]), ((2, 2), [1, 5])])
+def test_no_fine_level_without_its_regions(size, kept):
+    """Levels 0 and 1 are held to level 2; coarser ones may be as they like."""
+    scale = torch.tensor([5.0, 2.0, 1.0, 3.0, 4.0] if len(kept) == 5 else [1.0, 5.0])
+    assert len(scale) == len(Pyramid(*size).sizes)
+    assert with_their_regions(scale).tolist() == kept
+
+
+def test_all_change_is_the_energy_of_steps():
+    """d = n' − n has twice the variance of independent n."""
+    found = all_change(tone_steps(global_noise(200, 0.1).expand(-1, 3, HEIGHT, WIDTH)), Pyramid(HEIGHT, WIDTH))
+    assert found[-1].item() == pytest.approx(0.1, rel=0.15)
+    assert found[:-1].max() < 1e-6

@@ -1,9 +1,10 @@
 """Lamps stay white; what flicker alone drove to white comes back."""
 
 import torch
+import torch.nn.functional as F
 
 from deflicker.correction.apply import Correction
-from deflicker.correction.highlights import highlight_light
+from deflicker.correction.highlights import _most_around, highlight_light
 from deflicker.motion.matches import build_matches
 
 FRAMES, SIDE = 6, 32
@@ -67,3 +68,8 @@ def test_a_point_nobody_else_sees_stays_as_it_is():
     light = highlight_light(frames, frames * 0.7, build_matches(away, away, (1, 2)), 0, FRAMES)
     assert light is not None
     assert light[..., 14:18, 14:18].min() == 1
+
+
+def test_the_maximum_around_is_that_of_pooling():
+    light = torch.rand(2, 3, 9, 12, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(_most_around(light), F.max_pool2d(light, 3, 1, 1))
