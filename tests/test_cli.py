@@ -122,7 +122,7 @@ def test_nothing_given_is_a_hint(command: Command) -> None:
         (["--anchor", "2"], "anchor"),
         (["--reference", "120f"], "set anchor"),
         (["--anchor", "1", "--reference", "nowhere.png"], "no image file, no frame"),
-        (["--without", "everything"], "seams, anchors"),
+        (["--without", "everything"], "seams, curve"),
         (["--device", "tpu"], "cuda:N"),
         (["--precision", "fp8"], "bf16"),
         (["--crf", "low"], "crf"),

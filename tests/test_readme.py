@@ -67,7 +67,12 @@ def test_presets_are_as_the_table_says(name: PresetName) -> None:
     preset = PRESETS[name]
     network = preset.flow_network.replace("raft_", "RAFT ")
     lags = ", ".join(map(str, preset.lags))
-    assert f"\n| `{name}` | {network} | {preset.flow_max_side_px} px | {preset.flow_updates} | {lags} |" in README
+    texture = f"{preset.texture_reach} frames each way, at most {preset.texture_max_side_px} px"
+    texture = texture if preset.texture_reach else "left alone"
+    assert (
+        f"\n| `{name}` | {network} | {preset.flow_max_side_px} px | {preset.flow_updates} | {lags} | {texture} |"
+        in README
+    )
 
 
 def test_every_exit_code_is_there() -> None:

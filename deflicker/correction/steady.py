@@ -26,9 +26,9 @@ AHEAD = 8
 """Pictures whose boil is known before one is given out."""
 _SHARE = (0.06, 0.11)
 """Part of all change that is boil, from which the gate begins to open and is open. Clean clips stay below 0.06, and
-near it only where the next bound holds them; where boil was added they have 0.12 to 0.47."""
-_WORTH = (0.6 / 255, 1.1 / 255)
-"""Root mean square of boil, likewise: clean clips stay below 1."""
+above only where the next bound holds them; where boil was added they have 0.12 to 0.47."""
+_WORTH = (1.0 / 255, 1.5 / 255)
+"""Root mean square of boil, likewise: below a code value it may be what an encoder left, and is not worth touching."""
 _SLACK_PX = 1.0
 """Gap of flow there and back that still counts as visible; much of it is boil's doing."""
 
@@ -118,13 +118,13 @@ class _Shot(Generic[T]):
         yield from self._give(len(self._pictures))
 
     def _look(self, end: int) -> None:
-        """Look at the next block: at its first picture, and at the rest where it or the block before boils."""
-        first = self._looked_at
-        self._study(first)
-        if self._suspected or bool(self._gate(first, end) > 0):
-            for index in range(first, end):
+        """Look at the next block: at its first picture and, where it or the block before boils, at every picture that
+        has not been given out yet."""
+        self._study(self._looked_at)
+        if self._suspected or bool(self._gate(self._looked_at, end) > 0):
+            for index in range(self._given, end):
                 self._study(index)
-        self._suspected, self._looked_at = bool(self._gate(first, end) > 0), end
+        self._suspected, self._looked_at = bool(self._gate(self._looked_at, end) > 0), end
 
     def _give(self, end: int) -> Iterator[Corrected[T]]:
         for index in range(self._given, end):
@@ -148,13 +148,14 @@ class _Shot(Generic[T]):
             self._looked_at -= unneeded
 
     def _gate(self, first: int, end: int) -> Tensor:
-        """How far the gate is open for pictures `first … end - 1` together, 0 … 1."""
+        """How far the gate is open for pictures `first … end - 1` together, 0 … 1: the usual one counts, no odd one."""
         seen = [p.boil for p in self._pictures[max(0, first) : end] if p.boil]
         if not seen:
             return torch.zeros(())
-        explained = torch.stack([boil.explained for boil in seen]).mean()
-        change = torch.stack([boil.change for boil in seen]).mean()
-        return _ramp(explained / change.clamp_min(1e-12), _SHARE) * _ramp(explained.sqrt(), _WORTH)
+        explained = torch.stack([boil.explained for boil in seen])
+        change = torch.stack([boil.change for boil in seen])
+        share = (explained / change.clamp_min(1e-12)).median()
+        return _ramp(share, _SHARE) * _ramp(explained.median().sqrt(), _WORTH)
 
     def _study(self, index: int) -> None:
         picture, last = self._pictures[index], len(self._pictures) - 1

@@ -130,3 +130,20 @@ def test_tone_is_kept_beside_the_detail():
     found = list(steady(iter(frames), lambda item, correction: item[1], reach=2))
     assert all(torch.equal(frame.correction.log_gain, gain.log_gain) for frame in found)
     assert all(frame.correction.detail is not None for frame in found)
+
+
+def test_boil_found_late_is_taken_out_of_what_still_waits():
+    """The first picture of a block hides it: the frames before the next block are looked at again."""
+    truth = clean()
+    lumas = truth + boil(24, 0.02)
+    lumas[:3] = lumas[1]
+    found = run(shot(lumas))
+    assert all(frame.correction is not None for frame in found[4:])
+    assert all(psnr(f.item[1] + f.correction.detail[0], truth) > psnr(f.item[1], truth) + 1 for f in found[4:])
+
+
+def test_one_odd_picture_opens_no_gate():
+    lumas = clean().expand(24, -1, -1).clone()
+    lumas[12] += boil(1, 0.03)[0]
+    frames = shot(lumas)
+    assert all(a is b for a, b in zip(run(frames), frames, strict=True))
