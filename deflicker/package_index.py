@@ -20,7 +20,6 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-_PYPI = "https://pypi.org/simple"
 _LINK = re.compile(r"""<a\b[^>]*?\bhref\s*=\s*["']([^"']+)["']""", re.IGNORECASE)
 _TIMEOUT_S = 30.0
 
@@ -75,7 +74,17 @@ def _pip_settings() -> dict[str, str]:
 
 
 def _indexes(settings: dict[str, str]) -> list[str]:
-    return [settings.get("index-url", _PYPI), *settings.get("extra-index-url", "").split()]
+    first = settings.get("index-url") or _public_index()
+    return [*([first] if first else []), *settings.get("extra-index-url", "").split()]
+
+
+def _public_index() -> str | None:
+    """The index that pip asks where none is set up, by pip's own word; None where this pip does not say."""
+    try:
+        from pip._internal.models.index import PyPI
+    except ImportError:
+        return None
+    return str(PyPI.simple_url)
 
 
 def _opener(settings: dict[str, str]) -> urllib.request.OpenerDirector:

@@ -117,20 +117,25 @@ class _Shot(Generic[T]):
             self._look(min(self._looked_at + BLOCK, len(self._pictures)))
         yield from self._give(len(self._pictures))
 
+    def _boils(self, end: int) -> bool:
+        """Whether anything in the block that ends here does."""
+        return _numbers([self._gate(self._looked_at, end)])[0] > 0
+
     def _look(self, end: int) -> None:
         """Look at the next block: at its first picture and, where it or the block before boils, at every picture that
         has not been given out yet."""
         self._study(self._looked_at)
-        if self._suspected or bool(self._gate(self._looked_at, end) > 0):
+        if self._suspected or self._boils(end):
             for index in range(self._given, end):
                 self._study(index)
-        self._suspected, self._looked_at = bool(self._gate(self._looked_at, end) > 0), end
+        self._suspected, self._looked_at = self._boils(end), end
 
     def _give(self, end: int) -> Iterator[Corrected[T]]:
-        for index in range(self._given, end):
+        given = range(self._given, end)
+        openings = _numbers([self._gate(index - AHEAD, index + AHEAD + 1) for index in given])
+        for index, opening in zip(given, openings, strict=True):
             picture = self._pictures[index]
-            opening = self._gate(index - AHEAD, index + AHEAD + 1)
-            detail = None if picture.boil is None or float(opening) == 0 else picture.boil.residual[0] * opening
+            detail = picture.boil.residual[0] * opening if picture.boil and opening > 0 else None
             for frame in picture.frames:
                 yield frame if detail is None else replace(frame, correction=_with_detail(frame.correction, detail))
             picture.frames = picture.frames[:1]
@@ -147,11 +152,14 @@ class _Shot(Generic[T]):
             self._given -= unneeded
             self._looked_at -= unneeded
 
-    def _gate(self, first: int, end: int) -> Tensor:
-        """How far the gate is open for pictures `first … end - 1` together, 0 … 1: the usual one counts, no odd one."""
+    def _gate(self, first: int, end: int) -> Tensor | None:
+        """How far the gate is open for pictures `first … end - 1` together, 0 … 1: the usual one counts, no odd one.
+
+        None, which is closed, where none of them was looked at.
+        """
         seen = [p.boil for p in self._pictures[max(0, first) : end] if p.boil]
         if not seen:
-            return torch.zeros(())
+            return None
         explained = torch.stack([boil.explained for boil in seen])
         change = torch.stack([boil.change for boil in seen])
         share = (explained / change.clamp_min(1e-12)).median()
@@ -219,6 +227,13 @@ def _error_px(link: _Link) -> Tensor:
     gap = (link.there_px + warp(link.back_px, link.there_px)).norm(dim=1, keepdim=True).clamp(max=2)
     error: Tensor = 0.02 + 0.02 * link.there_px.norm(dim=1, keepdim=True) + gap / 2 + 1 - link.there_visible
     return error
+
+
+def _numbers(gates: list[Tensor | None]) -> list[float]:
+    """The gates' values, with one wait for the device; 0 for None."""
+    known = [gate for gate in gates if gate is not None]
+    values = iter(torch.stack(known).tolist() if known else [])
+    return [0.0 if gate is None else next(values) for gate in gates]
 
 
 def _with_detail(correction: Correction | None, detail: Tensor) -> Correction:
