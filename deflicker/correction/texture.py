@@ -41,7 +41,7 @@ class TextureOptions:
     position_share: float = 0.3
     """λ: how much nearness in time counts."""
     patience: float = 8.0
-    """h: misfit in units of σ² at which a match is distrusted by a factor e, times `misfit_share`."""
+    """h: misfit τ², in units of σ², at which a match counts less by a factor e."""
     misfit_share: float = 0.2
     """Part of a patch's excess difference that is taken for misfit τ²."""
     tolerance: float = 1.0
@@ -90,9 +90,9 @@ class Boil:
     variance: tuple[Tensor, ...]
     """σ² of each band, `[1, 1, H_b, W_b]`."""
     explained: Tensor
-    """Σ σ² over bands: energy of the boil."""
+    """Σ σ² over bands, a mean over the places where motion is certain: energy of the boil. A scalar."""
     change: Tensor
-    """Σ D² over bands, of the nearest neighbours: energy of everything that changes. (A scalar, as `explained`.)"""
+    """Σ D² over bands, of the nearest neighbours and alike a mean: energy of everything that changes. A scalar."""
 
 
 def boiling(luma: Tensor, neighbours: Neighbours, options: TextureOptions = TextureOptions()) -> Boil | None:
