@@ -108,17 +108,20 @@ def _best_arithmetic(device: torch.device) -> tuple[torch.dtype, str]:
         if torch.cuda.get_device_capability(device) >= (8, 0) or torch.version.hip:
             return torch.bfloat16, "it has tensor cores for it"
         return torch.float16, "too old for bf16"
-    if device.type == "cpu" and _has_amx():
-        return torch.bfloat16, "the CPU has AMX"
+    if device.type == "cpu" and _multiplies_bf16():
+        return torch.bfloat16, "the CPU multiplies it"
     return torch.float32, "half precision gains nothing sure here"
 
 
-def _has_amx() -> bool:
-    """Whether the CPU multiplies bf16 tiles; without that, bf16 convolutions are slower than float32 ones."""
+def _multiplies_bf16() -> bool:
+    """Whether the CPU has AMX tiles or AVX-512 products of bf16; without, its convolutions are slower than float32's.
+
+    Measured on the flow network, one thread: 1.8 times as fast as float32 with AVX-512 BF16 alone.
+    """
     import torch
 
-    probe = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return bool(probe and probe())
+    probes = (getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("amx_tile", "avx512_bf16"))
+    return any(probe() for probe in probes if probe)
 
 
 def _name(device: torch.device) -> str:

@@ -25,9 +25,9 @@ def two_gpus(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
 
 
-@pytest.mark.parametrize(("amx", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_auto_without_gpu_is_the_cpu(cpu_only, monkeypatch, amx, dtype):
-    monkeypatch.setattr(device, "_has_amx", lambda: amx)
+@pytest.mark.parametrize(("bf16", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_auto_without_gpu_is_the_cpu(cpu_only, monkeypatch, bf16, dtype):
+    monkeypatch.setattr(device, "_multiplies_bf16", lambda: bf16)
     chosen = choose("auto", "auto")
     assert (chosen.torch_device, chosen.dtype) == (torch.device("cpu"), dtype)
     assert "no GPU" in chosen.reason

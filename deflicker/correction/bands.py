@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
+from deflicker.motion.neighbourhood import box_mean
+
 
 def split_bands(image: Tensor, levels: int) -> list[Tensor]:
     """`[N, C, H, W]` → `levels` bands, finest first, each half the size of the one before, and the rest last."""
@@ -34,8 +36,7 @@ def shrink(image: Tensor) -> Tensor:
 def local_mean(image: Tensor, *, cell_px: int = 4, reach: int = 2) -> Tensor:
     """Mean around each pixel over (2 reach + 1)² cells of `cell_px`, at the image's size: cheap at any width."""
     cells = F.avg_pool2d(image, cell_px, ceil_mode=True, count_include_pad=False)
-    cells = F.avg_pool2d(cells, 2 * reach + 1, 1, reach, count_include_pad=False)
-    full = F.interpolate(cells, scale_factor=cell_px, mode="bilinear", align_corners=False)
+    full = F.interpolate(box_mean(cells, reach), scale_factor=cell_px, mode="bilinear", align_corners=False)
     return full[..., : image.shape[-2], : image.shape[-1]]
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from deflicker.motion.cells import CELL_PX, cell_means
 from deflicker.motion.matches import Match
+from deflicker.motion.neighbourhood import box_mean
 from deflicker.motion.warp import sample, target_grid
 
 _DARK = 0.06
@@ -69,16 +70,16 @@ def agreement(aligned: Tensor, match: Match, grid: Tensor) -> Tensor:
     n = len(match.flow_px)
     there = sample(aligned[match.start + match.offset : match.start + match.offset + n], grid)
     error = (there - aligned[match.start : match.start + n]).abs().mean(1, keepdim=True)
-    error = F.avg_pool2d(error, 3, 1, 1, count_include_pad=False)
-    usual = F.avg_pool2d(cell_means(error), 5, 1, 2, count_include_pad=False)
+    error = box_mean(error, 1)
+    usual = box_mean(cell_means(error), 2)
     usual = F.interpolate(usual, scale_factor=CELL_PX, mode="bilinear")
     return 1 / (1 + (error / (2 * usual + 0.01)) ** 4)
 
 
 def likeness(field: Tensor, trust: Tensor) -> Tensor:
     """How well each cell agrees with the 7×7 around it, `[n, 1, h, w]` in (0, 1]; both arguments `[n, 3, h, w]`."""
-    around = F.avg_pool2d(trust, 7, 1, 3, count_include_pad=False).clamp_min(1e-4)
-    mean = F.avg_pool2d(field * trust, 7, 1, 3, count_include_pad=False) / around
+    around = box_mean(trust, 3).clamp_min(1e-4)
+    mean = box_mean(field * trust, 3) / around
     deviation = (field - mean).square().mean(1, keepdim=True)
     usual = (deviation * trust).sum((1, 2, 3), keepdim=True) / trust.sum((1, 2, 3), keepdim=True).clamp_min(1e-4)
     return 1 / (1 + deviation / (usual + 1e-7))

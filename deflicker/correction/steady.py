@@ -13,6 +13,7 @@ from torch import Tensor
 from deflicker.correction.apply import Correction
 from deflicker.correction.stream import Corrected
 from deflicker.correction.texture import Boil, Neighbours, TextureOptions, boiling, boiling_alike
+from deflicker.motion.neighbourhood import length
 from deflicker.motion.refine import even_luma, refine
 from deflicker.motion.warp import compose, visibility, warp
 
@@ -225,8 +226,8 @@ class _Shot(Generic[T]):
 
 def _error_px(link: _Link) -> Tensor:
     """How wrong the flow of a link may be, `[1, 1, H, W]`: more for long ways, gaps on the way back, hidden places."""
-    gap = (link.there_px + warp(link.back_px, link.there_px)).norm(dim=1, keepdim=True).clamp(max=2)
-    error: Tensor = 0.02 + 0.02 * link.there_px.norm(dim=1, keepdim=True) + gap / 2 + 1 - link.there_visible
+    gap = length(link.there_px + warp(link.back_px, link.there_px)).clamp(max=2)
+    error: Tensor = 0.02 + 0.02 * length(link.there_px) + gap / 2 + 1 - link.there_visible
     return error
 
 

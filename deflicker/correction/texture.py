@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deflicker.correction.bands import local_mean, merge_bands, shrink, split_bands
+from deflicker.motion.neighbourhood import box_max, box_mean
 
 LEVELS = 4
 """Bands that may boil, from details of 2 px to details of 16 px; what is coarser is tone."""
@@ -142,13 +143,14 @@ def _attended(
     position = options.position_share * _position_scores(offsets, bands[0])
     residuals, alike = [], 1 - _unique(bands, visible[0], variance)
     for band, seen, sigma2 in zip(bands[:-1], visible, variance, strict=True):
-        distance = F.avg_pool2d(band.square(), _PATCH, 1, _PATCH // 2, count_include_pad=False)
+        squared = band.square()
+        distance = box_mean(squared, _PATCH // 2)
         misfit = options.misfit_share * (distance - 2 * (1 + options.tolerance) * sigma2).clamp_min(0)
-        scores = torch.log(sigma2 / (sigma2 + misfit + 1e-9) + 1e-30)
-        scores = scores - misfit / (options.patience * sigma2 + 1e-9) + position
-        near = F.avg_pool2d(band.square(), 3, 1, 1, count_include_pad=False)
+        attention = torch.exp(position - misfit / (options.patience * sigma2 + 1e-9))
+        attention = attention * sigma2 / (sigma2 + misfit + 1e-9) * (seen > 0.7)
+        near = box_mean(squared, 1)
         alike = alike * (2 - near / (options.limit * sigma2 + 1e-9)).clamp(0, 1)
-        residuals.append(attend(band, torch.where(seen > 0.7, scores + torch.log(alike + 1e-30), -1e9)))
+        residuals.append(attend(band, attention * alike))
         alike = 1 - F.max_pool2d(1 - alike, 2, ceil_mode=True)  # what is another thing here is one in coarser bands
     return merge_bands([*residuals, torch.zeros_like(bands[-1][:1])])
 
@@ -162,13 +164,15 @@ def _unique(bands: Sequence[Tensor], visible: Tensor, variance: Sequence[Tensor]
     usual = sum(F.interpolate(sigma2, size=size, mode="bilinear", align_corners=False) for sigma2 in variance)
     nearest = torch.where(visible > 0.7, merge_bands(bands).square(), torch.inf).amin(0, keepdim=True)
     unique = torch.isfinite(nearest) & (nearest > _IMPOSSIBLE * usual)
-    return F.max_pool2d(unique.float(), 5, 1, 2)
+    return box_max(unique.float(), 2)
 
 
-def attend(differences: Tensor, scores: Tensor) -> Tensor:
-    """Σ_k softmax(s)_k D_k over neighbours `[N, 1, H, W]` and the frame itself (s = 0, D = 0): `[1, 1, H, W]`."""
-    weights = torch.cat([torch.zeros_like(scores[:1]), scores]).softmax(0)[1:]
-    return (weights * differences).sum(0, keepdim=True)
+def attend(differences: Tensor, attention: Tensor) -> Tensor:
+    """Σ_k softmax(s)_k D_k over neighbours `[N, 1, H, W]` and the frame itself (s = 0, D = 0): `[1, 1, H, W]`.
+
+    attention: exp(s) of the neighbours, at most 1, which the scores are products of anyway.
+    """
+    return (attention * differences).sum(0, keepdim=True) / (1 + attention.sum(0, keepdim=True))
 
 
 def boil_variance(

@@ -2,7 +2,7 @@
 
 RAFT: Teed & Deng, ECCV 2020 (arXiv:2003.12039). The network is torchvision's; the forward pass is our own, so that a
 frame's features are computed once however many pairs it is in, both directions share one correlation matmul and one
-update loop, and only the last update is upsampled.
+update loop, what does not change between updates is computed once, and only the last one is upsampled.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deflicker.motion.gru import RecurrentUpdate
 from deflicker.motion.raft import build
 
 MIN_SIDE_PX = 128
@@ -36,7 +37,7 @@ class Features:
     hidden: Tensor
     """[Ch, h, w], start of the recurrent state."""
     context: Tensor
-    """[Cc, h, w], given to each update."""
+    """[Cc, h, w], what each update takes from it; see `RecurrentUpdate.prepare`."""
     size_px: tuple[int, int]
     """Height and width of the frame."""
 
@@ -65,6 +66,8 @@ class FlowEstimator:
         self._model = model.to(device=device, dtype=dtype, memory_format=torch.channels_last).requires_grad_(False)
         self._radius, self._levels = model.corr_block.radius, model.corr_block.num_levels
         self._hidden_channels = model.update_block.hidden_state_size
+        context_channels = model.context_encoder.output_dim - self._hidden_channels
+        self._recur = RecurrentUpdate(self._model.update_block.recurrent_block, context_channels)
         self._device, self._dtype, self._updates = torch.device(device), dtype, updates
         self._kind = "cpu" if self._device.type == "cpu" else "gpu"
 
@@ -106,7 +109,7 @@ class FlowEstimator:
         matching = self._model.feature_encoder(inputs)
         context = self._model.context_encoder(inputs)
         hidden, context = context.tensor_split([self._hidden_channels], dim=1)
-        hidden, context = torch.tanh(hidden), torch.relu(context)
+        hidden, context = torch.tanh(hidden), self._recur.prepare(torch.relu(context))
         return [Features(*parts, size_px) for parts in zip(matching, hidden, context, strict=True)]
 
     def _flow(self, first: Sequence[Features], second: Sequence[Features]) -> tuple[Tensor, Tensor]:
@@ -120,8 +123,9 @@ class FlowEstimator:
         flow = torch.zeros(len(both), 2, height, width, device=self._device)
         for _ in range(self._updates):
             correlation = _look_up(pyramid, start + flow).to(self._dtype)
-            hidden, step = self._model.update_block(hidden, context, correlation, flow.to(self._dtype))
-            flow = flow + step.float()
+            motion = self._model.update_block.motion_encoder(flow.to(self._dtype), correlation)
+            hidden = self._recur(hidden, context, motion)
+            flow = flow + self._model.update_block.flow_head(hidden).float()
         weights = self._model.mask_predictor(hidden) if self._model.mask_predictor is not None else None
         flow = _fit(_upsample(flow, weights), first[0].size_px)
         forward, backward = flow.chunk(2)

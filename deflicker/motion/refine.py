@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deflicker.motion.neighbourhood import box_mean, length
 from deflicker.motion.warp import warp
 
 _SUM_PX = 4
@@ -28,8 +29,8 @@ _LONGEST_STEP_PX = 0.5
 
 def even_luma(luma: Tensor) -> Tensor:
     """Luma `[T, 1, H, W]` in [0, 1] slightly blurred, less its local mean, over it: contrast without tone."""
-    smooth = _box(_box(luma, 1), 1)
-    mean = _spread(_box(_cells(smooth), _EVEN_CELLS), luma.shape[-2:])
+    smooth = box_mean(box_mean(luma, 1), 1)
+    mean = _spread(box_mean(_cells(smooth), _EVEN_CELLS), luma.shape[-2:])
     return 0.35 * (smooth - mean) / (mean + 0.05)
 
 
@@ -46,15 +47,14 @@ def refine(first: Tensor, second: Tensor, flow_px: Tensor, *, steps: int = 3) ->
         weight = 1 / (1 + (error / _OUTLIER).square())
         left, right = weight * gradient_x, weight * gradient_y
         products = [left * gradient_x, right * gradient_y, left * gradient_y, left * error, right * error]
-        sums = _box(
-            _box(_cells(torch.cat([*products, weight * error.square(), weight], 1)), _REACH_CELLS), _REACH_CELLS
-        )
+        cells = torch.cat([_cells(each) for each in (*products, weight * error.square(), weight)], 1)
+        sums = box_mean(box_mean(cells, _REACH_CELLS), _REACH_CELLS)
         xx, yy, xy, xe, ye, energy, mass = sums.tensor_split(7, 1)
         ridge = _RIDGE + _NOISE_SHARE * energy / mass.clamp_min(1e-3)
         xx, yy = xx + ridge, yy + ridge
         step = torch.cat([yy * xe - xy * ye, xx * ye - xy * xe], 1) / (xx * yy - xy.square())
-        length = step.norm(dim=1, keepdim=True).clamp_min(1e-6)
-        flow_px = flow_px + _spread(step * (length.clamp(max=_LONGEST_STEP_PX) / length), first.shape[-2:])
+        far_px = length(step).clamp_min(1e-6)
+        flow_px = flow_px + _spread(step * (far_px.clamp(max=_LONGEST_STEP_PX) / far_px), first.shape[-2:])
     return flow_px
 
 
@@ -65,10 +65,6 @@ def _gradients(image: Tensor) -> tuple[Tensor, Tensor]:
         (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2,
         (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2,
     )
-
-
-def _box(image: Tensor, radius: int) -> Tensor:
-    return F.avg_pool2d(image, 2 * radius + 1, 1, radius, count_include_pad=False)
 
 
 def _cells(image: Tensor) -> Tensor:
