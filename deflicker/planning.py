@@ -18,9 +18,11 @@ from deflicker import memory, weights
 from deflicker.background import prefetch
 from deflicker.correction.apply import Correction
 from deflicker.correction.solve import solve
+from deflicker.correction.steady import steady
+from deflicker.correction.stream import Corrected
 from deflicker.correction.window import Window
 from deflicker.device import Device, choose
-from deflicker.engine import OnProgress, frame_bytes, relit, with_proxies
+from deflicker.engine import OnProgress, frame_bytes, luma_of, relit, with_proxies
 from deflicker.media.frame import Frame
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
@@ -29,7 +31,7 @@ from deflicker.motion.flow import FlowEstimator
 from deflicker.motion.track import Tracked, track
 from deflicker.report.model import Plan, Progress
 from deflicker.settings import Preset, Settings
-from deflicker.steering import check_guide
+from deflicker.steering import check_guide, texture_reach
 
 _SAMPLE = 9
 """Neighbouring frames, from the middle of the video, that are really corrected to measure how long that takes."""
@@ -153,13 +155,37 @@ def _estimate(
         corrections = solution.corrections()
         # Every picture is in several windows: as history, in the core, as look-ahead.
         times_seen = max(1.0, min(preset.window_frames, scan.pictures) / min(preset.core_frames, scan.pictures))
-        correcting_s = followed - started + times_seen * (time.monotonic() - followed)
+        solved = time.monotonic()
+        corrections = _with_texture(items, corrections, (forward_px, backward_px), preset, settings, info)
+        correcting_s = followed - started + times_seen * (solved - followed) + time.monotonic() - solved
     started = time.monotonic()
     for item, correction in zip(items, corrections, strict=True):
         writer.write(relit(item, info.layout, correction))
     writer.close()
     writing_s = time.monotonic() - started
     return (correcting_s * scan.pictures + writing_s * scan.frames) / len(items)
+
+
+def _with_texture(
+    items: Sequence[Frame],
+    corrections: Sequence[Correction | None],
+    flows: tuple[Tensor, Tensor],
+    preset: Preset,
+    settings: Settings,
+    info: VideoInfo,
+) -> list[Correction | None]:
+    """The corrections of neighbouring frames, completed as in a run. flows: `[n - 1, 2, h, w]`, there and back."""
+    device = flows[0].device
+
+    def luma(frame: Frame, correction: Correction | None) -> Tensor:
+        return luma_of(frame, info.layout, correction, preset.texture_max_side_px, device)
+
+    motion = [(None, None), *zip(*flows, strict=True)]
+    toned = [
+        Corrected(item, correction, index == 0, None, None, False, *motion[index])
+        for index, (item, correction) in enumerate(zip(items, corrections, strict=True))
+    ]
+    return [frame.correction for frame in steady(toned, luma, reach=texture_reach(preset, settings))]
 
 
 def _follow(network: FlowEstimator, proxies: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,8 +20,8 @@ CompareStyle = Literal["side", "split"]
 KEY_EVERY = 12
 """Pictures between two that are matched to the reference directly."""
 ABLATIONS = (
-    "seams", "curve", "gate", "trend", "first-order", "second-order", "robust", "agreement", "highlights", "anchors",
-    "texture",
+    "seams", "curve", "gate", "trend", "first-order", "second-order", "robust", "agreement", "bounds",
+    "highlights", "anchors", "texture",
 )  # fmt: skip
 """Terms of the correction that can be switched off, to find out what each is worth."""
 

@@ -17,7 +17,7 @@ from deflicker.errors import InputError, SettingsError
 from deflicker.media.reader import Reader
 from deflicker.memory import BATCH_FRAMES
 from deflicker.motion.track import Tracked, track
-from deflicker.settings import Settings
+from deflicker.settings import Preset, Settings
 
 T = TypeVar("T")
 
@@ -55,13 +55,18 @@ def decide(
         for witness in witnesses:
             tracked = witness.follow(tracked)
         toned = correct(tracked, engine.preset, settings, reference=reference)
-        return steady(toned, luma_of, reach=0 if "texture" in settings.without else engine.preset.texture_reach)
+        return steady(toned, luma_of, reach=texture_reach(engine.preset, settings))
 
     if settings.guide is None:
         yield from followed(frames)
         return
     with closing(_guide(settings.guide, settings, size, device)) as guide:
         yield from followed(_in_step(frames, guide, settings.guide))
+
+
+def texture_reach(preset: Preset, settings: Settings) -> int:
+    """Neighbours that texture is compared with on each side; 0 leaves texture alone."""
+    return 0 if "texture" in settings.without else preset.texture_reach
 
 
 def check_guide(settings: Settings) -> None:

@@ -21,6 +21,9 @@ _DARK = 0.06
 """Mean value at which a cell's log ratio is trusted a quarter: below, noise and rounding dominate."""
 CLIPPED = 0.985
 """R'G'B' from which a sample may have been cut off, so that a step to or from it says nothing."""
+_CODE_VALUE = 0.004
+_FEW = 0.05
+"""Part of a cell below which samples that were cut off say nothing."""
 _ROUNDS = 2
 """Reweighting rounds against wrong matches."""
 _EPS = 0.01
@@ -41,20 +44,24 @@ class Step:
     """`[n, 3, h, w]` in [0, 1]: share of visible pixels times trust in the level."""
 
 
-def observe(frames: Tensor, match: Match, *, aligned: Tensor | None = None) -> Step:
+def observe(frames: Tensor, match: Match, *, aligned: Tensor | None = None, bounds: bool = True) -> Step:
     """Tone step along a match.
 
     frames: `[T, 3, H, W]` in [0, 1]. aligned: the same frames with the present estimate of flicker taken out; where
-    these disagree although the match claims to be visible, the match is wrong and its weight falls.
+    these disagree although the match claims to be visible, the match is wrong and its weight falls. Samples cut off at
+    white, which otherwise say nothing, then count where the estimate contradicts them, unless bounds is False.
     """
     n = len(match.flow_px)
     grid = target_grid(match.flow_px)
     here = frames[match.start : match.start + n]
-    there = sample(frames[match.start + match.offset : match.start + match.offset + n], grid)
-    brightest = torch.maximum(here.amax(1, keepdim=True), there.amax(1, keepdim=True))
-    trusted = match.visible * (brightest < CLIPPED)
+    there = _matched(frames, match, grid)
+    cut_here, cut_there = ((each.amax(1, keepdim=True) >= CLIPPED).to(frames.dtype) for each in (here, there))
+    trusted = match.visible * (1 - cut_here) * (1 - cut_there)
     if aligned is not None:
-        trusted = trusted * agreement(aligned, match, grid)
+        lights = aligned[match.start : match.start + n], _matched(aligned, match, grid)
+        trusted = trusted * agreement(*lights)
+        if bounds:
+            trusted = trusted + too_bright(*lights, match.visible * (cut_here - cut_there))
     share = cell_means(trusted)
     mean_here, mean_there = cell_means(trusted * here), cell_means(trusted * there)
     floor = _EPS * share + 1e-6
@@ -65,15 +72,30 @@ def observe(frames: Tensor, match: Match, *, aligned: Tensor | None = None) -> S
     return Step(match.offset, match.start, flow_cells, log_ratio, enough * share * (level / (level + _DARK)).square())
 
 
-def agreement(aligned: Tensor, match: Match, grid: Tensor) -> Tensor:
-    """Trust in a match from how well tone-corrected frames agree along it: `[n, 1, H, W]` in [0, 1]."""
-    n = len(match.flow_px)
-    there = sample(aligned[match.start + match.offset : match.start + match.offset + n], grid)
-    error = (there - aligned[match.start : match.start + n]).abs().mean(1, keepdim=True)
-    error = box_mean(error, 1)
+def agreement(here: Tensor, there: Tensor) -> Tensor:
+    """Trust in a match from how well tone-corrected frames `[n, 3, H, W]` agree along it: `[n, 1, H, W]` in [0, 1]."""
+    error = box_mean((there - here).abs().mean(1, keepdim=True), 1)
     usual = box_mean(cell_means(error), 2)
     usual = F.interpolate(usual, scale_factor=CELL_PX, mode="bilinear")
     return 1 / (1 + (error / (2 * usual + 0.01)) ** 4)
+
+
+def too_bright(here: Tensor, there: Tensor, cut: Tensor) -> Tensor:
+    """Where a sample that was cut off on one side only is too bright for what the other side shows: `[n, 1, H, W]`.
+
+    What was cut off was brighter than it is: a lower bound, as in censored regression (Tobin, 1958). Corrected light
+    `[n, 3, H, W]` that keeps the bound says nothing; cells that break it by a code value are pulled down to it.
+    cut: `[n, 1, H, W]`, 1 where only here is cut off, -1 where only there is.
+    """
+    excess = cell_means(cut * (here - there).mean(1, keepdim=True))
+    share = cell_means(cut.abs())
+    broken = ((excess > _CODE_VALUE * share) & (share > _FEW)).to(cut.dtype)
+    return F.interpolate(broken, scale_factor=CELL_PX, mode="nearest") * cut.abs()
+
+
+def _matched(frames: Tensor, match: Match, grid: Tensor) -> Tensor:
+    """The frames a match leads to, brought to where it starts: `[n, 3, H, W]`."""
+    return sample(frames[match.start + match.offset : match.start + match.offset + len(match.flow_px)], grid)
 
 
 def likeness(field: Tensor, trust: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ class ToneOptions:
     """Conjugate gradient steps of each reweighting round; the third looks at the corrected frames again."""
     without: frozenset[str] = frozenset()
     """Ingredients to leave out, to see what they bring: `gate`, `trend`, `first-order`, `second-order`, `robust`,
-    `agreement`; others are not known here."""
+    `agreement` (and with it `bounds`), `bounds`; others are not known here."""
 
 
 _INVISIBLE = 0.002
@@ -79,11 +79,11 @@ def solve_tone(
     gain = known
     for round_, iterations in enumerate(options.iterations):
         if round_ == 2:
-            aligned = None
+            aligned, bounds = None, "bounds" not in options.without
             if "agreement" not in options.without:
                 aligned = relight(frames, spread(gain, (frames.shape[-2], frames.shape[-1]))).clamp(0, 1)
             steps = {
-                offset: without_trend(observe(frames, match, aligned=aligned), path)
+                offset: without_trend(observe(frames, match, aligned=aligned, bounds=bounds), path)
                 for offset, match in matches.items()
             }
         if round_ != 1:
