@@ -11,7 +11,8 @@ from typing import Any
 import av
 
 from deflicker.errors import OutputError
-from deflicker.media.probe import VideoInfo, as_fraction, open_input
+from deflicker.media.opening import open_input
+from deflicker.media.probe import VideoInfo, as_fraction
 from deflicker.media.streams import StreamCopier, copy_stream_tags, copy_tags
 from deflicker.media.target import Target
 from deflicker.settings import Settings
@@ -64,6 +65,10 @@ class Output:
         self._streams: StreamCopier | None = None
         self.container: Any = av.open(self._target.sink, "w", format=self.format, container_options=self._options())
         copy_tags(self._source, self.container)
+        if info.codec == "webp":  # what generators left in it came through Matroska, which knows capitals only
+            tags = dict(self.container.metadata)
+            self.container.metadata.clear()
+            self.container.metadata.update({key.lower(): value for key, value in tags.items()})
 
     def _options(self) -> dict[str, str]:
         if self.format not in ("mp4", "mov") or self._trial:  # faststart reads the file again

@@ -10,8 +10,9 @@ from typing import Any
 import av
 
 from deflicker.errors import OutputError
+from deflicker.media.opening import disguised, open_input, packets
 from deflicker.media.output import Output
-from deflicker.media.probe import VideoInfo, has_alpha_track, open_input, packets
+from deflicker.media.probe import VideoInfo, has_alpha_track
 from deflicker.media.streams import accepts, lead_of, stamp
 from deflicker.settings import Settings
 
@@ -39,7 +40,7 @@ def remux(info: VideoInfo, target: str | Path, settings: Settings | None = None)
     try:
         template = output.source_video
         loses_alpha = has_alpha_track(template) and output.format not in ("matroska", "webm")
-        if _asks_for_encoding(settings) or loses_alpha or not accepts(output.format, template):
+        if _asks_for_encoding(settings) or disguised(info.path) or loses_alpha or not accepts(output.format, template):
             output.discard()
             return None
         stream: Any = output.container.add_stream_from_template(template, opaque=True)

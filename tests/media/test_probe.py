@@ -53,7 +53,6 @@ def test_a_true_frame_rate_is_believed() -> None:
         ("audio_only.mp4", "no video stream"),
         ("tiny_262_bytes.mp4", "no video stream"),
         ("corrupt_vp9_bitstream.webm", "no picture"),
-        ("animated_webp_wan21.webp", "convert it"),
     ],
 )
 def test_files_that_hold_no_video(name: str, says: str) -> None:
