@@ -38,6 +38,12 @@ class Stream:
     packets: tuple[Packet, ...]
 
     @property
+    def end(self) -> Fraction:
+        """Where the last packet that is shown ends."""
+        shown = [p for p in self.packets if p.pts is not None and not p.hidden]
+        return max((p.pts + p.duration for p in shown if p.pts is not None), default=Fraction(0))
+
+    @property
     def times(self) -> list[Fraction]:
         """When each packet that is shown begins, in order."""
         return sorted(p.pts for p in self.packets if p.pts is not None and not p.hidden)
@@ -75,6 +81,13 @@ class Facts:
     """None where nothing decodes."""
     chapters: tuple[tuple[Fraction, Fraction, str], ...]
     tags: dict[str, str]
+    length: Fraction | None = None
+    """What MP4's movie header says it lasts. Its packets know the time to the next one decoded, not shown."""
+
+    @property
+    def end(self) -> Fraction:
+        """Where the video ends."""
+        return self.length or (Fraction(0) if self.video is None else self.streams[self.video].end)
 
     @property
     def others(self) -> list[Stream]:
@@ -100,7 +113,41 @@ def facts_of(path: Path) -> Facts:
         )
         tags = {key.lower(): value for key, value in container.metadata.items()}
         name = container.format.name
-    return Facts(name, described, video, None if video is None else _picture(path, video), chapters, tags)
+    picture = None if video is None else _picture(path, video)
+    length = _movie_length(path.read_bytes()) if "mp4" in name else None
+    return Facts(name, described, video, picture, chapters, tags, length)
+
+
+def _movie_length(data: bytes) -> Fraction | None:
+    """How long MP4's first video track is shown: `tkhd` over the time scale of `mvhd` (ISO/IEC 14496-12, 8.2 and 8.3).
+
+    None where there is none, or where fragments follow, which it does not count.
+    """
+    scale, length = 0, 0
+    for name, body in _boxes(data):
+        if name == b"mvhd":
+            scale = struct.unpack_from(">20xI" if body[0] else ">12xI", body)[0]
+        elif name == b"tkhd" and not length:
+            length = struct.unpack_from(">28xQ" if body[0] else ">20xI", body)[0]
+            length = 0 if not any(body[-8:]) else length  # sound has no width and height
+    return Fraction(length, scale) if scale and length and b"moof" not in data else None
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name and content of every box that `moov` and its tracks hold."""
+    at = 0
+    while at + 8 <= len(data):
+        size, name = struct.unpack_from(">I4s", data, at)
+        head = 16 if size == 1 else 8
+        size = struct.unpack_from(">Q", data, at + 8)[0] if size == 1 else size
+        if size < head:
+            return
+        body = data[at + head : at + size]
+        if name in (b"moov", b"trak"):
+            yield from _boxes(body)
+        else:
+            yield name, body
+        at += size
 
 
 def _animation(path: Path) -> Facts | None:
