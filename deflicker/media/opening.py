@@ -71,7 +71,7 @@ def open_input(path: Path, limits: Limits = Limits()) -> av.container.InputConta
             return container
         container.close()
         raise InputError(crowd)
-    except (av.FFmpegError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path} is no video that can be read: {reason}") from error
     except MemoryError:
@@ -93,3 +93,5 @@ def packets(container: av.container.InputContainer, *, losses: list[str] | None 
         except (av.FFmpegError, OSError) as error:
             if losses is not None:
                 losses.append(error.strerror or str(error))
+            if not isinstance(error, av.FFmpegError):
+                return  # a WebP's stream is over where a picture fails

@@ -57,6 +57,9 @@ def remux(info: VideoInfo, target: str | Path, settings: Settings | None = None)
             output.discard()
             return None
         output.finish()
+    except (av.error.InvalidDataError, av.error.ArgumentError):
+        output.discard()
+        return None  # packets so odd that the muxer refuses them: their pictures may still be encoded
     except av.FFmpegError as error:
         output.discard()
         raise OutputError(f"{target} could not be written: {error.strerror}") from error
