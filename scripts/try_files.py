@@ -23,7 +23,7 @@ from scripts.files.facts import facts_of
 
 TARGET = {".webp": ".mp4"}
 """Endings the command does not write, and what is written instead."""
-RUNS = {"as is": [], "encoded": ["--start", "0", "--strength", "0"]}
+RUNS = ([], ["--start", "0", "--strength", "0"])
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def what_is_odd(readme: Path) -> dict[str, str]:
     return {cells[0].strip(): cells[-1].strip() for cells in rows if len(cells) > 3}
 
 
-def row(source: Path, odd: str, name: str, outcome: Outcome) -> str:
+def row(source: Path, odd: str, outcome: Outcome) -> str:
     """One line of the table."""
     if outcome.code:
         said = f"refused, exit code {outcome.code}: {outcome.line.removeprefix('deflicker: ')}"
@@ -104,10 +104,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         for source in sorted(path for path in options.folder.iterdir() if path.is_file() and options.only in path.name):
             last = ""
-            for name, extra in RUNS.items():
+            for extra in RUNS:
                 outcome = try_file(source, Path(scratch), extra, options.timeout)
                 unsound += not outcome.sound
-                line = row(source, odd.get(source.name, ""), name, outcome)
+                line = row(source, odd.get(source.name, ""), outcome)
                 if line != last:
                     print(line, flush=True)
                 last = line
