@@ -21,7 +21,8 @@ from deflicker.motion.flow import FlowEstimator
 from deflicker.settings import TimePoint
 from deflicker.words import summary
 from tests.assets import SAMPLES, drifting, make_sound, make_video, sample_frames, write_video
-from tests.media.making import frames_of, payloads, same_planes, times
+from tests.awkward import MAKERS
+from tests.media.making import frames_of, make, payloads, same_planes, times
 
 FAST = Settings(preset="fast", device="cpu", precision="fp32", encoder_preset="ultrafast")
 PLAIN = Settings(preset="fast", device="cpu", precision="fp32")
@@ -347,3 +348,32 @@ def test_strict_refuses_a_damaged_file(truncated: Path, tmp_path: Path) -> None:
 
 def test_strict_takes_a_sound_file(clip: Path, tmp_path: Path) -> None:
     assert deflicker(clip, tmp_path / "out.mp4", replace(PLAIN, strict=True)).losses == ()
+
+
+def test_a_bound_on_memory_covers_what_headers_claim(tmp_path: Path) -> None:
+    """2000 x 2000 pixels; the data behind the header does not matter."""
+    path = make(tmp_path / "in.mkv", codec="ffv1")
+    data = path.read_bytes().replace(b"\xb0\x81\x40\xba\x81\x30", b"\xb0\x82\x07\xd0\xba\x82\x07\xd0")
+    path.write_bytes(data)
+    with pytest.raises(SettingsError, match="max_memory is too small for the pictures"):
+        deflicker(path, tmp_path / "out.mkv", replace(PLAIN, max_memory=1 << 30))
+
+
+@pytest.mark.parametrize(
+    "name", ["one pixel.gif", "one pixel.mkv", "one frame.mp4", "two frames.mp4", "uneven delays.webp"]
+)
+def test_the_smallest_videos_go_through_the_whole_of_it(tmp_path: Path, name: str) -> None:
+    source = MAKERS[name](tmp_path / name)
+    target = tmp_path / f"out{source.suffix.replace('webp', 'mkv')}"
+    report = deflicker(source, target, PLAIN)
+    assert report.frames == len(frames_of(source)) == len(frames_of(target))
+    assert times(frames_of(target)) == times(frames_of(source))
+
+
+@pytest.mark.slow
+def test_8k(tmp_path: Path) -> None:
+    source = make(tmp_path / "in.mp4", size=(7680, 4320), pts=range(3))
+    report = deflicker(source, tmp_path / "out.mp4", replace(FAST, start=TimePoint(frame=0)))
+    assert report.frames == 3
+    assert (info := probe(tmp_path / "out.mp4")).width == 7680
+    assert info.height == 4320

@@ -245,6 +245,23 @@ def test_run(command: Command, clip: Path, tmp_path: Path, raft: None) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"in.mp4", "out.mp4", "log.jsonl"}
 
 
+def test_strict(command: Command, clip: Path, tmp_path: Path) -> None:
+    data = bytearray(clip.read_bytes())
+    middle = data.index(b"mdat") + 3000
+    data[middle : middle + 400] = bytes(400)
+    (tmp_path / "torn.mp4").write_bytes(data)
+    done = command("torn.mp4", "out.mp4", "--strength", "0", "--strict", "--start", "0")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1), done.stderr
+    assert "leave --strict out" in done.stderr
+    assert not (tmp_path / "out.mp4").exists()
+    done = command("torn.mp4", "out.mp4", "--strength", "0", "--start", "0", "--log-json", "log")
+    assert done.returncode == 0, done.stderr
+    assert "\ndamaged: " in done.stderr
+    events = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    losses = {event["what"]: event["times"] for event in events if event["event"] == "loss"}
+    assert losses == events[-1]["losses"] != {}
+
+
 def test_overwrite(command: Command, clip: Path, tmp_path: Path, raft: None) -> None:
     (tmp_path / "out.mp4").write_text("old")
     done = command(clip, "out.mp4", "--preset", "fast", "-y", "-q", "--end", "6f")

@@ -11,11 +11,11 @@ from typing import Any, cast
 import av
 from av.sidedata.sidedata import Type as SideDataType
 
-from deflicker.errors import InputError
+from deflicker.errors import InputError, SettingsError
 from deflicker.media.formats import canonical_format, layout_of, planes_of
 from deflicker.media.frame import PlaneLayout
 from deflicker.media.hdr import HdrMetadata, hdr_of
-from deflicker.media.opening import Limits, disguised, open_input, packets
+from deflicker.media.opening import MAX_PIXELS, Limits, disguised, open_input, packets
 
 _HUGE_PIXELS = 1 << 26
 """8K has half of it."""
@@ -138,7 +138,9 @@ def _first_frame(
         if seen >= (_RATE_SAMPLES if frame else _PROBE_PACKETS):
             break
     if frame is None:
-        name = stream.codec_context.name
+        name, hidden = stream.codec_context.name, stream.codec_context.width == 0
+        if hidden and limits.pixels < MAX_PIXELS:  # FFmpeg hides a size that is beyond its bound
+            raise SettingsError(f"max_memory is too small for the pictures that {path} claims: raise it")
         raise InputError(f"{path}: no picture of its {name} stream decodes ({reason}): the file is damaged")
     limits.check(path, frame.width, frame.height)
     return frame, pts

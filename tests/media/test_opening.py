@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -76,3 +78,34 @@ def test_most_pixels_are_what_the_smallest_run_takes() -> None:
             memory.fit(side + 2, side + 2, (side + 2) ** 2, PRESETS["fast"], size)
     assert memory.most_pixels(1) == 0
     assert memory.most_pixels(1 << 50) > MAX_PIXELS
+
+
+PEAK = """
+import pathlib, re, sys
+from deflicker.media.opening import Limits
+from deflicker.media.probe import probe
+def peak(): return int(re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1]) / 1024
+probe(sys.argv[1])
+before = peak()
+try:
+    probe(sys.argv[2], Limits(pixels=int(sys.argv[3])))
+except Exception as error:
+    print(type(error).__name__, peak() - before)
+else:
+    print("none", peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is told by Linux only")
+@pytest.mark.parametrize(
+    ("limit", "ends"), [(1 << 20, "SettingsError"), (MAX_PIXELS, "none")], ids=["bounded", "what it would take"]
+)
+def test_a_hostile_header_gets_no_memory(tmp_path: Path, limit: int, ends: str) -> None:
+    """A picture of 6000 x 6000, which few bytes can ask for, takes 51 MiB; under a bound, nothing."""
+    honest, hostile = make(tmp_path / "in.mkv"), tmp_path / "hostile.mkv"
+    make(hostile, codec="mpeg4", size=(6000, 6000), pts=range(1))
+    command = [sys.executable, "-c", PEAK, str(honest), str(hostile), str(limit)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    kind, grown_mib = done.stdout.split()
+    assert kind == ends
+    assert (float(grown_mib) < 40) == (ends != "none")

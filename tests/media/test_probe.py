@@ -9,6 +9,7 @@ import pytest
 
 from deflicker.errors import InputError
 from deflicker.media.probe import probe
+from tests.awkward import MAKERS
 from tests.media.making import clip, make
 
 
@@ -59,6 +60,21 @@ def test_files_that_hold_no_video(name: str, says: str) -> None:
     with pytest.raises(InputError, match=says) as caught:
         probe(clip(f"awkward/{name}"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["interlaced.mp4", "interlaced.mkv"])
+def test_interlaced_pictures_are_taken_with_a_warning(tmp_path: Path, name: str) -> None:
+    info = probe(MAKERS[name](tmp_path / name))
+    assert info.interlaced
+    assert "deinterlace it first" in " ".join(info.notes)
+
+
+@pytest.mark.parametrize(("name", "says"), [("a thousand a second.mkv", "1000 frames per second")])
+def test_a_rate_that_lies_is_replaced(tmp_path: Path, name: str, says: str) -> None:
+    info = probe(MAKERS[name](tmp_path / name))
+    assert info.average_rate is not None
+    assert float(info.average_rate) == pytest.approx(30, rel=0.02)
+    assert says in " ".join(info.notes)
 
 
 def test_paths_that_are_no_file(tmp_path: Path) -> None:
