@@ -22,7 +22,7 @@ from deflicker.correction.steady import steady
 from deflicker.correction.stream import Corrected
 from deflicker.correction.window import Window
 from deflicker.device import Device, choose
-from deflicker.engine import OnProgress, frame_bytes, luma_of, relit, with_proxies
+from deflicker.engine import OnProgress, frame_bytes, limits_of, luma_of, relit, with_proxies
 from deflicker.media.frame import Frame
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
@@ -50,7 +50,7 @@ def plan(
     No file is written or fetched. Raises what `deflicker` would, as far as that can be known.
     """
     tell = on_progress or (lambda _: None)
-    with Reader(Path(source), start=settings.start, end=settings.end) as reader:
+    with Reader(Path(source), start=settings.start, end=settings.end, limits=limits_of(settings)) as reader:
         info = reader.info
         check_guide(settings)
         writer = Writer(Path(target), info, settings, trial=True)
@@ -76,7 +76,12 @@ def plan(
             device_reason=device.reason,
             memory_bytes=memory.estimate(info.width, info.height, size, preset),
             seconds=seconds,
-            notes=(*reader.notes, *writer.notes, *notes),
+            notes=(
+                *(f"damaged: {what} ({count}x)" for what, count in reader.losses),
+                *reader.notes,
+                *writer.notes,
+                *notes,
+            ),
         )
 
 

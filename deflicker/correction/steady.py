@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -18,6 +19,8 @@ from deflicker.motion.refine import even_luma, refine
 from deflicker.motion.warp import compose, visibility, warp
 
 T = TypeVar("T")
+
+log = logging.getLogger("deflicker")
 LumaOf = Callable[[T, Correction | None], Tensor]
 """Luma `[H, W]` in [0, 1] of an item with its correction applied, at the size at which texture is looked at."""
 
@@ -135,11 +138,18 @@ class _Shot(Generic[T]):
     def _give(self, end: int) -> Iterator[Corrected[T]]:
         given = range(self._given, end)
         openings = _numbers([self._gate(index - AHEAD, index + AHEAD + 1) for index in given])
-        for index, opening in zip(given, openings, strict=True):
+        boils = [self._pictures[at].boil if gate > 0 else None for at, gate in zip(given, openings, strict=True)]
+        sound = _numbers([boil.residual.isfinite().all().float() if boil else None for boil in boils])
+        if wrong := sum(1 for boil, finite in zip(boils, sound, strict=True) if boil and not finite):
+            log.warning("the texture of %d pictures stays as it is: no sane detail was found for them", wrong)
+        for index, opening, boil, finite in zip(given, openings, boils, sound, strict=True):
             picture = self._pictures[index]
-            detail = picture.boil.residual[0] * opening if picture.boil and opening > 0 else None
+            detail = boil.residual[0] * opening if boil and finite else None
             for frame in picture.frames:
-                yield frame if detail is None else replace(frame, correction=_with_detail(frame.correction, detail))
+                if boil and not finite:
+                    yield replace(frame, diverged=True)
+                else:
+                    yield frame if detail is None else replace(frame, correction=_with_detail(frame.correction, detail))
             picture.frames = picture.frames[:1]
         self._given = max(self._given, end)
         self._forget()
@@ -164,8 +174,8 @@ class _Shot(Generic[T]):
             return None
         explained = torch.stack([boil.explained for boil in seen])
         change = torch.stack([boil.change for boil in seen])
-        share = (explained / change.clamp_min(1e-12)).median()
-        return _ramp(share, _SHARE) * _ramp(explained.median().sqrt(), _WORTH)
+        share = (explained / change.clamp_min(1e-12)).nanmedian()
+        return _ramp(share, _SHARE) * _ramp(explained.nanmedian().sqrt(), _WORTH)
 
     def _study(self, index: int) -> None:
         picture, last = self._pictures[index], len(self._pictures) - 1

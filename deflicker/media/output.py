@@ -11,7 +11,8 @@ from typing import Any
 import av
 
 from deflicker.errors import OutputError
-from deflicker.media.probe import VideoInfo, as_fraction, open_input
+from deflicker.media.opening import open_input
+from deflicker.media.probe import VideoInfo, as_fraction
 from deflicker.media.streams import StreamCopier, copy_stream_tags, copy_tags
 from deflicker.media.target import Target
 from deflicker.settings import Settings
@@ -37,6 +38,15 @@ _FORMATS = {
 }
 _HOLD_CHAPTERS = ("mp4", "mov", "matroska", "webm", "nut")
 _HOLD_ROTATION = ("mp4", "mov", "matroska", "webm", "3gp")
+_AVI_TAGS = {
+    *("title", "artist", "album", "comment", "copyright", "genre", "language", "track", "date", "creation_time"),
+    "encoder",
+}
+_HELD_TAGS: dict[str, set[str]] = {
+    "avi": _AVI_TAGS,
+    **{key: {"encoder", "creation_time"} for key in ("gif", "mpegts", "mpeg", "mxf", "3gp", "ogg")},
+}
+"""Containers that hold no tags, or only these."""
 _MP4_TAGS = {
     *("title", "artist", "album_artist", "album", "composer", "comment", "copyright", "date", "description", "genre"),
     *("grouping", "lyrics", "synopsis", "show", "episode_id", "network", "track", "disc", "keywords", "creation_time"),
@@ -61,9 +71,22 @@ class Output:
         self.copied: list[str] = []
         self.dropped: list[str] = []
         self.notes: list[str] = []
+        self.moved = 0
+        """Pictures that were copied but had to be moved in time."""
         self._streams: StreamCopier | None = None
         self.container: Any = av.open(self._target.sink, "w", format=self.format, container_options=self._options())
         copy_tags(self._source, self.container)
+        self._name_lost_tags()
+        if info.codec == "webp":  # what generators left in it came through Matroska, which knows capitals only
+            tags = dict(self.container.metadata)
+            self.container.metadata.clear()
+            self.container.metadata.update({key.lower(): value for key, value in tags.items()})
+
+    def _name_lost_tags(self) -> None:
+        held = _HELD_TAGS.get(self.format)
+        lost = [] if held is None else sorted(key for key in self.container.metadata if key.lower() not in held)
+        if lost:
+            self.dropped.append(f"tag{'s' * (len(lost) > 1)} {', '.join(lost)}: a {self.format} file cannot hold them")
 
     def _options(self) -> dict[str, str]:
         if self.format not in ("mp4", "mov") or self._trial:  # faststart reads the file again
@@ -132,6 +155,9 @@ class Output:
         """Complete the file and move it to its place."""
         if self._streams:
             self._streams.finish()
+            self.moved += self._streams.moved
+        if self.moved:
+            self.notes.append(f"{self.moved} packets with a time stamp that does not increase were moved in time")
         self.container.close()
         self._source.close()
         self._target.commit()

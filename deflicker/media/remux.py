@@ -10,9 +10,10 @@ from typing import Any
 import av
 
 from deflicker.errors import OutputError
+from deflicker.media.opening import disguised, open_input, packets
 from deflicker.media.output import Output
-from deflicker.media.probe import VideoInfo, has_alpha_track, open_input, packets
-from deflicker.media.streams import accepts, lead_of, stamp
+from deflicker.media.probe import VideoInfo, has_alpha_track
+from deflicker.media.streams import Clock, accepts, keep_rate, lead_of
 from deflicker.settings import Settings
 
 
@@ -39,13 +40,14 @@ def remux(info: VideoInfo, target: str | Path, settings: Settings | None = None)
     try:
         template = output.source_video
         loses_alpha = has_alpha_track(template) and output.format not in ("matroska", "webm")
-        if _asks_for_encoding(settings) or loses_alpha or not accepts(output.format, template):
+        if _asks_for_encoding(settings) or disguised(info.path) or loses_alpha or not accepts(output.format, template):
             output.discard()
             return None
         stream: Any = output.container.add_stream_from_template(template, opaque=True)
         if template.codec_context.codec_tag == "hvc1" and output.format in ("mp4", "mov"):
             stream.codec_context.codec_tag = "hvc1"
         output.copy_video_tags(stream)
+        keep_rate(template, stream, output.format)
         if has_alpha_track(template):
             stream.metadata["alpha_mode"] = "1"  # Matroska's muxer learns it from here
         output.add_other_streams()
@@ -55,6 +57,9 @@ def remux(info: VideoInfo, target: str | Path, settings: Settings | None = None)
             output.discard()
             return None
         output.finish()
+    except (av.error.InvalidDataError, av.error.ArgumentError):
+        output.discard()
+        return None  # packets so odd that the muxer refuses them: their pictures may still be encoded
     except av.FFmpegError as error:
         output.discard()
         raise OutputError(f"{target} could not be written: {error.strerror}") from error
@@ -71,16 +76,16 @@ def _asks_for_encoding(settings: Settings) -> bool:
 
 def _copy_packets(output: Output, stream: Any, info: VideoInfo, lead: int) -> int | None:
     """The pictures copied; None where the source hides some by an edit list that the target cannot hold."""
-    last: dict[int, int] = {}
-    pictures = 0
+    clock, pictures = Clock(), 0
     with open_input(info.path) as source:
         for packet in packets(source):
             if packet.stream_index != info.stream_index:
                 output.copy(packet, Fraction(0))
             elif packet.is_discard and output.format not in ("mp4", "mov"):
                 return None
-            elif packet.size and stamp(packet, Fraction(0), last, strict=True, lead=lead):
+            elif packet.size and clock.stamp(packet, Fraction(0), strict=True, lead=lead):
                 packet.stream = stream
                 output.container.mux(packet)
                 pictures += not packet.is_discard
+    output.moved += clock.moved
     return pictures

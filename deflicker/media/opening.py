@@ -1,0 +1,97 @@
+"""A file opened for reading its packets: what is no video is refused in one line, and hostile headers get a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+
+from deflicker.errors import InputError, SettingsError
+from deflicker.media.webp import WebpStream, canvas_size, is_animated_webp
+
+MAX_PIXELS = 1 << 28
+"""16384 x 16384. A header that claims more is a mistake or an attack: one frame of it takes gigabytes."""
+MAX_STREAMS = 100
+"""Streams in a file. Recordings of a whole transponder have some dozens."""
+_READ_ERRORS = 100
+"""Places where reading may fail before a file is given up."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of a file to accept."""
+
+    pixels: int = MAX_PIXELS
+    """Largest picture; decoders refuse larger ones before they ask for memory."""
+    strict: bool = False
+    """Refuse a file as soon as something in it is damaged."""
+
+    def check(self, path: Path, width: int, height: int) -> None:
+        """Raise InputError, or SettingsError where only the user's own bound is passed, for pictures too large."""
+        if width * height > MAX_PIXELS:
+            raise InputError(f"{path} claims {width}x{height} pixels: its header is damaged, or it is far too large")
+        if width * height > self.pixels:
+            raise SettingsError(f"max_memory is too small for the {width}x{height} pixels that {path} claims: raise it")
+
+    @property
+    def options(self) -> dict[str, str]:
+        """For FFmpeg's decoders."""
+        return {"max_pixels": str(self.pixels)} | ({"err_detect": "explode"} if self.strict else {})
+
+
+def open_input(path: Path, limits: Limits = Limits()) -> av.container.InputContainer:
+    """Open `path` for demuxing. Raises InputError that says what is wrong with it."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist: check the name")
+    if not path.is_file():
+        raise InputError(f"{path} is no file: give one video file")
+    try:
+        with path.open("rb") as file:
+            head = file.read(256)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    if not head:
+        raise InputError(f"{path} is empty (0 bytes): it was probably never downloaded or written in full")
+    if head.startswith(b"version https://git-lfs") or b"/annex/objects/" in head:
+        raise InputError(f"{path} is a git-lfs or git-annex pointer, not the video: fetch it (git lfs pull)")
+    source: Any = str(path)
+    if is_animated_webp(head):
+        limits.check(path, *canvas_size(head))
+        source = WebpStream(path)
+    # One more than allowed: FFmpeg leaves out, in silence or as "out of memory", what is beyond its own bound.
+    options = {"max_pixels": str(limits.pixels), "max_streams": str(MAX_STREAMS + 1)}
+    crowd = f"{path} claims more than {MAX_STREAMS} streams: its header is damaged, or split it first"
+    try:
+        # metadata_errors: a tag in some old encoding is no reason to refuse a video.
+        container: av.container.InputContainer = av.open(source, metadata_errors="replace", options=options)
+        if len(container.streams) <= MAX_STREAMS:
+            return container
+        container.close()
+        raise InputError(crowd)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path} is no video that can be read: {reason}") from error
+    except MemoryError:
+        raise InputError(crowd) from None
+
+
+def disguised(path: Path) -> str | None:
+    """The codec of a file that `open_input` decodes already; None for all others."""
+    with path.open("rb") as file:
+        return "webp" if is_animated_webp(file.read(256)) else None
+
+
+def packets(container: av.container.InputContainer, *, losses: list[str] | None = None) -> Iterator[av.Packet[Any]]:
+    """Demux every stream; read errors in the middle are counted in `losses` and skipped, up to a bound."""
+    for _ in range(_READ_ERRORS):
+        try:
+            yield from container.demux()
+            return
+        except (av.FFmpegError, OSError) as error:
+            if losses is not None:
+                losses.append(error.strerror or str(error))
+            if not isinstance(error, av.FFmpegError):
+                return  # a WebP's stream is over where a picture fails
