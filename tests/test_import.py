@@ -39,6 +39,7 @@ ALLOWED = {
     "memory": ("errors", "settings"),
     "log": ("errors", "report"),
     "words": ("errors", "report"),
+    "options": ("errors",),
     "doctor": ("__version__", "errors", "settings", "weights", "device"),
 }
 PURE = ["correction/losses.py", "motion/warp.py", "correction/tone.py", "metrics"]

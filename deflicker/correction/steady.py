@@ -106,8 +106,11 @@ class _Shot(Generic[T]):
         self._suspected = False
 
     def add(self, frame: Corrected[T]) -> Iterator[Corrected[T]]:
-        if frame.held and self._pictures:
+        if (frame.held or frame.kept) and self._pictures:
             self._pictures[-1].frames.append(frame)
+            return
+        if frame.kept:
+            yield frame
             return
         self._pictures.append(_Picture(frame))
         while len(self._pictures) >= self._looked_at + BLOCK + self._reach:
@@ -139,7 +142,9 @@ class _Shot(Generic[T]):
             picture = self._pictures[index]
             detail = picture.boil.residual[0] * opening if picture.boil and opening > 0 else None
             for frame in picture.frames:
-                yield frame if detail is None else replace(frame, correction=_with_detail(frame.correction, detail))
+                if detail is not None and frame.kept is None:
+                    frame = replace(frame, correction=_with_detail(frame.correction, detail))
+                yield frame
             picture.frames = picture.frames[:1]
         self._given = max(self._given, end)
         self._forget()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,7 @@ from deflicker.media.formats import EXACT_SCALING, canonical_format, planes_of
 from deflicker.media.frame import Frame
 from deflicker.media.gate import Gate
 from deflicker.media.probe import VideoInfo, open_decoder, open_input, packets, probe, video_stream
-from deflicker.settings import TimePoint
+from deflicker.settings import Span, TimePoint
 
 OnPacket = Callable[["av.Packet[Any]"], None]  # quoted: generic for type checkers only
 
@@ -33,7 +33,8 @@ class Reader:
             ...
     ```
 
-    `start` is the first frame kept and `end` the first no longer kept. Raises InputError as `probe` does.
+    `start` is the first frame kept and `end` the first no longer kept; frames in a part to `exclude` come marked as
+    such (`Frame.as_is`). Raises InputError as `probe` does.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Reader:
         *,
         start: TimePoint | None = None,
         end: TimePoint | None = None,
+        exclude: Sequence[Span] = (),
         info: VideoInfo | None = None,
     ) -> None:
         self.info = info or probe(path)
@@ -49,6 +51,7 @@ class Reader:
         """Seconds to take off every time stamp of the output; known once the first frame is out."""
         self._start = start if start and (start.seconds or start.frame) else None
         self._end = end
+        self._exclude = exclude
         self._counts: Counter[str] = Counter()
         self._container = open_input(self.info.path)
         self._stream = video_stream(self._container, self.info.path)
@@ -103,7 +106,9 @@ class Reader:
                     self.shift = seconds if self._start else Fraction(0)
                     gate.start_at(seconds)
                 gate.reached(seconds)
-                yield self._frame(event, kept, pts)
+                yield self._frame(
+                    event, kept, pts, as_is=any(span.holds(seen, self._seconds(pts)) for span in self._exclude)
+                )
                 kept += 1
             seen += 1
         gate.close()
@@ -121,11 +126,10 @@ class Reader:
 
     def _is_before(self, point: TimePoint | None, index: int, pts: int) -> bool:
         """Whether a frame of the source lies before a point."""
-        if point is None:
-            return False
-        if point.frame is not None:
-            return index < point.frame
-        return (pts - self.info.first_pts) * self.info.time_base < (point.seconds or 0)
+        return point is not None and point.is_after(index, self._seconds(pts))
+
+    def _seconds(self, pts: int) -> Fraction:
+        return (pts - self.info.first_pts) * self.info.time_base
 
     def _from_start(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
         """Packets and pictures, from the key frame before `start` where that is safe to jump to."""
@@ -157,7 +161,8 @@ class Reader:
 
     def _seek_target(self) -> int | None:
         """The pts to jump to, or None where frames must be counted from the first or a jump is not worth it."""
-        start, by_frame = self._start, self._end is not None and self._end.frame is not None
+        points = [self._end, *(point for span in self._exclude for point in (span.start, span.end))]
+        start, by_frame = self._start, any(point is not None and point.frame is not None for point in points)
         if start is None or start.seconds is None or start.seconds < 2 * _SEEK_MARGIN_S or by_frame:
             return None
         return self.info.first_pts + int(start.seconds / self.info.time_base)
@@ -206,7 +211,7 @@ class Reader:
         self._previous_pts = pts
         return pts
 
-    def _frame(self, picture: av.VideoFrame, index: int, pts: int) -> Frame:
+    def _frame(self, picture: av.VideoFrame, index: int, pts: int, *, as_is: bool) -> Frame:
         info = self.info
         if picture.is_corrupt:
             self._counts["a damaged picture was kept as the decoder mended it"] += 1
@@ -221,5 +226,6 @@ class Reader:
             planes=planes_of(picture),
             duration=picture.duration or 0,
             key_frame=bool(picture.key_frame),
+            as_is=as_is,
             shift=self.shift,
         )
