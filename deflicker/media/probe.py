@@ -16,6 +16,7 @@ from deflicker.errors import InputError
 from deflicker.media.formats import canonical_format, layout_of, planes_of
 from deflicker.media.frame import PlaneLayout
 from deflicker.media.hdr import HdrMetadata, hdr_of
+from deflicker.media.storage import check_storage
 
 MAX_PIXELS = 1 << 28
 """16384 x 16384. A header that claims more is a mistake or an attack: one frame of it takes gigabytes."""
@@ -143,12 +144,16 @@ def open_decoder(stream: av.VideoStream) -> av.VideoCodecContext:
 
 
 def packets(container: av.container.InputContainer, *, losses: list[str] | None = None) -> Iterator[av.Packet[Any]]:
-    """Demux every stream; read errors in the middle are counted in `losses` and skipped, up to a bound."""
+    """Demux every stream; damage in the middle is counted in `losses` and skipped, up to a bound.
+
+    Raises InputError where it is not the file that is damaged, but the disk or the network that fails.
+    """
     for _ in range(100):
         try:
             yield from container.demux()
             return
         except av.FFmpegError as error:
+            check_storage(Path(container.name), error)
             if losses is not None:
                 losses.append(str(error.strerror))
 
