@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from deflicker.motion.shots import CutFinder, likeness, structure
+from deflicker.motion.shots import CutFinder, Looks
 
 T = TypeVar("T")
 Kept = Literal["excluded", "flash"]
@@ -77,7 +77,6 @@ class _Picture:
     """What is remembered of the last new picture."""
 
     proxy: Tensor
-    look: Tensor
     features: Any
 
 
@@ -189,14 +188,11 @@ def _follow(
     motions: dict[int, tuple[bool, Tensor | None, Tensor | None, Tensor | None, Tensor | None]] = {}
     nothing_yet = previous is None
     if fresh:
-        looks = structure(torch.stack([batch[i].look for i in fresh + ahead]))
+        looks = Looks.of(torch.stack([batch[i].look for i in fresh + ahead]))
         features = flow.features(torch.stack([batch[i].look for i in fresh]))
-        pictures = [
-            _Picture(batch[i].proxy, look, feature) for i, look, feature in zip(fresh, looks, features, strict=False)
-        ]
+        pictures = [_Picture(batch[i].proxy, feature) for i, feature in zip(fresh, features, strict=True)]
         before = [previous, *pictures[:-1]]
-        opens = _openings(looks, previous, len(fresh), cuts)
-        opens = [cut or gaps[i] > LONGEST_GAP for i, cut in zip(fresh, opens, strict=True)]
+        opens = [cut or gaps[i] > LONGEST_GAP for i, cut in zip(fresh, cuts.openings(looks, len(fresh)), strict=True)]
         pairs = [n for n in range(len(fresh)) if not opens[n]]
         if pairs:
             forward, backward = flow.flow(
@@ -223,21 +219,3 @@ def _gaps(batch: Sequence[Given[T]], gap: int) -> list[int]:
     for each in batch:
         gaps.append(gaps[-1] + 1 if each.kept is not None else 0)
     return gaps
-
-
-def _openings(looks: Tensor, previous: _Picture | None, count: int, cuts: CutFinder) -> list[bool]:
-    """Which of the first `count` looks begin a shot, given the look before them and any after."""
-    chain = looks if previous is None else torch.cat([previous.look[None], looks])
-    lead = 0 if previous is None else 1
-    near = likeness(chain[:-1], chain[1:]).tolist() if len(chain) > 1 else []
-    around = likeness(chain[:-2], chain[2:]).tolist() if len(chain) > 2 else []
-    cuts.learn(near)
-    opens = [True] if previous is None else []
-    after_odd = False
-    for at in range(1, lead + count):
-        # Behind a flash, what counts is the frame before the flash.
-        before = around[at - 2] if after_odd and at > 1 else near[at - 1]
-        later = around[at - 1] if at - 1 < len(around) else None
-        opens.append(cuts.is_cut(before, later))
-        after_odd = not opens[-1] and not after_odd and cuts.is_odd(before, later)
-    return opens
