@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     )
     from deflicker.report.measures import Guard, Measures, Metric, Verdict
     from deflicker.report.model import Flicker, Fvd, Measurement, Plan, Progress, Report
-    from deflicker.settings import Settings, TimePoint
+    from deflicker.settings import Settings, Span, TimePoint
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "deflicker.api": ("deflicker", "deflicker_frames", "plan"),
-    "deflicker.settings": ("Settings", "TimePoint"),
+    "deflicker.settings": ("Settings", "Span", "TimePoint"),
     "deflicker.coherence": ("measure",),
     "deflicker.clip_distance": ("fvd",),
     "deflicker.report.model": ("Flicker", "Fvd", "Measurement", "Plan", "Progress", "Report"),
@@ -75,6 +75,7 @@ __all__ = [
     "Report",
     "Settings",
     "SettingsError",
+    "Span",
     "TimePoint",
     "Verdict",
     "WeightsError",

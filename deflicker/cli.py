@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar, get_args
+from typing import Annotated, Any, NoReturn, get_args
 
 import typer
 
@@ -22,6 +22,7 @@ from deflicker import __version__, commands
 from deflicker.checks import check_extras, check_log_path, check_paths
 from deflicker.errors import SettingsError
 from deflicker.log import JsonLog, records_to
+from deflicker.options import key_and_value, read_option, read_optional
 from deflicker.progress import progress_bar
 from deflicker.report.model import Progress
 from deflicker.settings import (
@@ -29,14 +30,13 @@ from deflicker.settings import (
     PRESETS,
     CompareStyle,
     Settings,
+    Span,
     TimePoint,
     parse_reference,
     parse_size,
 )
 from deflicker.signals import interruptible
 from deflicker.words import explain, outlook, summary
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,10 @@ def parse(
         str | None, correction(metavar="FRAME|IMAGE", help="Drift from what. (default: chosen)")
     ] = None,
     guide: Annotated[Path | None, correction(metavar="FILE", help="Steady twin video to see motion in.")] = None,
+    exclude: Annotated[
+        list[str] | None, correction(metavar="START-END", help="Leave this part as it is; repeatable.")
+    ] = None,
+    keep_flashes: Annotated[bool, correction("--keep-flashes", help="Leave flashes of light as they are.")] = False,
     start: Annotated[str | None, correction(metavar="TIME", help="First frame: 90, 1:30.5 or 2700f (frame).")] = None,
     end: Annotated[str | None, correction(metavar="TIME", help="First frame to leave out.")] = None,
     overwrite: Annotated[bool, output("--overwrite", "-y", help="Replace OUT if it exists.")] = False,
@@ -160,19 +164,21 @@ def parse(
         strength=strength,
         preset=preset,  # type: ignore[arg-type]  # Settings checks it
         anchor=anchor,
-        reference=_read(parse_reference, reference, "--reference"),
+        reference=read_optional(parse_reference, reference, "--reference"),
         guide=guide,
+        exclude=tuple(read_option(Span.parse, part, "--exclude") for part in exclude or ()),
+        keep_flashes=keep_flashes,
         without=frozenset(without or ()),
         device=device,
         precision=precision,  # type: ignore[arg-type]
-        max_memory=_read(parse_size, max_memory, "--max-memory"),
+        max_memory=read_optional(parse_size, max_memory, "--max-memory"),
         codec=codec,
         crf=crf,
         encoder_preset=encoder_preset,
         pix_fmt=pix_fmt,
-        encoder_options=dict(_read(_key_and_value, option, "-e") for option in encoder_option or ()),  # type: ignore[misc]
-        start=_read(TimePoint.parse, start, "--start"),
-        end=_read(TimePoint.parse, end, "--end"),
+        encoder_options=dict(read_option(key_and_value, option, "-e") for option in encoder_option or ()),
+        start=read_optional(TimePoint.parse, start, "--start"),
+        end=read_optional(TimePoint.parse, end, "--end"),
         weights=weights,
         offline=offline,
         overwrite=overwrite,
@@ -182,21 +188,6 @@ def parse(
         source, target, settings, dry_run, quiet, verbose, log_json,
         report, compare, compare_style, lpips,  # type: ignore[arg-type]
     )  # fmt: skip
-
-
-def _read(read: Callable[[str], T], text: str | None, option: str) -> T | None:
-    """Parse an option's text, naming the option where that fails."""
-    try:
-        return None if text is None else read(text)
-    except SettingsError as error:
-        raise SettingsError(f"{option}: {error}") from error
-
-
-def _key_and_value(text: str) -> tuple[str, str]:
-    key, separator, value = text.partition("=")
-    if not key or not separator:
-        raise SettingsError(f"{text!r} is no KEY=VALUE")
-    return key, value
 
 
 # --- The run ----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import chain
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from deflicker.correction.apply import Correction
 from deflicker.engine import Engine, proxy_of, relit, texture_size, toned_luma
 from deflicker.media.color import proxy_size, resize
 from deflicker.media.frame import Frame, PlaneLayout
+from deflicker.motion.track import Given
 from deflicker.settings import Settings
 from deflicker.steering import check_guide, decide
 
@@ -28,14 +30,15 @@ def deflicker_frames(frames: Iterable[FrameT], fps: float = 24, settings: Settin
     correction comes back as the same object; no frame is written to, and none may be changed by the caller while it
     is inside.
 
-    `fps`: frames a second. Nothing depends on it yet: flicker is judged from frame to frame, at any rate.
+    `fps`: frames a second, for times in `settings.exclude`. Nothing else depends on it: flicker is judged from frame to
+    frame, at any rate.
 
     Runs at most a window ahead of what it yields, so memory does not grow with the stream. Raises ValueError where a
     frame is of another kind or size than the first; DeviceError, WeightsError and SettingsError at the first frame.
     """
     if not fps > 0:
         raise ValueError(f"frames a second must be more than 0: {fps = }")
-    return _alike(frames) if settings.strength == 0 else _corrected(_alike(frames), settings)
+    return _alike(frames) if settings.strength == 0 else _corrected(_alike(frames), fps, settings)
 
 
 def _alike(frames: Iterable[FrameT]) -> Iterator[FrameT]:
@@ -71,7 +74,7 @@ def _words(found: tuple[Any, ...]) -> str:
     return f"{'numpy' if kind is np.ndarray else 'torch'} {list(shape)} {dtype}{place}"
 
 
-def _corrected(frames: Iterator[FrameT], settings: Settings) -> Iterator[FrameT]:
+def _corrected(frames: Iterator[FrameT], fps: float, settings: Settings) -> Iterator[FrameT]:
     first = next(frames, None)
     if first is None:
         return
@@ -82,10 +85,11 @@ def _corrected(frames: Iterator[FrameT], settings: Settings) -> Iterator[FrameT]
     small = proxy_size(height, width, engine.preset.flow_max_side_px)
     device = engine.device.torch_device
 
-    def proxies() -> Iterator[tuple[FrameT, Tensor]]:
-        yield first, codec.proxy(first, small, device)
-        for frame in frames:
-            yield frame, codec.proxy(frame, small, device)
+    def proxies() -> Iterator[Given[FrameT]]:
+        for number, frame in enumerate(chain([first], frames)):
+            proxy = codec.proxy(frame, small, device)
+            excluded = any(span.holds(number, Fraction(number) / Fraction(fps)) for span in settings.exclude)
+            yield Given(frame, proxy, proxy, "excluded" if excluded else None)
 
     def luma(frame: FrameT, correction: Correction | None) -> Tensor:
         return codec.luma(frame, correction, texture, device)

@@ -196,9 +196,11 @@ def boil_variance(
     band = _usual(band)
     every = torch.stack([band[i].square() + band[j].square() for i, j in across]).sum(0) / 2
     near = [(row, row) for row in across[0]]
-    products, masses = zip(*(_products(band, visible, pairs) for pairs in (across, beside, across[:1], near)), strict=True)
+    products, masses = zip(
+        *(_products(band, visible, pairs) for pairs in (across, beside, across[:1], near)), strict=True
+    )
     sums = local_mean(torch.stack([*products, *masses, every]))
-    opposite, same, nearest, energy = (sums[:4] / sums[4:8].clamp_min(1e-3)).split(1)
+    opposite, same, nearest, energy = (sums[:4] / sums[4:8].clamp_min(1e-3)).chunk(4)
     excess = (same + nearest - energy).clamp_min(0)
     closed, open_ = 0.15, 0.35
     opening = ((sums[:1] / sums[8:].clamp_min(1e-9) - closed) / (open_ - closed)).clamp(0, 1)

@@ -10,6 +10,7 @@ from typing import Any
 import av
 
 from deflicker.errors import InputError, SettingsError
+from deflicker.media.storage import check_storage
 from deflicker.media.webp import WebpStream, canvas_size, is_animated_webp
 
 MAX_PIXELS = 1 << 28
@@ -85,12 +86,17 @@ def disguised(path: Path) -> str | None:
 
 
 def packets(container: av.container.InputContainer, *, losses: list[str] | None = None) -> Iterator[av.Packet[Any]]:
-    """Demux every stream; read errors in the middle are counted in `losses` and skipped, up to a bound."""
+    """Demux every stream; damage in the middle is counted in `losses` and skipped, up to a bound.
+
+    Raises InputError where it is not the file that is damaged, but the disk or the network that fails.
+    """
     for _ in range(_READ_ERRORS):
         try:
             yield from container.demux()
             return
         except (av.FFmpegError, OSError) as error:
+            if isinstance(error, av.FFmpegError):
+                check_storage(Path(container.name), error)
             if losses is not None:
                 losses.append(error.strerror or str(error))
             if not isinstance(error, av.FFmpegError):

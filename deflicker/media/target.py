@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import secrets
 from pathlib import Path
 
 from deflicker.errors import OutputError
+from deflicker.leftovers import Lock, sweep, unfinished_name
 
 
 class Target:
     """A file that is written beside its final place and moved there when complete.
 
     Raises OutputError where `path` exists and `overwrite` is off, is the `source` itself, or cannot be written.
-    A `trial` is checked in the same way, and then written to memory and forgotten.
+    What killed runs left there is removed, what others are writing is let be. A `trial` is checked in the same way, and
+    then written to memory and forgotten.
     """
 
     def __init__(self, path: str | Path, *, source: Path, overwrite: bool, trial: bool = False) -> None:
@@ -23,13 +24,21 @@ class Target:
         self._overwrite = overwrite
         self._trial = trial
         self._check(source)
-        # The suffix stays last: FFmpeg chooses the container by it.
-        self.temporary = self.path.with_name(f".{self.path.stem}.{secrets.token_hex(4)}.part{self.path.suffix}")
+        self.temporary = unfinished_name(self.path)
+        self._lock: Lock | None = None
+        if not trial:
+            sweep(self.path)
 
     @property
     def sink(self) -> str | io.BytesIO:
         """What to open for writing."""
-        return io.BytesIO() if self._trial else str(self.temporary)
+        if self._trial:
+            return io.BytesIO()
+        try:
+            self._lock = self._lock or Lock(self.temporary)
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from error
+        return str(self.temporary)
 
     def _check(self, source: Path) -> None:
         folder = self.path.parent
@@ -55,6 +64,8 @@ class Target:
         if self._trial:
             return
         try:
+            if self._lock:
+                self._lock.sync()
             if self._overwrite:
                 os.replace(self.temporary, self.path)
             else:
@@ -62,6 +73,11 @@ class Target:
         except OSError as error:
             self.discard()
             raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from error
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock:
+            self._lock.release()
 
     def _move_without_replacing(self) -> None:
         try:
@@ -79,5 +95,6 @@ class Target:
 
     def discard(self) -> None:
         """Remove the unfinished file."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             self.temporary.unlink()
+        self._release()
