@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Callable, Iterable
 from fractions import Fraction
@@ -77,6 +78,25 @@ def cover_art(path: Path) -> Path:
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
         video.codec_context.time_base = Fraction(1, 25)
         out.mux([*cover.encode(picture(9, "yuvj420p", 32, 32)), *cover.encode()])
+        for index in range(10):
+            frame = picture(index)
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            out.mux(video.encode(frame))
+        out.mux(video.encode())
+    return path
+
+
+def two_covers(path: Path) -> Path:
+    """A Matroska file with two pictures and a font attached."""
+    with av.open(str(path), "w") as out:
+        video: Any = out.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.codec_context.time_base = Fraction(1, 25)
+        for name, colour in (("cover.jpg", 40), ("back.jpg", 200)):
+            jpeg = io.BytesIO()
+            Image.fromarray(np.full((32, 32, 3), colour, np.uint8)).save(jpeg, "JPEG")
+            out.add_attachment(name, "image/jpeg", jpeg.getvalue())
+        out.add_attachment("a.ttf", "application/x-truetype-font", b"font")
         for index in range(10):
             frame = picture(index)
             frame.pts, frame.time_base = index, Fraction(1, 25)
@@ -166,6 +186,7 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
     "lying length.mkv": lying_matroska,
     "size changes.ts": growing,
     "cover.mp4": cover_art,
+    "two covers.mkv": two_covers,
     "two videos.mp4": two_videos,
     "two videos.mkv": two_videos,
     "many streams.mp4": subtitles,

@@ -47,6 +47,27 @@ class HdrMetadata:
         return f"{chroma}L({say(high, 10000)},{say(low, 10000)})"
 
 
+_BEYOND = {
+    "A53_CC": "closed captions inside the pictures (CEA-608/708)",
+    "DOVI_RPU_BUFFER": "Dolby Vision metadata",
+    "DOVI_METADATA": "Dolby Vision metadata",
+    "DYNAMIC_HDR_PLUS": "HDR10+ metadata",
+    "DYNAMIC_HDR_VIVID": "HDR Vivid metadata",
+    "AMBIENT_VIEWING_ENVIRONMENT": "the ambient viewing environment",
+    "ICC_PROFILE": "the ICC profile",
+    "STEREO3D": "the arrangement of 3D pictures",
+    "SPHERICAL": "the mapping of 360° pictures",
+    "S12M_TIMECODE": "the timecode of each picture",
+    "AFD": "the active format description",
+}
+
+
+def beyond_reach(frame: av.VideoFrame) -> tuple[str, ...]:
+    """What a decoded frame carries beside its picture that no encoder here can be given, in words."""
+    names = [side_data.type.name for side_data in cast(Any, frame.side_data)]
+    return tuple(dict.fromkeys(_BEYOND[name] for name in names if name in _BEYOND))
+
+
 def hdr_of(frame: av.VideoFrame) -> HdrMetadata | None:
     """The static HDR metadata of a decoded frame, or None."""
     primaries = luminance = light = None

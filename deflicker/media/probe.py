@@ -14,7 +14,7 @@ from av.sidedata.sidedata import Type as SideDataType
 from deflicker.errors import InputError, SettingsError
 from deflicker.media.formats import canonical_format, layout_of, planes_of
 from deflicker.media.frame import PlaneLayout
-from deflicker.media.hdr import HdrMetadata, hdr_of
+from deflicker.media.hdr import HdrMetadata, beyond_reach, hdr_of
 from deflicker.media.opening import MAX_PIXELS, Limits, disguised, open_input, packets
 
 _HUGE_PIXELS = 1 << 26
@@ -63,6 +63,8 @@ class VideoInfo:
     interlaced: bool
     hdr: HdrMetadata | None
     """Mastering display and light level, as the first frame says."""
+    beyond_reach: tuple[str, ...]
+    """What the first picture carries that is lost where it is encoded anew, in words."""
     other_streams: tuple[str, ...]
     """In words."""
     notes: tuple[str, ...]
@@ -183,6 +185,7 @@ def _describe(path: Path, container: Any, stream: Any, frame: av.VideoFrame, pac
         sample_aspect_ratio=sample_aspect if sample_aspect and sample_aspect > 0 else None,
         interlaced=frame.interlaced_frame,
         hdr=hdr_of(frame),
+        beyond_reach=beyond_reach(frame),
         other_streams=tuple(words(s) for s in container.streams if s.index != stream.index),
         notes=tuple(notes),
         **tags,

@@ -48,6 +48,7 @@ class Writer:
             )
             self._encoding.apply(self._stream.codec_context, info, self._output.format)
             self._output.copy_video_tags(self._stream)
+            self._output.dropped += [f"{what}: encoders here cannot be given it" for what in info.beyond_reach]
             if info.interlaced:
                 self._output.dropped.append(
                     "the interlaced flag: both fields stay, woven, but players will not part them"

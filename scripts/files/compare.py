@@ -150,4 +150,4 @@ def _same_stream(old: Stream, new: Stream) -> bool:
     untimed = old.kind in ("cover", "attachment") or not old.times
     # A tick of a millisecond, as Matroska has it, may round either way.
     times_alike = untimed or (shift is not None and shift <= Fraction(1, 999))
-    return bytes_alike and times_alike and old.language == new.language
+    return bytes_alike and times_alike and (old.language, old.title) == (new.language, new.title)

@@ -193,6 +193,8 @@ def _describe(stream: Any, packets: list[Packet]) -> Stream:
     tags = {key.lower(): value for key, value in stream.metadata.items()}
     language = "" if tags.get("language") == "und" else tags.get("language", "")
     kind = "cover" if covers else stream.type
+    if kind == "attachment":
+        packets = [Packet(None, Fraction(0), hashlib.sha256(stream.data or b"").hexdigest(), False)]
     return Stream(kind, codec, language, tags.get("title", ""), tuple(packets))
 
 
