@@ -1,6 +1,6 @@
 """Try every file of a folder: the real command on each, and what an independent probe finds before and after.
 
-python scripts/try_files.py FOLDER [--readme FILE] [--only WORD] [--timeout 600] > table.md
+python -m scripts.try_files FOLDER [--into docs/files.md] [--readme FILE] [--only WORD] [--timeout 600]
 
 Each file is run as a user would (where nothing flickers, packets are copied), and once more so that every frame is
 encoded (`--start 0 --strength 0`). Outputs go to a temporary folder and are deleted.
@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,11 @@ from scripts.files.facts import facts_of
 
 TARGET = {".webp": ".mp4"}
 """Endings the command does not write, and what is written instead."""
+HEAD = (
+    "| file | what is odd | outcome | frames | survives | named as changed or lost |",
+    "| --- | --- | --- | --- | --- | --- |",
+)
+START, END = "<!-- table:", "<!-- end of table -->"
 RUNS = ([], ["--start", "0", "--strength", "0"])
 
 
@@ -90,29 +96,47 @@ def _cell(text: str) -> str:
     return re.sub(r"\s+", " ", text).replace("|", "\\|")
 
 
+def rows(folder: Path, odd: dict[str, str], only: str, timeout_s: float) -> Iterator[tuple[str, bool]]:
+    """Lines of the table, each with whether the run is as it should be; a line like the one before is left out."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for source in sorted(path for path in folder.iterdir() if path.is_file() and only in path.name):
+            last = ""
+            for extra in RUNS:
+                outcome = try_file(source, Path(scratch), extra, timeout_s)
+                line = row(source, odd.get(source.name, ""), outcome)
+                if line != last or not outcome.sound:
+                    yield line, outcome.sound
+                last = line
+
+
+def put_into(document: str, table: str) -> str:
+    """The document with the table between its marks. Raises ValueError where it has none."""
+    made, count = re.subn(rf"({START}.*?-->\n).*?(?={END})", lambda m: f"{m[1]}{table}\n", document, flags=re.DOTALL)
+    if not count:
+        raise ValueError(f"the document has no marks {START} … --> and {END}")
+    return made
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--readme", type=Path, help="where a table says what each file is; default: beside the folder")
+    parser.add_argument("--into", type=Path, help="a document that has the marks of the table")
     parser.add_argument("--only", default="", help="files whose name has this word")
     parser.add_argument("--timeout", type=float, default=600, help="seconds for each run")
     options = parser.parse_args()
     odd = what_is_odd(options.readme or options.folder.parent / "README.md")
-    print("| file | what is odd | outcome | frames | survives | named as changed or lost |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    unsound = 0
-    with tempfile.TemporaryDirectory() as scratch:
-        for source in sorted(path for path in options.folder.iterdir() if path.is_file() and options.only in path.name):
-            last = ""
-            for extra in RUNS:
-                outcome = try_file(source, Path(scratch), extra, options.timeout)
-                unsound += not outcome.sound
-                line = row(source, odd.get(source.name, ""), outcome)
-                if line != last:
-                    print(line, flush=True)
-                last = line
-    print(f"{unsound} runs are not as they should be" if unsound else "every run is as it should be", file=sys.stderr)
-    return 1 if unsound else 0
+    lines, sound = [*HEAD], True
+    print("\n".join(HEAD))
+    for line, good in rows(options.folder, odd, options.only, options.timeout):
+        print(line, flush=True)
+        lines.append(line)
+        sound = sound and good
+    if options.into:
+        document = options.into.read_text(encoding="utf-8")
+        options.into.write_text(put_into(document, "\n".join(lines)), encoding="utf-8")
+    print("every run is as it should be" if sound else "some runs are not as they should be", file=sys.stderr)
+    return 0 if sound else 1
 
 
 if __name__ == "__main__":

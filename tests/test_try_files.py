@@ -10,7 +10,7 @@ from deflicker import InputError, Settings, deflicker
 from deflicker.settings import TimePoint
 from scripts.files.compare import Finding, compare
 from scripts.files.facts import facts_of
-from scripts.try_files import TARGET
+from scripts.try_files import END, START, TARGET, Outcome, put_into, row, try_file
 from tests.awkward import MAKERS
 from tests.media.making import clip, clips, make
 
@@ -76,3 +76,33 @@ def test_what_the_summary_names_is_not_lost_in_silence(tmp_path: Path) -> None:
     found = findings(MAKERS["many streams.mkv"](tmp_path / "in.mkv"), tmp_path / "out.gif", ENCODE)
     verdicts = {finding.name: finding.verdict for finding in found}
     assert {verdicts[name] for name in ("audio aac", "subtitle subrip", "chapters", "tags")} == {"named"}
+
+
+def test_rows_and_where_they_go() -> None:
+    report = {"codec": "copy", "frames": 3, "dropped": ["a | b: no room"], "notes": [], "losses": {"torn": 2}}
+    found = (Finding("frames", "kept", "3 -> 3"), Finding("pts", "kept"), Finding("tags", "lost", "title"))
+    outcome = Outcome(0, "", report, found)
+    assert not outcome.sound
+    line = row(Path("in.mp4"), "odd", outcome)
+    silent = "**tags lost in silence** title"
+    assert line == f"| in.mp4 | odd | packets copied | 3 -> 3 | pts | {silent}; a \\| b: no room; damaged: torn (2x) |"
+    refused = Outcome(3, "deflicker: in.mp4 is empty", {}, ())
+    assert refused.sound
+    assert row(Path("in.mp4"), "odd", refused) == "| in.mp4 | odd | refused, exit code 3: in.mp4 is empty | | | |"
+    assert not Outcome(1, "deflicker: this is a bug", {}, ()).sound
+    assert not Outcome(3, "two\nlines", {}, ()).sound
+    assert put_into(f"a\n{START} x -->\nold\n{END}\nb", "new") == f"a\n{START} x -->\nnew\n{END}\nb"
+    with pytest.raises(ValueError, match="no marks"):
+        put_into("a", "new")
+
+
+def test_a_file_is_tried_through_the_real_command(tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    source = MAKERS["cover.mp4"](tmp_path / "cover.mp4")
+    outcome = try_file(source, tmp_path / "scratch", ["--strength", "0"], 120)
+    assert outcome.sound
+    assert {"pts", "cover mjpeg"} <= {finding.name for finding in outcome.findings}
+    (tmp_path / "text.mp4").write_text("Once upon a time\n" * 99)
+    refused = try_file(tmp_path / "text.mp4", tmp_path / "scratch", [], 120)
+    assert (refused.code, refused.sound) == (3, True)
+    assert refused.line.startswith("deflicker: text.mp4 is no video")
