@@ -6,11 +6,12 @@ import os
 import time
 from contextlib import closing, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from deflicker.background import prefetch
-from deflicker.engine import Engine, OnProgress, frame_bytes, with_proxies
+from deflicker.engine import Engine, OnProgress, frame_bytes, limits_of, with_proxies
 from deflicker.measuring import Watch, load_lpips
 from deflicker.media.frame import Frame
 from deflicker.media.probe import VideoInfo
@@ -36,8 +37,9 @@ def measure(
     (the flow network's) or DeviceError.
     """
     started, tell = time.monotonic(), on_progress or (lambda _: None)
-    first = Reader(Path(source), start=settings.start, end=settings.end)
-    second = Reader(Path(other), start=settings.start, end=settings.end) if other is not None else None
+    kept: Any = {"start": settings.start, "end": settings.end, "limits": limits_of(settings)}
+    first = Reader(Path(source), **kept)
+    second = Reader(Path(other), **kept) if other is not None else None
     with first, second or nullcontext():
         info = first.info
         size = frame_bytes(info.width, info.height, info.layout)
@@ -61,7 +63,7 @@ def measure(
             device=str(engine.device.torch_device),
             device_reason=engine.device.reason,
             measures=watch.finish(),
-            notes=(*first.notes, *(second.notes if second else ()), *notes),
+            notes=(*first.remarks, *(second.remarks if second else ()), *notes),
             settings=tuple(pair for pair in settings.words if pair[0] in _RELEVANT),
             gallery=watch.album.gallery(),
         )

@@ -76,12 +76,7 @@ def plan(
             device_reason=device.reason,
             memory_bytes=memory.estimate(info.width, info.height, size, preset),
             seconds=seconds,
-            notes=(
-                *(f"damaged: {what} ({count}x)" for what, count in reader.losses),
-                *reader.notes,
-                *writer.notes,
-                *notes,
-            ),
+            notes=(*reader.remarks, *writer.notes, *notes),
         )
 
 

@@ -86,6 +86,12 @@ class Reader:
         return (*self.info.notes, *found)
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """Notes and, in words, losses."""
+        damage = (f"damaged: {what}{f' ({count} times)' if count > 1 else ''}" for what, count in self.losses)
+        return (*self.notes, *damage)
+
+    @property
     def losses(self) -> tuple[tuple[str, int], ...]:
         """What is damaged in the input, and how often; complete once the frames are out."""
         return self._losses.found

@@ -101,6 +101,14 @@ def test_torn_pictures_are_counted_and_the_rest_is_kept(tmp_path: Path) -> None:
         read(torn, strict=True)
 
 
+def test_remarks_have_both_notes_and_damage(tmp_path: Path) -> None:
+    path = make(tmp_path / "whole.mkv", pts=range(60), size=(160, 120), options={"preset": "ultrafast", "crf": "1"})
+    with Reader(cut(path, 0.5)) as reader:
+        list(reader.frames())
+        assert [remark.split(":")[0] for remark in reader.remarks] == ["damaged"]
+        assert reader.notes == ()
+
+
 def test_a_really_corrupt_file_is_refused_when_asked() -> None:
     path = clip("awkward/corrupt_h264.mp4")
     assert read(path)[0] == 49
