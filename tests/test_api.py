@@ -355,7 +355,7 @@ def test_a_bound_on_memory_covers_what_headers_claim(tmp_path: Path) -> None:
     path = make(tmp_path / "in.mkv", codec="ffv1")
     data = path.read_bytes().replace(b"\xb0\x81\x40\xba\x81\x30", b"\xb0\x82\x07\xd0\xba\x82\x07\xd0")
     path.write_bytes(data)
-    with pytest.raises(SettingsError, match="max_memory is too small for the pictures"):
+    with pytest.raises(InputError, match="larger than --max-memory allows"):
         deflicker(path, tmp_path / "out.mkv", replace(PLAIN, max_memory=1 << 30))
 
 

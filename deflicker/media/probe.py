@@ -11,7 +11,7 @@ from typing import Any, cast
 import av
 from av.sidedata.sidedata import Type as SideDataType
 
-from deflicker.errors import InputError, SettingsError
+from deflicker.errors import InputError
 from deflicker.media.formats import canonical_format, layout_of, planes_of
 from deflicker.media.frame import PlaneLayout
 from deflicker.media.hdr import HdrMetadata, beyond_reach, hdr_of
@@ -141,9 +141,9 @@ def _first_frame(
             break
     if frame is None:
         name, hidden = stream.codec_context.name, stream.codec_context.width == 0
-        if hidden and limits.pixels < MAX_PIXELS:  # FFmpeg hides a size that is beyond its bound
-            raise SettingsError(f"max_memory is too small for the pictures that {path} claims: raise it")
-        raise InputError(f"{path}: no picture of its {name} stream decodes ({reason}): the file is damaged")
+        # FFmpeg says 0 x 0 for what is beyond its bound as well as for what it cannot read.
+        bound = ", or its pictures are larger than --max-memory allows" if hidden and limits.pixels < MAX_PIXELS else ""
+        raise InputError(f"{path}: no picture of its {name} stream decodes ({reason}): the file is damaged{bound}")
     limits.check(path, frame.width, frame.height)
     return frame, pts
 
