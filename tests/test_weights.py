@@ -16,6 +16,7 @@ import torch
 
 from deflicker import sources, weights
 from deflicker.errors import WeightsError
+from deflicker.leftovers import Lock, unfinished_name
 from deflicker.motion.raft import build, to_torchvision
 
 STATE = {"conv.weight": torch.arange(6.0).reshape(2, 3), "conv.bias": torch.ones(2), "counter": torch.tensor(7)}
@@ -191,6 +192,18 @@ def test_parallel_fetches_leave_one_good_file(shelf, cache):
             assert_toy(state)
     assert len(list(cache.iterdir())) == 1
     assert_toy(weights.load("toy", offline=True))
+
+
+def test_what_a_killed_fetch_left_in_the_cache_goes_and_what_others_write_stays(shelf, cache):
+    weights.load("toy")
+    (file,) = cache.iterdir()
+    file.unlink()
+    left, going_on = unfinished_name(file), unfinished_name(file)
+    left.write_bytes(b"half")
+    lock = Lock(going_on)
+    assert_toy(weights.load("toy"))
+    assert {path.name for path in cache.iterdir()} == {file.name, going_on.name}
+    lock.release()
 
 
 def test_cache_that_cannot_be_written_still_serves(shelf, tmp_path, monkeypatch):

@@ -36,6 +36,11 @@ _SEEN = 0.5
 """Part of the picture that must be matched across a boundary. On water, less is, and no step can be trusted."""
 
 
+_SHARED = 0.15
+"""Part of the picture that must take part in a step. A seam is a property of the whole chunk; a sign or a lamp that
+goes on and off steps as sharply, in few places. Steps drawn by chance for every region have 1/3."""
+
+
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """What a step and a slope, fitted around each boundary between frames b and b + 1, say about it."""
@@ -48,6 +53,8 @@ class Evidence:
     """`[T-1]`: largest step of a region."""
     seen: Tensor
     """`[T-1]`: part of the picture matched across the boundary."""
+    shared: Tensor
+    """`[T-1]` in [0, 1]: part of the picture that takes part in the step, (Σ J²)² / (n Σ J⁴) over its n regions."""
     slope: Tensor
     """`[T-1, 3, r, r]`: log gain a frame, over regions."""
 
@@ -72,12 +79,14 @@ def weigh_boundaries(steps: Mapping[int, Step], matches: Mapping[int, Match], fr
     certainty = (ss - ks**2 / kk).clamp_min(1e-6)
     step = (sv - ks * kv / kk) / certainty
     unexplained = (vv - kv**2 / kk).sum(1).clamp_min(1e-9)
+    energy = step.view(len(step), 3, -1).square().sum(1)
     seen = torch.minimum(matches[1].visible.mean((1, 2, 3)), matches[-1].visible.mean((1, 2, 3)))
     return Evidence(
         explained=(step**2 * certainty).sum(1) / unexplained,
         size=((step**2 * ss).sum(1) / ss.sum(1).clamp_min(1e-6)).sqrt(),
         peak=(step * (ss > 0.1)).abs().amax(1),
         seen=seen,
+        shared=energy.sum(1).square() / (energy.square().sum(1) * energy.shape[1]).clamp_min(1e-12),
         slope=((kv - ks * step) / kk).view(-1, *regions),
     )
 
@@ -108,6 +117,7 @@ def pick(evidence: Evidence, first: int, expected: Sequence[int]) -> list[int]:
         & (evidence.explained >= around)
         & (evidence.size >= _SMALLEST)
         & (evidence.seen >= _SEEN)
+        & (evidence.shared >= _SHARED)
     )
     inner = range(max(first, _LEAST_SIDE - 1), count - _LEAST_SIDE + 1)
     found = seam.tolist()

@@ -18,8 +18,11 @@ Kept = Literal["excluded", "flash"]
 
 _HELD = 0.25 / 255
 """Mean difference of two proxies below which a frame repeats the one before it."""
-_LONGEST_HOLD = 8
-"""Repetitions after which a frame counts as new all the same: a still must not make anybody wait."""
+_LONGEST_HOLD = 2
+"""Repetitions after which each further one counts as a picture: up to three frames to a picture is how animation and
+generators are shown; what stays longer is meant to stay, and light that blinks must be seen to last."""
+_CALM = 24
+"""Frames after one that stayed longer until repetitions are held again."""
 LONGEST_GAP = 8
 """Frames kept as they are across which motion is still followed, a longest lag; behind more of them a shot begins."""
 
@@ -99,20 +102,19 @@ def track(
     cuts = CutFinder()
     previous: _Picture | None = None
     waiting: list[Given[T]] = []
-    run = gap = 0
+    pace, gap = (0, _CALM), 0
     while True:
         arrived = list(islice(source, batch_frames))
         last = len(arrived) < batch_frames
         batch = waiting + arrived
         if not batch:
             return
-        held = _held(batch, previous, run, gap)
+        same = _same(batch, previous, gap)
+        held, paces = _held(same, pace)
         decided = len(batch) if last else _decidable(batch, held)
-        tracked, previous, gap = _follow(batch, held, decided, previous, gap, flow, cuts, keys)
+        tracked, previous, gap = _follow(batch, same, held, decided, previous, gap, flow, cuts, keys)
         yield from tracked
-        waiting = batch[decided:]
-        for repeats in held[:decided]:
-            run = run + 1 if repeats else 0
+        waiting, pace = batch[decided:], paces[decided]
         if last:
             return
 
@@ -146,16 +148,30 @@ class _Keys:
         return there[0], back[0]
 
 
-def _held(batch: Sequence[Given[T]], previous: _Picture | None, run: int, gap: int) -> list[bool]:
-    """Whether each frame repeats the one before it; `run` repetitions or `gap` kept frames came right before them."""
+def _same(batch: Sequence[Given[T]], previous: _Picture | None, gap: int) -> list[bool]:
+    """Whether each frame repeats the one before it; `gap` kept frames came right before them."""
     proxies = [each.proxy for each in batch]
     before = [previous.proxy if previous else proxies[0] + 1, *proxies[:-1]]
     difference = torch.stack([(a - b).abs().mean() for a, b in zip(proxies, before, strict=True)])
-    held, after_kept = [], gap > 0
-    for each, same in zip(batch, (difference < _HELD).tolist(), strict=True):
-        held.append(same and run < _LONGEST_HOLD and each.kept is None and not after_kept)
-        run, after_kept = run + 1 if held[-1] else 0, each.kept is not None
-    return held
+    kept = [gap > 0, *(each.kept is not None for each in batch)]
+    return [
+        alike and not (kept[i] or kept[i + 1])  # neither after a kept frame nor one itself
+        for i, alike in enumerate((difference < _HELD).tolist())
+    ]
+
+
+def _held(same: Sequence[bool], pace: tuple[int, int]) -> tuple[list[bool], list[tuple[int, int]]]:
+    """Which of them are held, the first repetitions of a picture, and the pace before each and after the last.
+
+    A pace is how many repetitions came right before, and how many frames ago a picture stayed longer than that.
+    """
+    held, paces = [], [pace]
+    for repeats in same:
+        run, calm = paces[-1]
+        held.append(repeats and run < _LONGEST_HOLD and calm >= _CALM)
+        run = run + 1 if repeats else 0
+        paces.append((run, 0 if run > _LONGEST_HOLD else calm + 1))
+    return held, paces
 
 
 def _decidable(batch: Sequence[Given[T]], held: Sequence[bool]) -> int:
@@ -170,6 +186,7 @@ def _decidable(batch: Sequence[Given[T]], held: Sequence[bool]) -> int:
 
 def _follow(
     batch: list[Given[T]],
+    same: list[bool],
     held: list[bool],
     decided: int,
     previous: _Picture | None,
@@ -189,19 +206,22 @@ def _follow(
     nothing_yet = previous is None
     if fresh:
         looks = Looks.of(torch.stack([batch[i].look for i in fresh + ahead]))
-        features = flow.features(torch.stack([batch[i].look for i in fresh]))
-        pictures = [_Picture(batch[i].proxy, feature) for i, feature in zip(fresh, features, strict=True)]
+        pictures, repeats = _pictures([batch[i] for i in fresh], [same[i] for i in fresh], previous, flow)
         before = [previous, *pictures[:-1]]
         opens = [cut or gaps[i] > LONGEST_GAP for i, cut in zip(fresh, cuts.openings(looks, len(fresh)), strict=True)]
-        pairs = [n for n in range(len(fresh)) if not opens[n]]
+        pairs = [n for n in range(len(fresh)) if not opens[n] and not repeats[n]]
         if pairs:
             forward, backward = flow.flow(
                 [each.features for n in pairs if (each := before[n]) is not None],
                 [pictures[n].features for n in pairs],
             )
         for n, i in enumerate(fresh):
-            row = pairs.index(n) if n in pairs else None
-            near = (None, None) if row is None else (forward[row], backward[row])
+            if opens[n]:
+                near: tuple[Tensor | None, Tensor | None] = None, None
+            elif repeats[n]:
+                near = (torch.zeros_like(batch[i].proxy[:2]),) * 2
+            else:
+                near = forward[pairs.index(n)], backward[pairs.index(n)]
             motions[i] = (opens[n], *near, *keys.match(opens[n], pictures[n].features))
         previous = pictures[-1]
     tracked = []
@@ -211,6 +231,27 @@ def _follow(
         marks = given.kept, i in motions and gaps[i] > 0
         tracked.append(Tracked(given.item, given.proxy, opens_shot, held[i], there, back, to_key, from_key, *marks))
     return tracked, previous, gaps[decided]
+
+
+def _pictures(
+    fresh: Sequence[Given[T]], same: Sequence[bool], previous: _Picture | None, flow: Flow
+) -> tuple[list[_Picture], list[bool]]:
+    """What is remembered of each, and which are the picture before them exactly: these need no network.
+
+    same: which look like the frame before them, to spare most the comparison.
+    """
+    before = [previous.proxy if previous else None, *(each.proxy for each in fresh[:-1])]
+    repeats = [
+        alike and each.look is each.proxy and other is not None and torch.equal(each.proxy, other)
+        for each, alike, other in zip(fresh, same, before, strict=True)
+    ]
+    new = [each.look for each, repeat in zip(fresh, repeats, strict=True) if not repeat]
+    features = iter(flow.features(torch.stack(new)) if new else ())
+    pictures: list[_Picture] = []
+    for each, repeat in zip(fresh, repeats, strict=True):
+        last = pictures[-1] if pictures else previous
+        pictures.append(_Picture(each.proxy, last.features if repeat and last else next(features)))
+    return pictures, repeats
 
 
 def _gaps(batch: Sequence[Given[T]], gap: int) -> list[int]:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from deflicker.correction.boundaries import REGIONS, expected_seams, region_steps, weigh_boundaries
+from deflicker.correction.boundaries import REGIONS, expected_seams, pick, region_steps, weigh_boundaries
 from deflicker.correction.observe import Step
 from deflicker.motion.matches import Match
 from tests.correction.scenes import rng, tone_steps
@@ -101,3 +101,23 @@ def test_what_is_seen_is_the_smaller_share():
 def test_the_period_is_found_by_itself(found, decided, frames, expected):
     places = [place for place in expected_seams(found, decided, frames) if place >= decided]
     assert places == expected
+
+
+@pytest.mark.parametrize(("where", "found"), [("everywhere", [9]), ("by chance", [9]), ("a sign", []), ("a lamp", [])])
+def test_a_step_in_few_places_is_no_seam(where, found):
+    """However much it stays there."""
+    field = torch.zeros(3, 10, 10)
+    if where == "everywhere":
+        field += 0.1
+    elif where == "by chance":
+        field = 0.1 * torch.randn(3, 10, 10, generator=rng(1))
+    elif where == "a sign":
+        field[:, 2:4, 2:6] = 0.5
+    else:
+        field[0, 6:, :2] = 0.4
+    tone = field * (torch.arange(20) >= 10).view(-1, 1, 1, 1) + torch.zeros(20, 3, 10, 10)
+    evidence = weigh_boundaries(steps_of(tone), matches_of(20, (1, 2, 4, -1, -2, -4)), 20)
+    assert pick(evidence, 0, []) == pick(evidence, 0, [9]) == found
+    whole = torch.full((3, 10, 10), 0.1).expand(20, -1, -1, -1) * (torch.arange(20) >= 10).view(-1, 1, 1, 1)
+    even = weigh_boundaries(steps_of(whole), matches_of(20, (1, 2, 4, -1, -2, -4)), 20)
+    assert even.shared[9].item() == pytest.approx(1, abs=1e-4)
