@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -22,8 +21,10 @@ from deflicker.frames import deflicker_frames
 from deflicker.measuring import Witness, watch_run
 from deflicker.media.color import proxy_size
 from deflicker.media.frame import Frame
+from deflicker.media.intake import Intake, Source, take_in
 from deflicker.media.reader import Reader
 from deflicker.media.remux import Remuxed, remux
+from deflicker.media.target import Destination, name_of
 from deflicker.media.writer import Writer
 from deflicker.memory import QUEUED_FRAMES
 from deflicker.metrics.flicker import FlickerSums
@@ -36,8 +37,8 @@ __all__ = ["deflicker", "deflicker_frames", "plan"]
 
 
 def deflicker(
-    source: str | os.PathLike[str],
-    target: str | os.PathLike[str],
+    source: Source,
+    target: Destination,
     settings: Settings = Settings(),
     *,
     measure: bool = False,
@@ -48,6 +49,9 @@ def deflicker(
 ) -> Report:
     """Take the flicker out of the video `source` and write it to `target`.
 
+    Either may be a binary stream, such as a pipe, instead of a file's name: what comes in is stored in a file first,
+    what goes out is passed on as soon as it is certain that it will not be a copy of the source's packets.
+
     `measure` fills the report's `measures` with every metric before and after (docs/metrics.md), `lpips` those that
     need LPIPS too. `compare` is a further video to write that shows before and after.
 
@@ -57,11 +61,14 @@ def deflicker(
     """
     started = time.monotonic()
     tell = on_progress or (lambda _: None)
-    with Reader(Path(source), start=settings.start, end=settings.end) as reader:
+    with (
+        take_in(source, settings, target=target) as intake,
+        Reader(intake.info.path, start=settings.start, end=settings.end, info=intake.info) as reader,
+    ):
         info = reader.info
         check_guide(settings)
         # Whatever is wrong with the target shows before anything is fetched or loaded.
-        Writer(Path(target), info, settings, trial=True).discard()
+        Writer(target, info, settings, trial=True).discard()
         engine = None
         if settings.strength > 0:
             size = frame_bytes(info.width, info.height, info.layout)
@@ -69,15 +76,23 @@ def deflicker(
         watch = watch_run(engine, info.layout, settings, lpips=lpips) if engine and measure else None
         with compared(compare, info, settings, compare_style) as comparison:
             witnesses = tuple(each for each in (watch, comparison) if each is not None)
-            tally, output = _process(reader, Path(target), engine, settings, tell, witnesses)
-        report = _report(reader, target, engine.device if engine else None, tally, output, time.monotonic() - started)
+            tally, output = _process(reader, target, engine, settings, tell, witnesses)
+        report = _report(
+            intake,
+            name_of(target),
+            reader,
+            engine.device if engine else None,
+            tally,
+            output,
+            time.monotonic() - started,
+        )
         report = replace(report, settings=settings.words)
         return replace(report, measures=watch.finish(), gallery=watch.album.gallery()) if watch else report
 
 
 def _process(
     reader: Reader,
-    target: Path,
+    target: Destination,
     engine: Engine | None,
     settings: Settings,
     tell: OnProgress,
@@ -146,7 +161,9 @@ def _run(
     def put_out(job: Any) -> None:
         if isinstance(job, _Decided):
             frame = relit(job.frame, layout, job.correction)
-            tally.changed += frame is not job.frame
+            if frame is not job.frame:
+                tally.changed += 1
+                writer.release()
             writer.write(frame)
             for witness in witnesses:
                 witness.see(job.frame, frame)
@@ -177,12 +194,13 @@ def _decide(
 
     proxies = with_proxies(frames, info.layout, engine.preset, device)
     size = proxy_size(info.height, info.width, engine.preset.flow_max_side_px)
-    return decide(proxies, luma, engine, settings, size=size, source=info.path, witnesses=witnesses)
+    return decide(proxies, luma, engine, settings, size=size, source=info, witnesses=witnesses)
 
 
 def _report(
+    intake: Intake,
+    target: str,
     reader: Reader,
-    target: str | os.PathLike[str],
     device: Device | None,
     tally: _Tally,
     output: Writer | Remuxed,
@@ -190,8 +208,8 @@ def _report(
 ) -> Report:
     before, after = tally.flicker()
     return Report(
-        source=str(reader.info.path),
-        target=os.fspath(target),
+        source=intake.name,
+        target=target,
         frames=tally.frames,
         shots=tally.shots,
         frames_changed=tally.changed,

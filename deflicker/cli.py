@@ -9,12 +9,11 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar, get_args
+from typing import Annotated, Any, NoReturn, get_args
 
 import typer
 
@@ -23,44 +22,20 @@ from deflicker.checks import check_extras, check_log_path, check_paths
 from deflicker.errors import SettingsError
 from deflicker.log import JsonLog, records_to
 from deflicker.progress import progress_bar
-from deflicker.report.model import Progress
+from deflicker.raw_video import RawVideo, parse_rate
+from deflicker.running import Job, correct, in_and_out, key_and_value, look_ahead, read
 from deflicker.settings import (
     ABLATIONS,
     PRESETS,
     CompareStyle,
     Settings,
+    StreamFormat,
     TimePoint,
     parse_reference,
     parse_size,
 )
 from deflicker.signals import interruptible
-from deflicker.words import explain, outlook, summary
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One parsed command line."""
-
-    source: Path
-    target: Path
-    settings: Settings
-    dry_run: bool
-    quiet: bool
-    verbose: bool
-    log_json: Path | None
-    report: Path | None = None
-    compare: Path | None = None
-    compare_style: CompareStyle = "side"
-    lpips: bool = True
-
-    @property
-    def extras(self) -> dict[str, Any]:
-        """What the run is asked for beside the output."""
-        measured = {"measure": True, "lpips": self.lpips} if self.report else {}
-        return measured | ({"compare": self.compare, "compare_style": self.compare_style} if self.compare else {})
-
+from deflicker.words import explain
 
 # --- Options ----------------------------------------------------------------------------------------------------------
 
@@ -87,6 +62,7 @@ def _show_doctor(asked: bool) -> None:
 
 
 correction = partial(typer.Option, rich_help_panel="Correction")
+source = partial(typer.Option, rich_help_panel="Input")
 output = partial(typer.Option, rich_help_panel="Output")
 hardware = partial(typer.Option, rich_help_panel="Hardware and weights")
 logs = partial(typer.Option, rich_help_panel="Logging and information")
@@ -94,8 +70,9 @@ logs = partial(typer.Option, rich_help_panel="Logging and information")
 
 @app.command()
 def parse(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="The video to correct.", show_default=False)],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="The video to write.", show_default=False)],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="IN OUT", help="The video to correct and the one to write; - is a pipe.")
+    ],
     *,
     strength: Annotated[
         float, correction(min=0, max=1, help="How much of the correction to apply.")
@@ -112,6 +89,12 @@ def parse(
     codec: Annotated[str | None, output(metavar="NAME", help="FFmpeg video encoder. (default: as the source)")] = None,
     crf: Annotated[float | None, output(help="Quality, lower is better. (default: visually lossless)")] = None,
     encoder_preset: Annotated[str | None, output(metavar="NAME", help="Speed preset of the encoder.")] = None,
+    form: Annotated[
+        str | None,
+        output(
+            "--format", "-f", metavar="|".join(get_args(StreamFormat)), help="Format of OUT. (default: by its name)"
+        ),
+    ] = None,
     pix_fmt: Annotated[str | None, output(metavar="NAME", help="FFmpeg pixel format. (default: as the source)")] = None,
     encoder_option: Annotated[
         list[str] | None,
@@ -123,6 +106,10 @@ def parse(
         str, output(metavar="side|split", help="Beside each other, or with a moving divider.")
     ] = "side",
     lpips: Annotated[bool, output("--lpips/--no-lpips", help="Whether the report uses LPIPS.")] = True,
+    fps: Annotated[str | None, source(metavar="RATE", help="Frames a second of numbered images.")] = None,
+    raw: Annotated[
+        str | None, source("--rawvideo", metavar="WxH@FPS", help="IN is raw frames of --pix-fmt. (default: rgb24)")
+    ] = None,
     dry_run: Annotated[bool, output("--dry-run", help="Say what would be done; write nothing.")] = False,
     device: Annotated[str, hardware(metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")] = Settings.device,
     precision: Annotated[
@@ -155,46 +142,37 @@ def parse(
         raise SettingsError("--quiet and --verbose exclude each other")
     if compare_style not in get_args(CompareStyle):
         raise SettingsError(f"--compare-style is {compare_style!r}: choose {' or '.join(get_args(CompareStyle))}")
+    raw_video = read(RawVideo.parse, raw, "--rawvideo")
+    if raw_video is not None and pix_fmt is not None:
+        raw_video, pix_fmt = replace(raw_video, pix_fmt=pix_fmt), None
     settings = Settings(
         strength=strength,
         preset=preset,  # type: ignore[arg-type]  # Settings checks it
         anchor=anchor,
-        reference=_read(parse_reference, reference, "--reference"),
+        reference=read(parse_reference, reference, "--reference"),
         guide=guide,
         without=frozenset(without or ()),
         device=device,
         precision=precision,  # type: ignore[arg-type]
-        max_memory=_read(parse_size, max_memory, "--max-memory"),
+        max_memory=read(parse_size, max_memory, "--max-memory"),
         codec=codec,
         crf=crf,
         encoder_preset=encoder_preset,
         pix_fmt=pix_fmt,
-        encoder_options=dict(_read(_key_and_value, option, "-e") for option in encoder_option or ()),  # type: ignore[misc]
-        start=_read(TimePoint.parse, start, "--start"),
-        end=_read(TimePoint.parse, end, "--end"),
+        format=form,  # type: ignore[arg-type]
+        fps=read(parse_rate, fps, "--fps"),
+        raw_video=raw_video,
+        encoder_options=dict(read(key_and_value, option, "-e") for option in encoder_option or ()),  # type: ignore[misc]
+        start=read(TimePoint.parse, start, "--start"),
+        end=read(TimePoint.parse, end, "--end"),
         weights=weights,
         offline=offline,
         overwrite=overwrite,
     )
     return Job(
-        source, target, settings, dry_run, quiet, verbose, log_json,
+        *in_and_out(paths), settings, dry_run, quiet, verbose, log_json,
         report, compare, compare_style, lpips,  # type: ignore[arg-type]
     )  # fmt: skip
-
-
-def _read(read: Callable[[str], T], text: str | None, option: str) -> T | None:
-    """Parse an option's text, naming the option where that fails."""
-    try:
-        return None if text is None else read(text)
-    except SettingsError as error:
-        raise SettingsError(f"{option}: {error}") from error
-
-
-def _key_and_value(text: str) -> tuple[str, str]:
-    key, separator, value = text.partition("=")
-    if not key or not separator:
-        raise SettingsError(f"{text!r} is no KEY=VALUE")
-    return key, value
 
 
 # --- The run ----------------------------------------------------------------------------------------------------------
@@ -222,13 +200,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(job: Job) -> int:
     """Do what a command line asks for; every event goes to its log."""
     check_log_path(job.log_json, job.source, job.target)
-    level = logging.DEBUG if job.verbose else logging.ERROR if job.quiet else logging.WARNING
-    with JsonLog(job.log_json) as log, records_to(Stderr(level), log):
+    with JsonLog(job.log_json) as log, records_to(Stderr(job.level), log):
         log.event("start", version=__version__, source=job.source, target=job.target, settings=vars(job.settings))
         try:
             check_paths(job.source, job.target, job.settings.overwrite)
             check_extras(job.source, job.target, job.report, job.compare, overwrite=job.settings.overwrite)
-            lines = _plan(job, log) if job.dry_run else _deflicker(job, log)
+            lines = look_ahead(job, log) if job.dry_run else correct(job, log)
         except BaseException as error:
             code, text = explain(error)
             log.event("error", type=type(error).__name__, message=text, exit_code=code)
@@ -250,40 +227,7 @@ def do(errand: commands.Errand) -> int:
     return 0
 
 
-def _deflicker(job: Job, log: JsonLog) -> list[str]:
-    from deflicker import api
-
-    with progress_to(job, log) as on_progress:
-        report = api.deflicker(job.source, job.target, job.settings, on_progress=on_progress, **job.extras)
-    log.event("result", **report.to_dict())
-    if job.report is not None:
-        report.save(job.report, overwrite=job.settings.overwrite)
-        return [*summary(report), f"report:  {job.report}"]
-    return summary(report)
-
-
-def _plan(job: Job, log: JsonLog) -> list[str]:
-    from deflicker import api
-
-    with progress_to(job, log) as on_progress:
-        plan = api.plan(job.source, job.target, job.settings, on_progress=on_progress)
-    log.event("plan", **vars(plan))
-    return outlook(plan)
-
-
 # --- What the user sees -----------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def progress_to(job: Job, log: JsonLog) -> Iterator[Callable[[Progress], None]]:
-    """Progress for eyes and for programs."""
-    with progress_bar(shown=not job.quiet and sys.stderr.isatty()) as show:
-
-        def on_progress(step: Progress) -> None:
-            show(step)
-            log.progress(step)
-
-        yield on_progress
 
 
 class Stderr(logging.Handler):

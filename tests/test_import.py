@@ -18,7 +18,9 @@ HEAVY = ("torch", "torchvision", "av", "numpy", "kornia", "lpips", "rich.progres
 # What each part, a folder or a file, may import of this package beside itself.
 ALLOWED = {
     "errors": (),
-    "settings": ("errors",),
+    "settings": ("errors", "raw_video"),
+    "raw_video": ("errors",),
+    "numbered": ("errors",),
     "background": ("errors",),
     "signals": (),
     "device": ("errors",),
@@ -28,10 +30,10 @@ ALLOWED = {
     "networks": ("sources", "motion.raft", "metrics.i3d", "metrics.perceptual"),
     "weights": ("errors", "sources", "pickled", "networks"),
     "report": ("__version__", "errors", "settings"),
-    "checks": ("errors", "report"),
+    "checks": ("errors", "numbered", "report"),
     "progress": ("report",),
     "commands": ("checks", "errors", "settings", "report", "words", "coherence", "clip_distance"),
-    "media": ("errors", "settings", "background"),
+    "media": ("errors", "settings", "background", "numbered"),
     "motion": ("errors", "settings", "device", "weights"),
     # Of the media folder values and arithmetic, no files.
     "correction": ("errors", "settings", "motion", "metrics", "media.color", "media.frame"),

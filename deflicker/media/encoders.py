@@ -73,6 +73,8 @@ _TRANSPORT = {
     "mpeg": ("mpeg2video", "mpeg1video"),
 }
 """These write any codec without complaint, but only these can be read back."""
+_OWN_ENCODER = {"gif": "gif", "yuv4mpegpipe": "rawvideo", "rawvideo": "rawvideo"}
+"""These formats hold what one encoder makes."""
 _MIN_SIDE_PX = {"libx265": 64}
 """x265 4.1 writes outside its memory at 34x18, 48x32 and other sizes below its largest block of 64."""
 _STILLS = ("gif", "webp", "png", "apng", "bmp", "rawvideo")
@@ -85,8 +87,8 @@ def choose_encoder(info: VideoInfo, container: str, settings: Settings) -> tuple
     """
     if settings.codec:
         return _asked_for(settings.codec, container, info), ()
-    if container == "gif":
-        return "gif", ()
+    if container in _OWN_ENCODER:
+        return _OWN_ENCODER[container], ()
     notes: list[str] = []
     encoder = _ENCODER_OF_FAMILY.get(info.codec)
     if encoder is None or not _exists(encoder):

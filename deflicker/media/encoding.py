@@ -16,7 +16,7 @@ from deflicker.media.probe import VideoInfo
 from deflicker.settings import Settings
 
 _TECHNICAL = ("x265-params", "flags", "global_quality", "strict", "b", "rc", "row-mt", "deadline")
-_CONSTANT_RATE = ("avi", "mxf")
+_CONSTANT_RATE = ("avi", "mxf", "yuv4mpegpipe", "rawvideo")
 _MP4_FAMILY = ("mp4", "mov", "ipod", "3gp", "3g2", "f4v", "ismv")
 
 
@@ -85,7 +85,8 @@ def _notes(info: VideoInfo, choice: Pixels, time_base: Fraction, settings: Setti
     notes = []
     if choice.loss and not settings.pix_fmt:
         hint = ""
-        if info.layout.family == "rgb" and choice.layout.chroma_shift != (0, 0):
+        halved = info.layout.family == "rgb" and choice.layout.chroma_shift != (0, 0)
+        if halved and settings.raw_video is None:
             hint = " (--pix-fmt yuv444p keeps full chroma, but plays in fewer places)"
         notes.append(f"pixels are written as {choice.pix_fmt}: {choice.loss}{hint}")
     if time_base != info.time_base:

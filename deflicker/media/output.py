@@ -11,9 +11,10 @@ from typing import Any
 import av
 
 from deflicker.errors import OutputError
-from deflicker.media.probe import VideoInfo, as_fraction, open_input
+from deflicker.media.opening import open_input
+from deflicker.media.probe import VideoInfo, as_fraction
 from deflicker.media.streams import StreamCopier, copy_stream_tags, copy_tags
-from deflicker.media.target import Target
+from deflicker.media.target import Destination, name_of, open_target
 from deflicker.settings import Settings
 
 _FORMATS = {
@@ -34,7 +35,9 @@ _FORMATS = {
     ".wmv": "asf",
     ".mpg": "mpeg",
     ".gif": "gif",
+    ".y4m": "yuv4mpegpipe",
 }
+_BY_NAME = {"mkv": "matroska", "nut": "nut", "y4m": "yuv4mpegpipe", "raw": "rawvideo"}
 _HOLD_CHAPTERS = ("mp4", "mov", "matroska", "webm", "nut")
 _HOLD_ROTATION = ("mp4", "mov", "matroska", "webm", "3gp")
 _MP4_TAGS = {
@@ -48,16 +51,13 @@ _MP4_TAGS = {
 class Output:
     """An open container that will become `target`. Raises OutputError where that cannot be."""
 
-    def __init__(self, target: str | Path, info: VideoInfo, settings: Settings, *, trial: bool = False) -> None:
-        self.path = Path(target)
-        self.format = _FORMATS.get(self.path.suffix.lower(), "")
-        if not self.format:
-            known = ", ".join(list(_FORMATS)[:6])
-            raise OutputError(f"{self.path} has no known video extension: end its name with one of {known}, …")
+    def __init__(self, target: Destination, info: VideoInfo, settings: Settings, *, trial: bool = False) -> None:
+        self.path = Path(name_of(target))
+        self.format = _format_of(self.path, settings)
         self._info = info
         self._trial = trial
-        self._target = Target(target, source=info.path, overwrite=settings.overwrite, trial=trial)
-        self._source = open_input(info.path)
+        self._target = open_target(target, source=info.path, overwrite=settings.overwrite, trial=trial)
+        self._source = open_input(info.path, info.opening)
         self.copied: list[str] = []
         self.dropped: list[str] = []
         self.notes: list[str] = []
@@ -66,6 +66,8 @@ class Output:
         copy_tags(self._source, self.container)
 
     def _options(self) -> dict[str, str]:
+        if self.format == "yuv4mpegpipe":
+            return {"strict": "-1"}  # more than 8 bits are an extension that mpv, x264 and FFmpeg know
         if self.format not in ("mp4", "mov") or self._trial:  # faststart reads the file again
             return {}
         # faststart: players begin before all is loaded. Tags unknown to iTunes (ComfyUI's workflow) need another box.
@@ -128,6 +130,10 @@ class Output:
         if self._streams:
             self._streams.copy(packet, shift)
 
+    def release(self) -> None:
+        """It is certain that what is being written will be the output: a pipe gets it from now on as it comes."""
+        self._target.release()
+
     def finish(self) -> None:
         """Complete the file and move it to its place."""
         if self._streams:
@@ -138,7 +144,18 @@ class Output:
 
     def discard(self) -> None:
         """Close everything and leave nothing behind."""
+        self._target.stop()
         with contextlib.suppress(av.FFmpegError, ValueError, OSError):  # the file goes anyway
             self.container.close()
         self._source.close()
         self._target.discard()
+
+
+def _format_of(path: Path, settings: Settings) -> str:
+    """FFmpeg's name of the format. Raises OutputError where the output's name tells none."""
+    found = _BY_NAME[settings.format or "mkv"] if settings.format or str(path) == "-" else None
+    found = found or _FORMATS.get(path.suffix.lower())
+    if not found:
+        known = ", ".join(list(_FORMATS)[:6])
+        raise OutputError(f"{path} has no known video extension: end its name with one of {known}, …")
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -16,9 +16,7 @@ from deflicker.errors import InputError
 from deflicker.media.formats import canonical_format, layout_of, planes_of
 from deflicker.media.frame import PlaneLayout
 from deflicker.media.hdr import HdrMetadata, hdr_of
-
-MAX_PIXELS = 1 << 28
-"""16384 x 16384. A header that claims more is a mistake or an attack: one frame of it takes gigabytes."""
+from deflicker.media.opening import MAX_PIXELS, Opening, open_input
 
 _PROBE_PACKETS = 2000
 _RATE_SAMPLES = 64
@@ -67,41 +65,25 @@ class VideoInfo:
     other_streams: tuple[str, ...]
     """In words."""
     notes: tuple[str, ...]
+    opening: Opening | None = None
+    """What FFmpeg was told to read the file."""
+    original: Path | None = None
+    """The user's own file, where `path` holds only what was unpacked from it."""
 
 
-def probe(path: str | Path) -> VideoInfo:
-    """Read what `path` holds and decode its first picture.
+def probe(path: str | Path, opening: Opening | None = None) -> VideoInfo:
+    """Read what `path` holds and decode its first picture. `opening`: what FFmpeg must be told; found out if None.
 
     Raises InputError where it cannot be read, holds no video, or nothing of it decodes.
     """
     path = Path(path)
-    with open_input(path) as container:
+    with open_input(path, opening) as container:
         stream = video_stream(container, path)
         frame, pts = _first_frame(container, stream, path)
-        return _describe(path, container, stream, frame, pts)
-
-
-def open_input(path: Path) -> av.container.InputContainer:
-    """Open `path` for demuxing. Raises InputError that says what is wrong with it."""
-    if not path.exists():
-        raise InputError(f"{path} does not exist: check the name")
-    if not path.is_file():
-        raise InputError(f"{path} is no file: give one video file")
-    try:
-        with path.open("rb") as file:
-            head = file.read(256)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    if not head:
-        raise InputError(f"{path} is empty (0 bytes): it was probably never downloaded or written in full")
-    if head.startswith(b"version https://git-lfs") or b"/annex/objects/" in head:
-        raise InputError(f"{path} is a git-lfs or git-annex pointer, not the video: fetch it (git lfs pull)")
-    try:
-        # metadata_errors: a tag in some old encoding is no reason to refuse a video.
-        return av.open(str(path), metadata_errors="replace", options={"max_pixels": str(MAX_PIXELS)})
-    except (av.FFmpegError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path} is no video that can be read: {reason}") from error
+        rate = dict(opening.options).get("framerate") if opening else None
+        return replace(
+            _describe(path, container, stream, frame, pts, rate=Fraction(rate) if rate else None), opening=opening
+        )
 
 
 def is_cover(stream: Any) -> bool:
@@ -181,11 +163,13 @@ def _first_frame(
     return frame, pts
 
 
-def _describe(path: Path, container: Any, stream: Any, frame: av.VideoFrame, packet_pts: list[int]) -> VideoInfo:
+def _describe(
+    path: Path, container: Any, stream: Any, frame: av.VideoFrame, packet_pts: list[int], *, rate: Fraction | None
+) -> VideoInfo:
     context = stream.codec_context
     time_base = as_fraction(stream.time_base) or Fraction(1, 1000)
     notes = _notes(frame, stream)
-    rate, doubt = _rate(as_fraction(stream.average_rate), packet_pts, time_base)
+    rate, doubt = (rate, "") if rate else _rate(as_fraction(stream.average_rate), packet_pts, time_base)
     if doubt:
         notes.append(doubt)
     duration = _duration(container, stream, time_base)

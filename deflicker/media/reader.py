@@ -15,7 +15,8 @@ from deflicker.errors import InputError, SettingsError
 from deflicker.media.formats import EXACT_SCALING, canonical_format, planes_of
 from deflicker.media.frame import Frame
 from deflicker.media.gate import Gate
-from deflicker.media.probe import VideoInfo, open_decoder, open_input, packets, probe, video_stream
+from deflicker.media.opening import open_input
+from deflicker.media.probe import VideoInfo, open_decoder, packets, probe, video_stream
 from deflicker.settings import TimePoint
 
 OnPacket = Callable[["av.Packet[Any]"], None]  # quoted: generic for type checkers only
@@ -50,7 +51,7 @@ class Reader:
         self._start = start if start and (start.seconds or start.frame) else None
         self._end = end
         self._counts: Counter[str] = Counter()
-        self._container = open_input(self.info.path)
+        self._container = open_input(self.info.path, self.info.opening)
         self._stream = video_stream(self._container, self.info.path)
         self._previous_pts: int | None = None
         self._decoding = True
@@ -151,7 +152,7 @@ class Reader:
         # The index is wrong or missing: decode through instead, from a fresh start.
         self._counts.clear()
         self._container.close()
-        self._container = open_input(self.info.path)
+        self._container = open_input(self.info.path, self.info.opening)
         self._stream = video_stream(self._container, self.info.path)
         yield from self._events()
 

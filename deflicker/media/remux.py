@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
 
 from deflicker.errors import OutputError
+from deflicker.media.opening import open_input
 from deflicker.media.output import Output
-from deflicker.media.probe import VideoInfo, has_alpha_track, open_input, packets
+from deflicker.media.probe import VideoInfo, has_alpha_track, packets
 from deflicker.media.streams import accepts, lead_of, stamp
+from deflicker.media.target import Destination
 from deflicker.settings import Settings
 
 
@@ -28,7 +29,14 @@ class Remuxed:
     codec: str = "copy"
 
 
-def remux(info: VideoInfo, target: str | Path, settings: Settings | None = None) -> Remuxed | None:
+def may_copy(output: Output, settings: Settings) -> bool:
+    """Whether the source's packets could be the output: no setting asks for encoding, and its format takes them."""
+    template = output.source_video
+    loses_alpha = has_alpha_track(template) and output.format not in ("matroska", "webm")
+    return not (_asks_for_encoding(settings) or loses_alpha) and accepts(output.format, template)
+
+
+def remux(info: VideoInfo, target: Destination, settings: Settings | None = None) -> Remuxed | None:
     """Copy every packet of `info.path` to `target`, or return None where the video must be encoded.
 
     It must where the settings ask for a codec, quality, pixel format or cut, or the container does not take the
@@ -37,11 +45,10 @@ def remux(info: VideoInfo, target: str | Path, settings: Settings | None = None)
     settings = settings or Settings()
     output = Output(target, info, settings)
     try:
-        template = output.source_video
-        loses_alpha = has_alpha_track(template) and output.format not in ("matroska", "webm")
-        if _asks_for_encoding(settings) or loses_alpha or not accepts(output.format, template):
+        if not may_copy(output, settings):
             output.discard()
             return None
+        template = output.source_video
         stream: Any = output.container.add_stream_from_template(template, opaque=True)
         if template.codec_context.codec_tag == "hvc1" and output.format in ("mp4", "mov"):
             stream.codec_context.codec_tag = "hvc1"
@@ -57,7 +64,7 @@ def remux(info: VideoInfo, target: str | Path, settings: Settings | None = None)
         output.finish()
     except av.FFmpegError as error:
         output.discard()
-        raise OutputError(f"{target} could not be written: {error.strerror}") from error
+        raise OutputError(f"{output.path} could not be written: {error.strerror}") from error
     except BaseException:
         output.discard()
         raise
@@ -73,7 +80,7 @@ def _copy_packets(output: Output, stream: Any, info: VideoInfo, lead: int) -> in
     """The pictures copied; None where the source hides some by an edit list that the target cannot hold."""
     last: dict[int, int] = {}
     pictures = 0
-    with open_input(info.path) as source:
+    with open_input(info.path, info.opening) as source:
         for packet in packets(source):
             if packet.stream_index != info.stream_index:
                 output.copy(packet, Fraction(0))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,6 +17,8 @@ from deflicker.media.frame import Frame
 from deflicker.media.output import Output
 from deflicker.media.palette import Palette
 from deflicker.media.probe import VideoInfo
+from deflicker.media.remux import may_copy
+from deflicker.media.target import Destination
 from deflicker.settings import Settings
 
 
@@ -36,7 +37,7 @@ class Writer:
     """
 
     def __init__(
-        self, target: str | Path, info: VideoInfo, settings: Settings | None = None, *, trial: bool = False
+        self, target: Destination, info: VideoInfo, settings: Settings | None = None, *, trial: bool = False
     ) -> None:
         settings = settings or Settings()
         self._info = info
@@ -54,6 +55,8 @@ class Writer:
                 self._output.dropped.append(f"mastering-display metadata: {self.codec} cannot write it")
             self._stream.codec_context.open()
             self._output.add_other_streams()
+            if not may_copy(self._output, settings):
+                self._output.release()
         except BaseException:
             self._output.discard()
             raise
@@ -91,6 +94,10 @@ class Writer:
     def notes(self) -> tuple[str, ...]:
         """Anything else the user should know."""
         return (*self._encoding.notes, *self._output.notes)
+
+    def release(self) -> None:
+        """Say that a frame was changed, so that these frames will be the output and not the source's packets."""
+        self._output.release()
 
     def copy(self, packet: av.Packet[Any]) -> None:
         """Carry over one packet of another stream of the source."""
