@@ -47,10 +47,18 @@ class HdrMetadata:
         return f"{chroma}L({say(high, 10000)},{say(low, 10000)})"
 
 
+def side_data_of(frame: av.VideoFrame) -> list[Any]:
+    """What a decoder says beside the picture; nothing where PyAV does not know a kind of it, such as EXIF."""
+    try:
+        return list(cast(Any, frame.side_data))  # PyAV's stubs call it a mapping; it iterates over its values
+    except ValueError:
+        return []
+
+
 def hdr_of(frame: av.VideoFrame) -> HdrMetadata | None:
     """The static HDR metadata of a decoded frame, or None."""
     primaries = luminance = light = None
-    for side_data in cast(Any, frame.side_data):  # PyAV's stubs call it a mapping; it iterates over its values
+    for side_data in side_data_of(frame):
         data = bytes(side_data)
         if side_data.type == Type.MASTERING_DISPLAY_METADATA and len(data) >= 88:
             *pairs, has_primaries, has_luminance = struct.unpack("=22i", data[:88])

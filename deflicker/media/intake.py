@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deflicker.errors import InputError, OutputError
+from deflicker.media.animation import is_animated_webp, unpack_webp
 from deflicker.media.opening import opening_of
 from deflicker.media.probe import VideoInfo, probe
 from deflicker.media.target import Destination
@@ -40,37 +41,56 @@ def take_in(source: Source, settings: Settings, *, target: Destination | None = 
     A stream, or a pipe with a name, is stored in a file first, since a video is read more than once: beside `target`
     where that is a file, else in the system's folder for such things (`TMPDIR`). Raises InputError as `probe` does.
     """
-    if isinstance(source, str | os.PathLike) and not Path(source).is_fifo():
-        path = Path(source)
-        yield Intake(os.fspath(source), probe(path, opening_of(path, settings)))
-        return
     folder = Path(target).parent if isinstance(target, str | os.PathLike) else None
+    if isinstance(source, str | os.PathLike) and not Path(source).is_fifo():
+        with _readable(Path(source), settings, folder) as info:
+            yield Intake(os.fspath(source), info)
+        return
     with _stored(source, folder) as path:
         try:
-            info = probe(path, opening_of(path, settings))
             note = f"a pipe is read once and a video more than that: it was stored first ({_size(path)})"
-            yield Intake("-", replace(info, notes=(*info.notes, note)))
+            with _readable(path, settings, folder) as info:
+                yield Intake("-", replace(info, notes=(*info.notes, note)))
         except InputError as error:  # its name means nothing to anybody
             raise InputError(str(error).replace(str(path), "the input stream")) from error
 
 
 @contextmanager
+def _readable(path: Path, settings: Settings, folder: Path | None) -> Iterator[VideoInfo]:
+    """The video as FFmpeg can read it; what it cannot is unpacked while the block runs."""
+    opening = opening_of(path, settings)
+    if opening.format is not None or not is_animated_webp(path):
+        yield probe(path, opening)
+        return
+    with _hidden_file(folder) as unpacked:
+        unpack_webp(path, unpacked)
+        yield replace(probe(unpacked), codec="webp", container=("webp",), original=path)
+
+
+@contextmanager
 def _stored(source: Source, folder: Path | None) -> Iterator[Path]:
     """A file with everything the stream has to say."""
-    try:
-        handle, name = tempfile.mkstemp(prefix=".deflicker-", suffix=".part", dir=folder)
-    except OSError as error:
-        raise OutputError(f"the input stream cannot be stored: {error.strerror or error}; set TMPDIR") from error
-    path = Path(name)
-    log.info("storing the input stream in %s", path)
-    try:
-        with os.fdopen(handle, "wb") as file, _opened(source) as stream:
+    with _hidden_file(folder) as path:
+        log.info("storing the input stream in %s", path)
+        with path.open("wb") as file, _opened(source) as stream:
             shutil.copyfileobj(stream, file, 1 << 20)
         if path.stat().st_size == 0:
             raise InputError("the input stream is empty: what should have written it wrote nothing")
         yield path
+
+
+@contextmanager
+def _hidden_file(folder: Path | None) -> Iterator[Path]:
+    """An empty file in a folder, else in the system's own for such things, that is gone after the block."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=".deflicker-", suffix=".part", dir=folder)
+    except OSError as error:
+        raise OutputError(f"the input cannot be stored: {error.strerror or error}; set TMPDIR") from error
+    os.close(handle)
+    try:
+        yield Path(name)
     finally:
-        path.unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -11,10 +11,13 @@ from typing import Any
 import av
 
 from deflicker.errors import OutputError
+from deflicker.media.animation import mend_last_delay
+from deflicker.media.images import IMAGE_ENCODERS, numbers_from
 from deflicker.media.opening import open_input
 from deflicker.media.probe import VideoInfo, as_fraction
 from deflicker.media.streams import StreamCopier, copy_stream_tags, copy_tags
-from deflicker.media.target import Destination, name_of, open_target
+from deflicker.media.target import Destination, Target, name_of, open_target
+from deflicker.numbered import numbered
 from deflicker.settings import Settings
 
 _FORMATS = {
@@ -35,9 +38,14 @@ _FORMATS = {
     ".wmv": "asf",
     ".mpg": "mpeg",
     ".gif": "gif",
+    ".webp": "webp",
+    ".apng": "apng",
+    ".png": "apng",
     ".y4m": "yuv4mpegpipe",
 }
 _BY_NAME = {"mkv": "matroska", "nut": "nut", "y4m": "yuv4mpegpipe", "raw": "rawvideo"}
+_FOREVER = {"gif": "loop", "webp": "loop", "apng": "plays"}
+"""The option that makes an animation repeat without end."""
 _HOLD_CHAPTERS = ("mp4", "mov", "matroska", "webm", "nut")
 _HOLD_ROTATION = ("mp4", "mov", "matroska", "webm", "3gp")
 _MP4_TAGS = {
@@ -66,6 +74,10 @@ class Output:
         copy_tags(self._source, self.container)
 
     def _options(self) -> dict[str, str]:
+        if self.format in _FOREVER:
+            return {_FOREVER[self.format]: "0"}
+        if self.format == "image2":
+            return {"start_number": str(numbers_from(self._info))}
         if self.format == "yuv4mpegpipe":
             return {"strict": "-1"}  # more than 8 bits are an extension that mpv, x264 and FFmpeg know
         if self.format not in ("mp4", "mov") or self._trial:  # faststart reads the file again
@@ -134,13 +146,16 @@ class Output:
         """It is certain that what is being written will be the output: a pipe gets it from now on as it comes."""
         self._target.release()
 
-    def finish(self) -> None:
-        """Complete the file and move it to its place."""
+    def finish(self, *, last_delay: Fraction | None = None) -> None:
+        """Complete the file and move it to its place. last_delay: seconds for which the last picture is shown."""
         if self._streams:
             self._streams.finish()
         self.container.close()
         self._source.close()
+        if last_delay and isinstance(self._target, Target):
+            mend_last_delay(self._target.temporary, self.format, last_delay)
         self._target.commit()
+        self.notes += self._target.notes
 
     def discard(self) -> None:
         """Close everything and leave nothing behind."""
@@ -153,6 +168,10 @@ class Output:
 
 def _format_of(path: Path, settings: Settings) -> str:
     """FFmpeg's name of the format. Raises OutputError where the output's name tells none."""
+    if numbered(path):
+        if path.suffix.lower() not in IMAGE_ENCODERS:
+            raise OutputError(f"{path}: images can be {', '.join(IMAGE_ENCODERS)}: end the name with one of these")
+        return "image2"
     found = _BY_NAME[settings.format or "mkv"] if settings.format or str(path) == "-" else None
     found = found or _FORMATS.get(path.suffix.lower())
     if not found:

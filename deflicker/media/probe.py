@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import av
 from av.sidedata.sidedata import Type as SideDataType
@@ -15,7 +15,7 @@ from av.sidedata.sidedata import Type as SideDataType
 from deflicker.errors import InputError
 from deflicker.media.formats import canonical_format, layout_of, planes_of
 from deflicker.media.frame import PlaneLayout
-from deflicker.media.hdr import HdrMetadata, hdr_of
+from deflicker.media.hdr import HdrMetadata, hdr_of, side_data_of
 from deflicker.media.opening import MAX_PIXELS, Opening, open_input
 
 _PROBE_PACKETS = 2000
@@ -255,12 +255,8 @@ def _duration(container: Any, stream: Any, time_base: Fraction) -> float | None:
     return None
 
 
-def _side_data(frame: av.VideoFrame) -> list[Any]:
-    return list(cast(Any, frame.side_data))  # PyAV's stubs call it a mapping; it iterates over its values
-
-
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
-    for side_data in _side_data(frame):
+    for side_data in side_data_of(frame):
         if side_data.type == SideDataType.DISPLAYMATRIX:
             data = bytes(side_data)
             return struct.unpack("=9i", data[:36]) if len(data) >= 36 else None

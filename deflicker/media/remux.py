@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -13,7 +15,7 @@ from deflicker.media.opening import open_input
 from deflicker.media.output import Output
 from deflicker.media.probe import VideoInfo, has_alpha_track, packets
 from deflicker.media.streams import accepts, lead_of, stamp
-from deflicker.media.target import Destination
+from deflicker.media.target import Destination, name_of, open_target
 from deflicker.settings import Settings
 
 
@@ -29,9 +31,11 @@ class Remuxed:
     codec: str = "copy"
 
 
-def may_copy(output: Output, settings: Settings) -> bool:
+def may_copy(output: Output, info: VideoInfo, settings: Settings) -> bool:
     """Whether the source's packets could be the output: no setting asks for encoding, and its format takes them."""
     template = output.source_video
+    if info.original or (output.format == "image2" and info.path.suffix.lower() != output.path.suffix.lower()):
+        return False
     loses_alpha = has_alpha_track(template) and output.format not in ("matroska", "webm")
     return not (_asks_for_encoding(settings) or loses_alpha) and accepts(output.format, template)
 
@@ -43,9 +47,11 @@ def remux(info: VideoInfo, target: Destination, settings: Settings | None = None
     source's codec. Raises OutputError as `Writer` does; `target` is complete or not there at all.
     """
     settings = settings or Settings()
+    if info.original is not None:
+        return _copy_file(info, info.original, target, settings)
     output = Output(target, info, settings)
     try:
-        if not may_copy(output, settings):
+        if not may_copy(output, info, settings):
             output.discard()
             return None
         template = output.source_video
@@ -69,6 +75,25 @@ def remux(info: VideoInfo, target: Destination, settings: Settings | None = None
         output.discard()
         raise
     return Remuxed(tuple(output.copied), tuple(output.dropped), tuple(output.notes), frames)
+
+
+def _copy_file(info: VideoInfo, original: Path, target: Destination, settings: Settings) -> Remuxed | None:
+    """The user's own file once more, where the output has its format."""
+    if (
+        _asks_for_encoding(settings)
+        or settings.format
+        or Path(name_of(target)).suffix.lower() != original.suffix.lower()
+    ):
+        return None
+    place = open_target(target, source=original, overwrite=settings.overwrite)
+    try:
+        with original.open("rb") as source, open(str(place.sink), "wb") as copy:
+            shutil.copyfileobj(source, copy)
+    except OSError as error:
+        place.discard()
+        raise OutputError(f"{place.path} could not be written: {error.strerror}") from error
+    place.commit()
+    return Remuxed(("everything",), (), (), info.frame_count_hint or 0)
 
 
 def _asks_for_encoding(settings: Settings) -> bool:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from deflicker.errors import OutputError, ReaderGone
+from deflicker.media.images import Images
+from deflicker.numbered import numbered
 
 Destination = str | os.PathLike[str] | BinaryIO
 """A file's name, or a stream to write to: a pipe, which need not seek."""
@@ -30,6 +32,7 @@ class Target:
         self.path = Path(path)
         self._overwrite = overwrite
         self._trial = trial
+        self.notes: tuple[str, ...] = ()
         self._check(source)
         # The suffix stays last: FFmpeg chooses the container by it.
         self.temporary = self.path.with_name(f".{self.path.stem}.{secrets.token_hex(4)}.part{self.path.suffix}")
@@ -104,6 +107,7 @@ class Pipe:
     """
 
     path = Path("-")
+    notes: tuple[str, ...] = ()
 
     def __init__(self, stream: BinaryIO, *, trial: bool = False) -> None:
         self._stream = stream
@@ -170,8 +174,10 @@ class Pipe:
             self._held.close()
 
 
-def open_target(target: Destination, *, source: Path, overwrite: bool, trial: bool = False) -> Target | Pipe:
+def open_target(target: Destination, *, source: Path, overwrite: bool, trial: bool = False) -> Target | Images | Pipe:
     """Where the output goes. Raises OutputError as `Target` does."""
+    if isinstance(target, str | os.PathLike) and (images := numbered(Path(target))):
+        return Images(images, source=source, overwrite=overwrite, trial=trial)
     if isinstance(target, str | os.PathLike):
         return Target(Path(target), source=source, overwrite=overwrite, trial=trial)
     return Pipe(target, trial=trial)

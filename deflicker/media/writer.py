@@ -43,7 +43,7 @@ class Writer:
         self._info = info
         self._output = Output(target, info, settings, trial=trial)
         try:
-            self._encoding = plan_encoding(info, self._output.format, settings)
+            self._encoding = plan_encoding(info, self._output.format, self._output.path, settings)
             self._stream: Any = self._output.container.add_stream(
                 self._encoding.encoder, rate=info.average_rate or Fraction(25)
             )
@@ -55,7 +55,7 @@ class Writer:
                 self._output.dropped.append(f"mastering-display metadata: {self.codec} cannot write it")
             self._stream.codec_context.open()
             self._output.add_other_streams()
-            if not may_copy(self._output, settings):
+            if not may_copy(self._output, info, settings):
                 self._output.release()
         except BaseException:
             self._output.discard()
@@ -65,6 +65,7 @@ class Writer:
         self._held: list[av.Packet[Any]] = []
         self._shift: Fraction | None = None
         self._last_pts: int | None = None
+        self._last_delay = Fraction(0)
         self._durations: dict[int, int] = {}
         self._frames = self._packets = 0
         self._saw_transparency = False
@@ -119,6 +120,7 @@ class Writer:
         picture: Any = self._picture(frame)
         picture.pts, picture.time_base = self._ticks(frame), self._encoding.time_base
         picture.colorspace, picture.color_range = pixels.matrix_tag, pixels.range_tag
+        self._last_delay = frame.duration * frame.time_base
         self._durations[picture.pts] = round(frame.duration * frame.time_base / self._encoding.time_base)
         self._frames += 1
         with self._clear_errors():
@@ -174,9 +176,9 @@ class Writer:
                 raise DeflickerError(f"{self._output.path} was not written: there was no frame to write")
             with self._clear_errors():
                 self._mux(self._stream.encode(None))
-                if self._packets != self._frames:
+                if self._packets != self._frames and self.codec != "libwebp_anim":  # which makes one of all
                     raise DeflickerError(f"{self.codec} made {self._packets} pictures of {self._frames} frames")
-                self._output.finish()
+                self._output.finish(last_delay=self._last_delay)
         except BaseException:
             self._output.discard()
             raise
