@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from threading import Event
 from typing import Any
 
 from torch import Tensor
@@ -32,6 +33,7 @@ from deflicker.planning import plan
 from deflicker.report.model import Flicker, Progress, Report
 from deflicker.settings import CompareStyle, Settings
 from deflicker.steering import check_guide, decide
+from deflicker.windows import OnWindow, watched
 
 __all__ = ["deflicker", "deflicker_frames", "plan"]
 
@@ -46,6 +48,9 @@ def deflicker(
     compare: str | os.PathLike[str] | None = None,
     compare_style: CompareStyle = "side",
     on_progress: OnProgress | None = None,
+    on_window: OnWindow | None = None,
+    cancel: Event | None = None,
+    networks: Networks | None = None,
 ) -> Report:
     """Take the flicker out of the video `source` and write it to `target`.
 
@@ -55,7 +60,9 @@ def deflicker(
     `measure` fills the report's `measures` with every metric before and after (docs/metrics.md), `lpips` those that
     need LPIPS too. `compare` is a further video to write that shows before and after.
 
-    `on_progress` is called often, from this thread; an exception in it stops the run. Whatever ends the run early,
+    `on_progress` is called often, and `on_window` with what each window of frames came to, both from this thread; an
+    exception in them stops the run, and so does `cancel`, once it is set (by any thread): the run then raises
+    Cancelled. `networks`: loaded before and to be used again; `Deflicker` sees to that. Whatever ends the run early,
     nothing is left at `target` that was not there before. Raises a DeflickerError: InputError, OutputError,
     SettingsError, WeightsError or DeviceError.
     """
@@ -72,11 +79,12 @@ def deflicker(
         engine = None
         if settings.strength > 0:
             size = frame_bytes(info.width, info.height, info.layout)
-            engine = Engine.load(info.width, info.height, size, settings, tell)
+            engine = Engine.load(info.width, info.height, size, settings, tell, networks)
         watch = watch_run(engine, info.layout, settings, lpips=lpips) if engine and measure else None
         with compared(compare, info, settings, compare_style) as comparison:
             witnesses = tuple(each for each in (watch, comparison) if each is not None)
-            tally, output = _process(reader, target, engine, settings, tell, witnesses)
+            tell = _unless(cancel, tell)
+            tally, output = _process(reader, target, engine, settings, tell, witnesses, on_window)
         report = _report(
             intake,
             name_of(target),
@@ -90,6 +98,19 @@ def deflicker(
         return replace(report, measures=watch.finish(), gallery=watch.album.gallery()) if watch else report
 
 
+def _unless(cancel: Event | None, tell: OnProgress) -> OnProgress:
+    """Tell progress, unless the run is to stop. The first word of it comes with the first frame."""
+    if cancel is None:
+        return tell
+
+    def tell_or_stop(step: Progress) -> None:
+        if cancel.is_set():
+            raise Cancelled("stopped, as asked")
+        tell(step)
+
+    return tell_or_stop
+
+
 def _process(
     reader: Reader,
     target: Destination,
@@ -97,13 +118,14 @@ def _process(
     settings: Settings,
     tell: OnProgress,
     witnesses: Sequence[Witness],
+    on_window: OnWindow | None,
 ) -> tuple[_Tally, Writer | Remuxed]:
     """Write the target: the source's own packets where nothing is to be corrected, else encoded frames."""
     if engine is None and not witnesses and (copy := remux(reader.info, target, settings)):
         return _Tally(copy.frames), copy
     writer = Writer(target, reader.info, settings)
     try:
-        tally = _run(reader, writer, engine, settings, tell, witnesses)
+        tally = _run(reader, writer, engine, settings, tell, witnesses, on_window)
         tell(Progress("finish", tally.frames, tally.frames))
         copy = None if tally.changed else remux(reader.info, target, settings)
         if copy is None:
@@ -154,6 +176,7 @@ def _run(
     settings: Settings,
     tell: OnProgress,
     witnesses: Sequence[Witness],
+    on_window: OnWindow | None,
 ) -> _Tally:
     """Frames from reader to writer, each with its correction; the writer is left open."""
     layout, tally = reader.info.layout, _Tally()
@@ -174,7 +197,7 @@ def _run(
         Background(put_out, QUEUED_FRAMES) as output,
         closing(prefetch(reader.frames(on_packet=output.put), QUEUED_FRAMES)) as frames,
     ):
-        for frame in _decide(frames, reader, engine, settings, witnesses):
+        for frame in watched(_decide(frames, reader, engine, settings, witnesses), on_window):
             correction = frame.correction and frame.correction.scaled(settings.strength)
             output.put(_Decided(frame.item, correction))
             tally.count(frame)
