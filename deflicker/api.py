@@ -17,7 +17,8 @@ from deflicker.comparison import compared
 from deflicker.correction.apply import Correction
 from deflicker.correction.stream import Corrected
 from deflicker.device import Device
-from deflicker.engine import Engine, OnProgress, frame_bytes, luma_of, relit, with_proxies
+from deflicker.engine import Engine, Networks, OnProgress, frame_bytes, limits_of, luma_of, relit, with_proxies
+from deflicker.errors import Cancelled
 from deflicker.frames import deflicker_frames
 from deflicker.measuring import Witness, watch_run
 from deflicker.media.color import proxy_size
@@ -69,8 +70,10 @@ def deflicker(
     started = time.monotonic()
     tell = on_progress or (lambda _: None)
     with (
-        take_in(source, settings, target=target) as intake,
-        Reader(intake.info.path, start=settings.start, end=settings.end, info=intake.info) as reader,
+        take_in(source, settings, target=target, limits=limits_of(settings)) as intake,
+        Reader(
+            intake.info.path, start=settings.start, end=settings.end, info=intake.info, limits=limits_of(settings)
+        ) as reader,
     ):
         info = reader.info
         check_guide(settings)
@@ -151,13 +154,14 @@ class _Tally:
 
     def __init__(self, frames: int = 0) -> None:
         self.frames = frames
-        self.shots = self.changed = 0
+        self.shots = self.changed = self.diverged = 0
         self._before: FlickerSums | None = None
         self._after: FlickerSums | None = None
 
     def count(self, frame: Corrected[Any]) -> None:
         self.frames += 1
         self.shots += frame.opens_shot
+        self.diverged += frame.diverged
         if frame.before is not None and frame.after is not None:
             self._before = frame.before if self._before is None else self._before + frame.before
             self._after = frame.after if self._after is None else self._after + frame.after
@@ -246,4 +250,6 @@ def _report(
         copied=output.copied,
         dropped=output.dropped,
         notes=(*reader.notes, *output.notes),
+        losses=reader.losses,
+        frames_diverged=tally.diverged,
     )

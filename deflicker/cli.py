@@ -86,6 +86,7 @@ def parse(
     start: Annotated[str | None, correction(metavar="TIME", help="First frame: 90, 1:30.5 or 2700f (frame).")] = None,
     end: Annotated[str | None, correction(metavar="TIME", help="First frame to leave out.")] = None,
     overwrite: Annotated[bool, output("--overwrite", "-y", help="Replace OUT if it exists.")] = False,
+    strict: Annotated[bool, output("--strict", help="Refuse a damaged input instead of keeping the rest.")] = False,
     codec: Annotated[str | None, output(metavar="NAME", help="FFmpeg video encoder. (default: as the source)")] = None,
     crf: Annotated[float | None, output(help="Quality, lower is better. (default: visually lossless)")] = None,
     encoder_preset: Annotated[str | None, output(metavar="NAME", help="Speed preset of the encoder.")] = None,
@@ -168,6 +169,7 @@ def parse(
         weights=weights,
         offline=offline,
         overwrite=overwrite,
+        strict=strict,
     )
     return Job(
         *in_and_out(paths), settings, dry_run, quiet, verbose, log_json,

@@ -15,7 +15,8 @@ from deflicker.correction.apply import Correction, corrected_planes
 from deflicker.device import Device, choose
 from deflicker.media.color import as_tensors, normalise, proxy_size, to_rgb
 from deflicker.media.frame import Frame, PlaneLayout
-from deflicker.memory import fit
+from deflicker.media.opening import MAX_PIXELS, Limits
+from deflicker.memory import fit, most_pixels
 from deflicker.motion.flow import FlowEstimator
 from deflicker.report.model import Progress
 from deflicker.settings import Preset, Settings
@@ -74,6 +75,13 @@ def load_flow(preset: Preset, device: Device, settings: Settings, tell: OnProgre
     return FlowEstimator(
         preset.flow_network, state, device=device.torch_device, dtype=device.dtype, updates=preset.flow_updates
     )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """How much of a file to accept under these settings."""
+    if settings.max_memory is None:
+        return Limits(strict=settings.strict)
+    return Limits(pixels=min(MAX_PIXELS, most_pixels(settings.max_memory)), strict=settings.strict)
 
 
 def frame_bytes(width: int, height: int, layout: PlaneLayout) -> int:

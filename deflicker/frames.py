@@ -36,9 +36,9 @@ def deflicker_frames(
     """Yield every frame of a stream once, in order, without its flicker.
 
     `frames`: all numpy `[H, W, 3]`, uint8, uint16 or float in [0, 1], or all torch `[3, H, W]` float in [0, 1], or all
-    PIL images of mode RGB or RGBA; a fourth channel is taken for alpha and kept. The same kind, dtype and device comes back. A frame that needs no
-    correction comes back as the same object; no frame is written to, and none may be changed by the caller while it
-    is inside.
+    PIL images of mode RGB or RGBA; a fourth channel is taken for alpha and kept. The same kind, dtype and device comes
+    back. A frame that needs no correction comes back as the same object; no frame is written to, and none may be
+    changed by the caller while it is inside.
 
     `fps`: frames a second. Nothing depends on it yet: flicker is judged from frame to frame, at any rate.
 

@@ -42,6 +42,12 @@ def estimate(width: int, height: int, frame_bytes: int, preset: Preset) -> int:
     )
 
 
+def most_pixels(max_memory: int) -> int:
+    """Pixels of a picture beyond which no run can stay under `max_memory`, whatever the picture holds."""
+    held = _SMALLEST_WINDOW[1] + _SMALLEST_WINDOW[2] + BATCH_FRAMES + 2 * QUEUED_FRAMES + _CODEC_FRAMES
+    return max(0, max_memory - _BASE_BYTES) // (held + _FLOATS_PER_PIXEL)
+
+
 def fit(width: int, height: int, frame_bytes: int, preset: Preset, max_memory: int | None) -> Preset:
     """The preset with its window shortened until the estimate stays under `max_memory`; at last texture is left alone.
 

@@ -21,7 +21,7 @@ from deflicker.correction.steady import steady
 from deflicker.correction.stream import Corrected
 from deflicker.correction.window import Window
 from deflicker.device import Device, choose
-from deflicker.engine import OnProgress, frame_bytes, luma_of, relit, with_proxies
+from deflicker.engine import OnProgress, frame_bytes, limits_of, luma_of, relit, with_proxies
 from deflicker.media.frame import Frame
 from deflicker.media.intake import Source, take_in
 from deflicker.media.probe import VideoInfo
@@ -52,8 +52,10 @@ def plan(
     """
     tell = on_progress or (lambda _: None)
     with (
-        take_in(source, settings, target=target) as intake,
-        Reader(intake.info.path, start=settings.start, end=settings.end, info=intake.info) as reader,
+        take_in(source, settings, target=target, limits=limits_of(settings)) as intake,
+        Reader(
+            intake.info.path, start=settings.start, end=settings.end, info=intake.info, limits=limits_of(settings)
+        ) as reader,
     ):
         info = reader.info
         check_guide(settings)
@@ -80,7 +82,12 @@ def plan(
             device_reason=device.reason,
             memory_bytes=memory.estimate(info.width, info.height, size, preset),
             seconds=seconds,
-            notes=(*reader.notes, *writer.notes, *notes),
+            notes=(
+                *(f"damaged: {what} ({count}x)" for what, count in reader.losses),
+                *reader.notes,
+                *writer.notes,
+                *notes,
+            ),
         )
 
 

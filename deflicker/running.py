@@ -56,6 +56,8 @@ def correct(job: Job, log: JsonLog) -> list[str]:
     source, target = streams(job)
     with progress_to(job, log) as on_progress:
         report = api.deflicker(source, target, job.settings, on_progress=on_progress, **job.extras)
+    for what, times in report.losses:
+        log.event("loss", what=what, times=times)
     log.event("result", **report.to_dict())
     if job.report is not None:
         report.save(job.report, overwrite=job.settings.overwrite)

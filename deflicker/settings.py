@@ -172,6 +172,8 @@ class Settings:
     """Never touch the network."""
     overwrite: bool = False
     """Replace an existing output."""
+    strict: bool = False
+    """Refuse a damaged input instead of keeping what decodes of it."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:

@@ -34,6 +34,9 @@ def summary(report: Report) -> list[str]:
         lines.append(f"changed: nothing to correct; encoded with {report.codec}")
     lines += [f"copied:  {what}" for what in [", ".join(report.copied)] if what]
     lines += [f"dropped: {what}" for what in report.dropped]
+    lines += [f"damaged: {what}{f' ({count} times)' if count > 1 else ''}" for what, count in report.losses]
+    if report.frames_diverged:
+        lines += [f"as is:   {_count(report.frames_diverged, 'frame')}, for which no sane correction was found"]
     lines += [f"note:    {what}" for what in report.notes]
     if report.measures:
         lines += [f"verdict: {verdict(report.measures)}"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from deflicker.media import reader as reader_module
 from deflicker.media.color import as_tensors, normalise, to_rgb
 from deflicker.media.probe import probe
 from deflicker.media.writer import Writer
+from deflicker.motion.flow import FlowEstimator
 from deflicker.settings import TimePoint
+from deflicker.words import summary
 from tests.assets import SAMPLES, drifting, make_sound, make_video, sample_frames, write_video
-from tests.media.making import frames_of, payloads, same_planes, times
+from tests.awkward import MAKERS
+from tests.media.making import frames_of, make, payloads, same_planes, times
 
 FAST = Settings(preset="fast", device="cpu", precision="fp32", encoder_preset="ultrafast")
 PLAIN = Settings(preset="fast", device="cpu", precision="fp32")
@@ -129,6 +133,29 @@ def test_strength_0_needs_no_weights(clip: Path, tmp_path: Path, monkeypatch: py
     assert (report.frames, report.frames_changed, report.codec) == (12, 0, "ffv1")
     for ours, its in zip(frames_of(tmp_path / "ffv1.mkv"), frames_of(clip), strict=True):
         assert same_planes(ours.planes, its.planes)
+
+
+def test_motion_that_is_no_number_leaves_its_window_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    honest, calls = FlowEstimator.flow, []
+
+    def failing(self: Any, first: Any, second: Any) -> Any:
+        there, back = honest(self, first, second)
+        calls.append(len(there))
+        return (there * float("nan") if len(calls) == 1 else there), back
+
+    monkeypatch.setattr(FlowEstimator, "flow", failing)
+    clip = make_video(tmp_path / "in.mp4", frames=60, width=64, height=48)
+    report = deflicker(clip, tmp_path / "out.mkv", replace(PLAIN, codec="ffv1"))
+    assert len(calls) > 1
+    assert 0 < report.frames_diverged < report.frames == 60
+    assert 0 < report.frames_changed <= 60 - report.frames_diverged
+    left = range(report.frames_diverged)
+    pairs = list(zip(frames_of(clip), frames_of(tmp_path / "out.mkv"), strict=True))
+    assert all(same_planes(a.planes, b.planes) for a, b in pairs[: len(left)])
+    assert f"frames 0 to {left[-1]} stay as they are" in caplog.text
+    assert f"as is:   {len(left)} frames" in "\n".join(summary(report))
 
 
 def test_a_part_of_a_video(clip: Path, tmp_path: Path) -> None:
@@ -293,10 +320,60 @@ def test_a_decoder_that_fails_stops_the_run(tmp_path: Path, monkeypatch: pytest.
     assert listing(tmp_path) == before
 
 
-def test_a_truncated_file_gives_what_it_holds(tmp_path: Path) -> None:
-    whole = write_video(tmp_path / "whole.mkv", drifting(20), codec="ffv1")
+@pytest.fixture
+def truncated(tmp_path: Path) -> Path:
+    """Twenty frames, of which a third is missing."""
+    whole = write_video(tmp_path / "whole.mkv", drifting(20), codec="ffv1").read_bytes()
     clip = tmp_path / "in.mkv"
-    clip.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
-    report = deflicker(clip, tmp_path / "out.mkv", PLAIN)
+    clip.write_bytes(whole[: len(whole) * 2 // 3])
+    return clip
+
+
+def test_a_truncated_file_gives_what_it_holds_and_says_so(truncated: Path, tmp_path: Path) -> None:
+    report = deflicker(truncated, tmp_path / "out.mkv", PLAIN)
     assert 8 < report.frames < 20
     assert len(frames_of(tmp_path / "out.mkv")) == report.frames
+    assert any("before its header says" in what for what, _ in report.losses)
+    assert report.to_dict()["losses"] == dict(report.losses)
+    assert "damaged: the file ends" in "\n".join(summary(report))
+
+
+def test_strict_refuses_a_damaged_file(truncated: Path, tmp_path: Path) -> None:
+    before = listing(tmp_path)
+    with pytest.raises(InputError, match="--strict") as caught:
+        deflicker(truncated, tmp_path / "out.mkv", replace(PLAIN, strict=True))
+    assert "\n" not in str(caught.value)
+    assert listing(tmp_path) == before
+
+
+def test_strict_takes_a_sound_file(clip: Path, tmp_path: Path) -> None:
+    assert deflicker(clip, tmp_path / "out.mp4", replace(PLAIN, strict=True)).losses == ()
+
+
+def test_a_bound_on_memory_covers_what_headers_claim(tmp_path: Path) -> None:
+    """2000 x 2000 pixels; the data behind the header does not matter."""
+    path = make(tmp_path / "in.mkv", codec="ffv1")
+    data = path.read_bytes().replace(b"\xb0\x81\x40\xba\x81\x30", b"\xb0\x82\x07\xd0\xba\x82\x07\xd0")
+    path.write_bytes(data)
+    with pytest.raises(SettingsError, match="max_memory is too small for the pictures"):
+        deflicker(path, tmp_path / "out.mkv", replace(PLAIN, max_memory=1 << 30))
+
+
+@pytest.mark.parametrize(
+    "name", ["one pixel.gif", "one pixel.mkv", "one frame.mp4", "two frames.mp4", "uneven delays.webp"]
+)
+def test_the_smallest_videos_go_through_the_whole_of_it(tmp_path: Path, name: str) -> None:
+    source = MAKERS[name](tmp_path / name)
+    target = tmp_path / f"out{source.suffix.replace('webp', 'mkv')}"
+    report = deflicker(source, target, PLAIN)
+    assert report.frames == len(frames_of(source)) == len(frames_of(target))
+    assert times(frames_of(target)) == times(frames_of(source))
+
+
+@pytest.mark.slow
+def test_8k(tmp_path: Path) -> None:
+    source = make(tmp_path / "in.mp4", size=(7680, 4320), pts=range(3))
+    report = deflicker(source, tmp_path / "out.mp4", replace(FAST, start=TimePoint(frame=0)))
+    assert report.frames == 3
+    assert (info := probe(tmp_path / "out.mp4")).width == 7680
+    assert info.height == 4320

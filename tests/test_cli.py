@@ -13,6 +13,7 @@ import time
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -245,6 +246,23 @@ def test_run(command: Command, clip: Path, tmp_path: Path, raft: None) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"in.mp4", "out.mp4", "log.jsonl"}
 
 
+def test_strict(command: Command, clip: Path, tmp_path: Path) -> None:
+    data = bytearray(clip.read_bytes())
+    middle = data.index(b"mdat") + 3000
+    data[middle : middle + 400] = bytes(400)
+    (tmp_path / "torn.mp4").write_bytes(data)
+    done = command("torn.mp4", "out.mp4", "--strength", "0", "--strict", "--start", "0")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1), done.stderr
+    assert "leave --strict out" in done.stderr
+    assert not (tmp_path / "out.mp4").exists()
+    done = command("torn.mp4", "out.mp4", "--strength", "0", "--start", "0", "--log-json", "log")
+    assert done.returncode == 0, done.stderr
+    assert "\ndamaged: " in done.stderr
+    events = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    losses = {event["what"]: event["times"] for event in events if event["event"] == "loss"}
+    assert losses == events[-1]["losses"] != {}
+
+
 def test_overwrite(command: Command, clip: Path, tmp_path: Path, raft: None) -> None:
     (tmp_path / "out.mp4").write_text("old")
     done = command(clip, "out.mp4", "--preset", "fast", "-y", "-q", "--end", "6f")
@@ -341,6 +359,15 @@ def test_summary_is_on_stderr(pipeline: Any, clip: Path, tmp_path: Path, capsys:
     ]
 
 
+def test_summary_of_what_went_wrong() -> None:
+    values = vars(REPORT) | {"losses": (("a picture is torn", 2), ("it ends early", 1)), "frames_diverged": 1}
+    assert summary(Report(**values))[6:9] == [
+        "damaged: a picture is torn (2 times)",
+        "damaged: it ends early",
+        "as is:   1 frame, for which no sane correction was found",
+    ]
+
+
 def test_summary_of_nothing_to_do() -> None:
     values = vars(REPORT) | {"frames_changed": 0, "flicker_before": None, "copied": (), "dropped": (), "notes": ()}
     assert summary(Report(**values))[2] == "changed: nothing to correct; encoded with libx264"
@@ -361,7 +388,7 @@ def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> N
         "--strength 0.5 --preset fast --device cpu --precision fp32 --codec libx265 --crf 20.5 --encoder-preset slow "
     )
     words += "--pix-fmt yuv420p10le -e tune=grain -e x=a=b --start 1:30.5 --end 2700f --max-memory 8G --weights w "
-    words += "--offline -y --anchor 0.7 --reference 120f --guide g.mp4 --without seams --without anchors "
+    words += "--offline -y --strict --anchor 0.7 --reference 120f --guide g.mp4 --without seams --without anchors "
     words += "--format mkv --fps 23.976 --rawvideo 64x48@24"
     assert main(clip, tmp_path / "out.mp4", *words.split()) == 0
     values = vars(seen[0])
@@ -390,6 +417,7 @@ def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> N
         "weights": Path("w"),
         "offline": True,
         "overwrite": True,
+        "strict": True,
     }
 
 
@@ -409,17 +437,18 @@ def test_json_log(pipeline: Any, clip: Path, tmp_path: Path, capsys: pytest.Capt
     def warn(*arguments: Any, **options: Any) -> Report:
         logging.getLogger("deflicker").warning("odd: %s", "thing")
         logging.getLogger("deflicker").info("detail")
-        return work(*arguments, **options)
+        return replace(work(*arguments, **options), losses=(("a picture is torn", 2),))
 
     pipeline.deflicker = warn
     log = tmp_path / "log"
     log.write_text('{"event": "earlier"}\n')
     assert main(clip, tmp_path / "out.mp4", "--log-json", log, "-q", "--start", "3f") == 0
     events = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [event["event"] for event in events] == ["earlier", "start", "warning", "progress", "result"]
+    assert [event["event"] for event in events] == ["earlier", "start", "warning", "progress", "loss", "result"]
     assert events[2]["message"] == "odd: thing"
     assert events[3]["frames_total"] == 12
-    assert events[4]["flicker_after"] == {"whole": 0.5, "local": 0.25}
+    assert (events[4]["what"], events[4]["times"]) == ("a picture is torn", 2)
+    assert events[5]["flicker_after"] == {"whole": 0.5, "local": 0.25}
     assert capsys.readouterr() == ("", "")
 
 

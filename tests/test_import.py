@@ -85,6 +85,22 @@ def test_only_the_command_prints_or_exits() -> None:
     assert {path.name for path in modules() if calls(path) & {"print", "exit", "sys.exit"}} == {"cli.py"}
 
 
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_runs_what_a_file_says(path: Path) -> None:
+    """No shell, no pickle that is not restricted, no archive unpacked by its own names."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    names = [ast.unparse(call.func) for call in calls]
+    banned = {"eval", "exec", "os.system", "os.popen", "pickle.load", "pickle.loads", "yaml.load"}
+    assert banned & set(names) == set()
+    assert [name for name in names if name.endswith((".extractall", ".extract"))] == []
+    options = [
+        (name, {word.arg: ast.unparse(word.value) for word in call.keywords})
+        for name, call in zip(names, calls, strict=True)
+    ]
+    assert [name for name, words in options if "shell" in words] == []
+    assert all(words.get("weights_only") == "True" for name, words in options if name == "torch.load")
+
+
 @pytest.mark.parametrize("part", PURE)
 def test_the_mathematics_knows_no_files(part: str) -> None:
     folder = ROOT / "deflicker" / part

@@ -37,12 +37,12 @@ class Correction:
         return replace(self, log_gain=self.log_gain * strength, curve=curve, detail=detail)
 
     def applied(self, rgb: Tensor) -> Tensor:
-        """Corrected R'G'B' of `rgb [3, H, W]`."""
+        """Corrected R'G'B' of `rgb [3, H, W]`; where no finite number comes out, `rgb` itself."""
         relit = self._relit(rgb)
-        if self.detail is None:
-            return relit
-        detail = F.interpolate(self.detail[None], size=_size(rgb), mode="bilinear", align_corners=False)[0]
-        return torch.minimum(torch.maximum(relit + detail, relit.clamp_max(0)), relit.clamp_min(1))
+        if self.detail is not None:
+            detail = F.interpolate(self.detail[None], size=_size(rgb), mode="bilinear", align_corners=False)[0]
+            relit = torch.minimum(torch.maximum(relit + detail, relit.clamp_max(0)), relit.clamp_min(1))
+        return torch.where(relit.isfinite(), relit, rgb)
 
     def _relit(self, rgb: Tensor) -> Tensor:
         size = _size(rgb)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,9 @@ from deflicker.metrics.flicker import FlickerSums, flicker_sums
 from deflicker.motion.cells import CELL_PX
 from deflicker.motion.matches import Match, build_matches
 from deflicker.settings import Preset, Settings
+
+_ABSURD = math.log(256)
+"""Log gain that takes the darkest code value of 8 bits to white."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +94,19 @@ def solve(window: Window, state: State | None, preset: Preset, settings: Setting
     carried = State(proxies[kept], forward_px[links], backward_px[links], tone[kept], curve[kept], *memories)
     log_gain = seams.log_gain + tone + settings.anchor * anchors.log_gain
     return Solution(log_gain[past:decided], curve[past:decided], highlights, before, after, carried)
+
+
+def is_sound(solution: Solution, window: Window) -> bool:
+    """Whether a window and its solution are finite and no gain is absurd; one wait for the device.
+
+    NaN in flow alone need not reach the gains: it makes gates shut, and the window would pass for one without flicker.
+    """
+    gains = torch.stack([solution.log_gain.abs().amax(), solution.curve.abs().amax()])
+    rest = [each.sum() for each in (window.proxies, window.forward_px, window.backward_px)]
+    rest += [sums for each in (solution.before, solution.after) for sums in (each.whole, each.local)]
+    if solution.highlights is not None:
+        rest.append(solution.highlights.sum())
+    return bool((gains < _ABSURD).all() & torch.stack(rest).isfinite().all())
 
 
 def _seams(

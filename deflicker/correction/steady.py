@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -18,6 +19,8 @@ from deflicker.motion.refine import even_luma, refine
 from deflicker.motion.warp import compose, visibility, warp
 
 T = TypeVar("T")
+
+log = logging.getLogger("deflicker")
 LumaOf = Callable[[T, Correction | None], Tensor]
 """Luma `[H, W]` in [0, 1] of an item with its correction applied, at the size at which texture is looked at."""
 
@@ -25,10 +28,10 @@ BLOCK = 8
 """Pictures looked at together: the first alone where nothing boils."""
 AHEAD = 8
 """Pictures whose boil is known before one is given out."""
-_SHARE = (0.06, 0.11)
+_SHARE = (0.08, 0.13)
 """Part of all change that is boil, from which the gate begins to open and is open. Of the clean clips this was
-chosen on, one of fast dancers opens it a little (85 dB come back), the rest stay below or are held by the next bound;
-where boil was added to what can be followed, they have 0.12 to 0.47."""
+chosen on, one of fast dancers comes up to it in single pictures (0.083), the rest stay below or are held by the next bound; where
+boil was added to what can be followed, they have 0.19 to 0.48."""
 _WORTH = (1.0 / 255, 1.5 / 255)
 """Root mean square of boil, likewise: below a code value it may be what an encoder left, and is not worth touching."""
 _SLACK_PX = 1.0
@@ -135,11 +138,18 @@ class _Shot(Generic[T]):
     def _give(self, end: int) -> Iterator[Corrected[T]]:
         given = range(self._given, end)
         openings = _numbers([self._gate(index - AHEAD, index + AHEAD + 1) for index in given])
-        for index, opening in zip(given, openings, strict=True):
+        boils = [self._pictures[at].boil if gate > 0 else None for at, gate in zip(given, openings, strict=True)]
+        sound = _numbers([boil.residual.isfinite().all().float() if boil else None for boil in boils])
+        if wrong := sum(1 for boil, finite in zip(boils, sound, strict=True) if boil and not finite):
+            log.warning("the texture of %d pictures stays as it is: no sane detail was found for them", wrong)
+        for index, opening, boil, finite in zip(given, openings, boils, sound, strict=True):
             picture = self._pictures[index]
-            detail = picture.boil.residual[0] * opening if picture.boil and opening > 0 else None
+            detail = boil.residual[0] * opening if boil and finite else None
             for frame in picture.frames:
-                yield frame if detail is None else replace(frame, correction=_with_detail(frame.correction, detail))
+                if boil and not finite:
+                    yield replace(frame, diverged=True)
+                else:
+                    yield frame if detail is None else replace(frame, correction=_with_detail(frame.correction, detail))
             picture.frames = picture.frames[:1]
         self._given = max(self._given, end)
         self._forget()
@@ -164,8 +174,8 @@ class _Shot(Generic[T]):
             return None
         explained = torch.stack([boil.explained for boil in seen])
         change = torch.stack([boil.change for boil in seen])
-        share = (explained / change.clamp_min(1e-12)).median()
-        return _ramp(share, _SHARE) * _ramp(explained.median().sqrt(), _WORTH)
+        share = (explained / change.clamp_min(1e-12)).nanmedian()
+        return _ramp(share, _SHARE) * _ramp(explained.nanmedian().sqrt(), _WORTH)
 
     def _study(self, index: int) -> None:
         picture, last = self._pictures[index], len(self._pictures) - 1

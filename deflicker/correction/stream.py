@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from deflicker.correction.apply import Correction
-from deflicker.correction.solve import solve
+from deflicker.correction.solve import is_sound, solve
 from deflicker.correction.window import State, Window
 from deflicker.metrics.flicker import FlickerSums
 from deflicker.motion.matches import LongMatch
@@ -20,6 +22,8 @@ from deflicker.motion.warp import visibility
 from deflicker.settings import Preset, Settings
 
 T = TypeVar("T")
+
+log = logging.getLogger("deflicker")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +42,8 @@ class Corrected(Generic[T]):
     forward_px: Tensor | None = None
     """`[2, h, w]` in pixels of the proxy, from the picture before; None where it opens a shot or is held."""
     backward_px: Tensor | None = None
+    diverged: bool = False
+    """It, or its texture, stays as it is because no sane correction was found."""
 
 
 def correct(
@@ -52,11 +58,11 @@ def correct(
     preset: the numbers to work with, which memory may have made smaller than those of the settings. reference: a proxy
     `[3, h, w]` with the look to anchor to; None to choose a frame of each shot.
     """
-    shot: _Shot[T] = _Shot(preset, settings, reference)
-    for frame in tracked:
+    shot: _Shot[T] = _Shot(preset, settings, reference, 0)
+    for number, frame in enumerate(tracked):
         if frame.opens_shot:
             yield from shot.finish()
-            shot = _Shot(preset, settings, reference)
+            shot = _Shot(preset, settings, reference, number)
         yield from shot.add(frame)
     yield from shot.finish()
 
@@ -64,8 +70,10 @@ def correct(
 class _Shot(Generic[T]):
     """The pictures of one shot that wait to be decided. A picture may stand for several held frames."""
 
-    def __init__(self, preset: Preset, settings: Settings, reference: Tensor | None) -> None:
+    def __init__(self, preset: Preset, settings: Settings, reference: Tensor | None, first: int) -> None:
         self._preset, self._settings, self._reference = preset, settings, reference
+        self._number = first
+        """Of the next frame to hand out, counted from the video's first."""
         self._state: State | None = None
         self._waiting: deque[list[Tracked[T]]] = deque()
 
@@ -84,7 +92,8 @@ class _Shot(Generic[T]):
 
     def _decide(self, core: int) -> Iterator[Corrected[T]]:
         pictures = [frames[0] for frames in self._waiting]
-        links = [p for p in pictures if p.forward_px is not None]
+        # Nothing is known before a shot's first window; in the middle of a shot that leaves one link without a start.
+        links = [p for p in pictures[self._state is None :] if p.forward_px is not None]
         proxies = torch.stack([p.proxy for p in pictures])
         none = proxies.new_zeros(0, 2, *proxies.shape[-2:])
         forward_px = torch.stack([p.forward_px for p in links if p.forward_px is not None]) if links else none
@@ -96,11 +105,20 @@ class _Shot(Generic[T]):
         )
         window = Window(proxies, forward_px, backward_px, core, far, self._reference)
         solution = solve(window, self._state, self._preset, self._settings)
-        self._state = solution.state
-        before: FlickerSums | None = solution.before
-        for correction in solution.corrections():
+        diverged = not is_sound(solution, window)
+        if diverged:
+            self._warn(core)
+        # What diverged once would do so again from what it left behind.
+        self._state = None if diverged else solution.state
+        before: FlickerSums | None = None if diverged else solution.before
+        for correction in [None] * core if diverged else solution.corrections():
             for frame in self._waiting.popleft():
                 after = solution.after if before is not None else None
                 motion = frame.held, frame.forward_px, frame.backward_px
-                yield Corrected(frame.item, correction, frame.opens_shot, before, after, *motion)
+                yield Corrected(frame.item, correction, frame.opens_shot, before, after, *motion, diverged)
+                self._number += 1
                 before = None
+
+    def _warn(self, core: int) -> None:
+        last = self._number + sum(len(frames) for frames in islice(self._waiting, core)) - 1
+        log.warning("frames %d to %d stay as they are: no sane correction was found for them", self._number, last)

@@ -15,8 +15,13 @@ each weighed by what it can be trusted with. σ² = 0 returns the frame.
 
     E[D_a D_b] = σ² for any a ≠ b.
 
-A wrong match is not: it is more alike on the same side of the frame (S = E[D₁ D₂]) than across it (P = E[D₋ D₊]), so
-what S exceeds P by is counted off, the more so the less certain the motion is.
+Boil with a memory φ (what is drawn anew keeps a part of what was there) leaves, for P = E[D₋₁ D₊₁] across the frame,
+S = E[D₁ D₂] on one side of it and E = E[D₁²],
+
+    P = (1 − φ)² σ²,  S = (1 − φ²) σ²,  E = 2 (1 − φ) σ²,  so that  S + P = E.
+
+A wrong match shows the same wrong thing twice: S is near E, and P, half of E, is what the frame has and they have not.
+So what S + P exceeds E by is counted off, the more so the less certain the motion is.
 """
 
 from __future__ import annotations
@@ -50,7 +55,7 @@ class TextureOptions:
     limit: float = 24.0
     """Difference of patches, in units of σ², from which a match counts less; at twice that it is another thing."""
     suspicion: float = 2.0
-    """How often S − P is counted off where motion is uncertain."""
+    """How often S + P − E is counted off where motion is uncertain."""
 
 
 FLOORS = (9e-6, 4e-6, 2.5e-6, 1e-6)
@@ -62,7 +67,7 @@ _ODD = 3.0
 _IMPOSSIBLE = 40.0
 """Least squared difference to any neighbour, in units of σ², of what is no boil."""
 _SURE_PX = 0.15
-"""Error of the flow, in pixels, at which half of S − P counts."""
+"""Error of the flow, in pixels, at which half of S + P − E counts."""
 _PATCH = 5
 _PERIODS = (4.0, 8.0, 16.0, 32.0)
 """Of the sinusoidal positions, in frames."""
@@ -185,20 +190,21 @@ def boil_variance(
 ) -> Tensor:
     """σ² `[1, 1, H, W]` of one band from its aligned differences `[N, 1, H, W]`; 0 where there is no boil.
 
-    across, beside: pairs of rows on both sides of the frame and on the same side. suspicion: `[1, 1, H, W]`, how often
-    what the same side has in common beyond both sides is counted off.
+    across, beside: pairs of rows on both sides of the frame, the nearest first, and on the same side. suspicion:
+    `[1, 1, H, W]`, how often what S + P exceeds E by is counted off.
     """
     band = _usual(band)
-    opposite, opposite_mass = _products(band, visible, across)
-    same, same_mass = _products(band, visible, beside)
-    energy = sum(band[i].square() + band[j].square() for i, j in across) / 2
-    sums = local_mean(torch.stack([opposite, opposite_mass, same, same_mass, energy]))  # type: ignore[list-item]
-    opposite, opposite_mass, same, same_mass, energy = sums.tensor_split(5)
-    both = opposite / opposite_mass.clamp_min(1e-3)
-    excess = (same / same_mass.clamp_min(1e-3) - both).clamp_min(0)
+    every = torch.stack([band[i].square() + band[j].square() for i, j in across]).sum(0) / 2
+    near = [(row, row) for row in across[0]]
+    products, masses = zip(
+        *(_products(band, visible, pairs) for pairs in (across, beside, across[:1], near)), strict=True
+    )
+    sums = local_mean(torch.stack([*products, *masses, every]))
+    opposite, same, nearest, energy = (sums[:4] / sums[4:8].clamp_min(1e-3)).split(1)
+    excess = (same + nearest - energy).clamp_min(0)
     closed, open_ = 0.15, 0.35
-    opening = ((opposite / energy.clamp_min(1e-9) - closed) / (open_ - closed)).clamp(0, 1)
-    variance = (both - suspicion * excess - floor).clamp_min(0) * opening
+    opening = ((sums[:1] / sums[8:].clamp_min(1e-9) - closed) / (open_ - closed)).clamp(0, 1)
+    variance = (opposite - suspicion * excess - floor).clamp_min(0) * opening
     variance = variance * (2 - variance / _STRONGEST).clamp(0, 1)
     usual = torch.exp(local_mean((variance + 1e-6).log(), cell_px=8)) - 0.9e-6
     return torch.minimum(variance, _ODD * usual.clamp_min(0))

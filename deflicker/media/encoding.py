@@ -81,7 +81,7 @@ def _time_bases(info: VideoInfo, container: str) -> list[Fraction]:
     if container == "webp":
         return [Fraction(1, 1000)]  # its encoder keeps times in these
     ticks = rate.numerator if rate.numerator <= 65535 else 60000
-    return [info.time_base, Fraction(1, ticks * max(1, 65535 // ticks))]
+    return [info.time_base, Fraction(1, ticks * max(1, 65535 // ticks)), 1 / rate]  # the last for MPEG-1 and MPEG-2
 
 
 def _notes(info: VideoInfo, choice: Pixels, time_base: Fraction, settings: Settings) -> list[str]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deflicker.errors import InputError, OutputError
-from deflicker.media.animation import is_animated_webp, unpack_webp
-from deflicker.media.opening import opening_of
+from deflicker.media.described import describe
+from deflicker.media.opening import Limits
 from deflicker.media.probe import VideoInfo, probe
 from deflicker.media.target import Destination
 from deflicker.settings import Settings
@@ -35,36 +35,26 @@ class Intake:
 
 
 @contextmanager
-def take_in(source: Source, settings: Settings, *, target: Destination | None = None) -> Iterator[Intake]:
+def take_in(
+    source: Source, settings: Settings, *, target: Destination | None = None, limits: Limits = Limits()
+) -> Iterator[Intake]:
     """The input while the block runs.
 
     A stream, or a pipe with a name, is stored in a file first, since a video is read more than once: beside `target`
     where that is a file, else in the system's folder for such things (`TMPDIR`). Raises InputError as `probe` does.
     """
-    folder = Path(target).parent if isinstance(target, str | os.PathLike) else None
     if isinstance(source, str | os.PathLike) and not Path(source).is_fifo():
-        with _readable(Path(source), settings, folder) as info:
-            yield Intake(os.fspath(source), info)
+        path = Path(source)
+        yield Intake(os.fspath(source), probe(path, limits, describe(path, settings)))
         return
+    folder = Path(target).parent if isinstance(target, str | os.PathLike) else None
     with _stored(source, folder) as path:
         try:
+            info = probe(path, limits, describe(path, settings))
             note = f"a pipe is read once and a video more than that: it was stored first ({_size(path)})"
-            with _readable(path, settings, folder) as info:
-                yield Intake("-", replace(info, notes=(*info.notes, note)))
+            yield Intake("-", replace(info, notes=(*info.notes, note)))
         except InputError as error:  # its name means nothing to anybody
             raise InputError(str(error).replace(str(path), "the input stream")) from error
-
-
-@contextmanager
-def _readable(path: Path, settings: Settings, folder: Path | None) -> Iterator[VideoInfo]:
-    """The video as FFmpeg can read it; what it cannot is unpacked while the block runs."""
-    opening = opening_of(path, settings)
-    if opening.format is not None or not is_animated_webp(path):
-        yield probe(path, opening)
-        return
-    with _hidden_file(folder) as unpacked:
-        unpack_webp(path, unpacked)
-        yield replace(probe(unpacked), codec="webp", container=("webp",), original=path)
 
 
 @contextmanager

@@ -48,6 +48,15 @@ _FOREVER = {"gif": "loop", "webp": "loop", "apng": "plays"}
 """The option that makes an animation repeat without end."""
 _HOLD_CHAPTERS = ("mp4", "mov", "matroska", "webm", "nut")
 _HOLD_ROTATION = ("mp4", "mov", "matroska", "webm", "3gp")
+_AVI_TAGS = {
+    *("title", "artist", "album", "comment", "copyright", "genre", "language", "track", "date", "creation_time"),
+    "encoder",
+}
+_HELD_TAGS: dict[str, set[str]] = {
+    "avi": _AVI_TAGS,
+    **{key: {"encoder", "creation_time"} for key in ("gif", "mpegts", "mpeg", "mxf", "3gp", "ogg")},
+}
+"""Containers that hold no tags, or only these."""
 _MP4_TAGS = {
     *("title", "artist", "album_artist", "album", "composer", "comment", "copyright", "date", "description", "genre"),
     *("grouping", "lyrics", "synopsis", "show", "episode_id", "network", "track", "disc", "keywords", "creation_time"),
@@ -65,13 +74,26 @@ class Output:
         self._info = info
         self._trial = trial
         self._target = open_target(target, source=info.path, overwrite=settings.overwrite, trial=trial)
-        self._source = open_input(info.path, info.opening)
+        self._source = open_input(info.path, told=info.told)
         self.copied: list[str] = []
         self.dropped: list[str] = []
         self.notes: list[str] = []
+        self.moved = 0
+        """Pictures that were copied but had to be moved in time."""
         self._streams: StreamCopier | None = None
         self.container: Any = av.open(self._target.sink, "w", format=self.format, container_options=self._options())
         copy_tags(self._source, self.container)
+        self._name_lost_tags()
+        if info.codec == "webp":  # what generators left in it came through Matroska, which knows capitals only
+            tags = dict(self.container.metadata)
+            self.container.metadata.clear()
+            self.container.metadata.update({key.lower(): value for key, value in tags.items()})
+
+    def _name_lost_tags(self) -> None:
+        held = _HELD_TAGS.get(self.format)
+        lost = [] if held is None else sorted(key for key in self.container.metadata if key.lower() not in held)
+        if lost:
+            self.dropped.append(f"tag{'s' * (len(lost) > 1)} {', '.join(lost)}: a {self.format} file cannot hold them")
 
     def _options(self) -> dict[str, str]:
         if self.format in _FOREVER:
@@ -150,6 +172,9 @@ class Output:
         """Complete the file and move it to its place. last_delay: seconds for which the last picture is shown."""
         if self._streams:
             self._streams.finish()
+            self.moved += self._streams.moved
+        if self.moved:
+            self.notes.append(f"{self.moved} packets with a time stamp that does not increase were moved in time")
         self.container.close()
         self._source.close()
         if last_delay and isinstance(self._target, Target):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,12 +11,15 @@ from typing import Any
 import av
 from av.sidedata.sidedata import Type as SideDataType
 
-from deflicker.errors import InputError
+from deflicker.errors import InputError, SettingsError
+from deflicker.media.described import Description, describe
 from deflicker.media.formats import canonical_format, layout_of, planes_of
 from deflicker.media.frame import PlaneLayout
 from deflicker.media.hdr import HdrMetadata, hdr_of, side_data_of
-from deflicker.media.opening import MAX_PIXELS, Opening, open_input
+from deflicker.media.opening import MAX_PIXELS, Limits, disguised, open_input, packets
 
+_HUGE_PIXELS = 1 << 26
+"""8K has half of it."""
 _PROBE_PACKETS = 2000
 _RATE_SAMPLES = 64
 _COMMON_RATES = [Fraction(n) for n in (8, 10, 12, 15, 16, 24, 25, 30, 48, 50, 60, 90, 100, 120, 144, 240)]
@@ -65,25 +67,22 @@ class VideoInfo:
     other_streams: tuple[str, ...]
     """In words."""
     notes: tuple[str, ...]
-    opening: Opening | None = None
+    told: Description | None = None
     """What FFmpeg was told to read the file."""
-    original: Path | None = None
-    """The user's own file, where `path` holds only what was unpacked from it."""
 
 
-def probe(path: str | Path, opening: Opening | None = None) -> VideoInfo:
-    """Read what `path` holds and decode its first picture. `opening`: what FFmpeg must be told; found out if None.
+def probe(path: str | Path, limits: Limits = Limits(), told: Description | None = None) -> VideoInfo:
+    """Read what `path` holds and decode its first picture. `told`: what it does not say; None to find that out.
 
-    Raises InputError where it cannot be read, holds no video, or nothing of it decodes.
+
+    Raises InputError where it cannot be read, holds no video, or nothing of it decodes, and what `limits` raise.
     """
     path = Path(path)
-    with open_input(path, opening) as container:
-        stream = video_stream(container, path)
-        frame, pts = _first_frame(container, stream, path)
-        rate = dict(opening.options).get("framerate") if opening else None
-        return replace(
-            _describe(path, container, stream, frame, pts, rate=Fraction(rate) if rate else None), opening=opening
-        )
+    told = told or describe(path)
+    with open_input(path, limits, told) as container:
+        stream = video_stream(container, path, limits)
+        frame, pts = _first_frame(container, stream, path, limits)
+        return replace(_describe(path, container, stream, frame, pts, rate=told.rate), told=told)
 
 
 def is_cover(stream: Any) -> bool:
@@ -96,7 +95,7 @@ def has_alpha_track(stream: Any) -> bool:
     return any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items())
 
 
-def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+def video_stream(container: av.container.InputContainer, path: Path, limits: Limits = Limits()) -> av.VideoStream:
     """The stream to process: the first that is not cover art. Raises InputError where there is none."""
     streams = [s for s in container.streams.video if not is_cover(s)]
     if not streams:
@@ -105,41 +104,29 @@ def video_stream(container: av.container.InputContainer, path: Path) -> av.Video
     stream = streams[0]
     if stream.codec_context is None:
         raise InputError(f"{path}: no decoder for its video stream: convert it to a common codec first")
-    width, height = stream.codec_context.width, stream.codec_context.height
-    if width * height > MAX_PIXELS:
-        raise InputError(f"{path} claims {width}x{height} pixels: the header is damaged, or the video far too large")
+    limits.check(path, stream.codec_context.width, stream.codec_context.height)
     return stream
 
 
-def open_decoder(stream: av.VideoStream) -> av.VideoCodecContext:
-    """A decoder for `stream` with as many threads as it likes."""
+def open_decoder(stream: av.VideoStream, limits: Limits = Limits()) -> av.VideoCodecContext:
+    """A decoder for `stream` with as many threads as it likes, which refuses pictures beyond the limits."""
     context: Any = stream.codec_context
     if has_alpha_track(stream) and context.name in ("vp8", "vp9"):
         # FFmpeg's own VP8/VP9 decoders leave the alpha channel out.
         context = av.CodecContext.create("libvpx" if context.name == "vp8" else "libvpx-vp9", "r")
         context.extradata = stream.codec_context.extradata
-        return context  # type: ignore[no-any-return]
-    context.thread_type = "AUTO"
-    context.options = {"max_pixels": str(MAX_PIXELS)}
+    else:
+        # Every thread of a frame-threaded decoder holds frames of its own.
+        context.thread_type = "SLICE" if context.width * context.height > _HUGE_PIXELS else "AUTO"
+    context.options = limits.options
     return context  # type: ignore[no-any-return]
 
 
-def packets(container: av.container.InputContainer, *, losses: list[str] | None = None) -> Iterator[av.Packet[Any]]:
-    """Demux every stream; read errors in the middle are counted in `losses` and skipped, up to a bound."""
-    for _ in range(100):
-        try:
-            yield from container.demux()
-            return
-        except av.FFmpegError as error:
-            if losses is not None:
-                losses.append(str(error.strerror))
-
-
 def _first_frame(
-    container: av.container.InputContainer, stream: av.VideoStream, path: Path
+    container: av.container.InputContainer, stream: av.VideoStream, path: Path, limits: Limits
 ) -> tuple[av.VideoFrame, list[int]]:
     """The first picture that decodes, and the time stamps of the packets around it."""
-    decoder, pts, reason = open_decoder(stream), [], ""
+    decoder, pts, reason = open_decoder(stream, limits), [], ""
     frame: av.VideoFrame | None = None
     seen = 0
     for packet in packets(container):
@@ -156,10 +143,11 @@ def _first_frame(
         if seen >= (_RATE_SAMPLES if frame else _PROBE_PACKETS):
             break
     if frame is None:
-        hint = "convert it to MP4 or GIF first" if "webp" in container.format.name else "the file is damaged"
-        raise InputError(f"{path}: no picture of its {stream.codec_context.name} stream decodes ({reason}): {hint}")
-    if frame.width * frame.height > MAX_PIXELS:
-        raise InputError(f"{path} holds {frame.width}x{frame.height} pixels: far too large")
+        name, hidden = stream.codec_context.name, stream.codec_context.width == 0
+        if hidden and limits.pixels < MAX_PIXELS:  # FFmpeg hides a size that is beyond its bound
+            raise SettingsError(f"max_memory is too small for the pictures that {path} claims: raise it")
+        raise InputError(f"{path}: no picture of its {name} stream decodes ({reason}): the file is damaged")
+    limits.check(path, frame.width, frame.height)
     return frame, pts
 
 
@@ -185,7 +173,7 @@ def _describe(
         path=path,
         container=tuple(container.format.name.split(",")),
         stream_index=stream.index,
-        codec=context.codec.canonical_name,
+        codec=disguised(path) or context.codec.canonical_name,
         decoder=context.name,
         width=frame.width,
         height=frame.height,

@@ -15,8 +15,9 @@ from deflicker.errors import InputError, SettingsError
 from deflicker.media.formats import EXACT_SCALING, canonical_format, planes_of
 from deflicker.media.frame import Frame
 from deflicker.media.gate import Gate
-from deflicker.media.opening import open_input
-from deflicker.media.probe import VideoInfo, open_decoder, packets, probe, video_stream
+from deflicker.media.losses import Ending, Losses
+from deflicker.media.opening import Limits, open_input, packets
+from deflicker.media.probe import VideoInfo, open_decoder, probe, video_stream
 from deflicker.settings import TimePoint
 
 OnPacket = Callable[["av.Packet[Any]"], None]  # quoted: generic for type checkers only
@@ -34,7 +35,7 @@ class Reader:
             ...
     ```
 
-    `start` is the first frame kept and `end` the first no longer kept. Raises InputError as `probe` does.
+    `start` is the first frame kept and `end` the first no longer kept. Raises what `probe` does.
     """
 
     def __init__(
@@ -44,15 +45,17 @@ class Reader:
         start: TimePoint | None = None,
         end: TimePoint | None = None,
         info: VideoInfo | None = None,
+        limits: Limits = Limits(),
     ) -> None:
-        self.info = info or probe(path)
+        self.info = info or probe(path, limits)
         self.shift = Fraction(0)
         """Seconds to take off every time stamp of the output; known once the first frame is out."""
         self._start = start if start and (start.seconds or start.frame) else None
         self._end = end
         self._counts: Counter[str] = Counter()
-        self._container = open_input(self.info.path, self.info.opening)
-        self._stream = video_stream(self._container, self.info.path)
+        self._limits = limits
+        self._losses = Losses(self.info.path, strict=limits.strict)
+        self._open()
         self._previous_pts: int | None = None
         self._decoding = True
         self._started = False
@@ -65,6 +68,10 @@ class Reader:
     ) -> None:
         self.close()
 
+    def _open(self) -> None:
+        self._container = open_input(self.info.path, self._limits, self.info.told)
+        self._stream = video_stream(self._container, self.info.path, self._limits)
+
     def close(self) -> None:
         """Let go of the file."""
         self._container.close()
@@ -75,11 +82,17 @@ class Reader:
         found = (f"{text} ({count} times)" if count > 1 else text for text, count in self._counts.items())
         return (*self.info.notes, *found)
 
+    @property
+    def losses(self) -> tuple[tuple[str, int], ...]:
+        """What is damaged in the input, and how often; complete once the frames are out."""
+        return self._losses.found
+
     def frames(self, on_packet: OnPacket | None = None) -> Iterator[Frame]:
         """Every kept frame in the order shown; can be called once.
 
         Packets of all other streams go to `on_packet` as they are read, on the thread that iterates. Damaged data is
-        skipped and noted. Raises InputError where nothing decodes, SettingsError where `start` lies past the end.
+        skipped and counted. Raises InputError where nothing decodes or, where limits are strict, anything is damaged;
+        SettingsError where `start` lies past the end.
         """
         if self._started:
             raise ValueError("frames() can be called once per Reader")
@@ -151,9 +164,9 @@ class Reader:
             return
         # The index is wrong or missing: decode through instead, from a fresh start.
         self._counts.clear()
+        self._losses.clear()
         self._container.close()
-        self._container = open_input(self.info.path, self.info.opening)
-        self._stream = video_stream(self._container, self.info.path)
+        self._open()
         yield from self._events()
 
     def _seek_target(self) -> int | None:
@@ -165,9 +178,11 @@ class Reader:
 
     def _events(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
         """Everything in the file, in the order read: pictures of the video stream, packets of the others."""
-        decoder = open_decoder(self._stream)
-        losses: list[str] = []
-        for packet in packets(self._container, losses=losses):
+        decoder = open_decoder(self._stream, self._limits)
+        failures: list[str] = []
+        ending = Ending(self._container, self._stream)
+        for packet in packets(self._container, losses=failures):
+            ending.see(packet)
             if packet.stream_index != self._stream.index:
                 if packet.size:
                     yield packet
@@ -175,22 +190,26 @@ class Reader:
                 yield packet
             elif packet.size:
                 yield from self._decode(decoder, packet)
-        for loss in losses:
-            self._counts[f"part of the file could not be read: {loss}"] += 1
+        for failure in failures:
+            self._losses.add(f"part of the file could not be read: {failure}")
+        if early := ending.early:
+            self._losses.add(early)
         for _ in range(_FLUSH_TRIES):
-            errors = self._counts.total()
+            errors = len(self._losses)
             yield from self._decode(decoder, None)
-            if self._counts.total() == errors:
+            if len(self._losses) == errors:
                 return
 
     def _decode(self, decoder: av.VideoCodecContext, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
+        if packet is not None and packet.is_corrupt:
+            self._losses.add("a damaged packet of the video was read")
         try:
             return decoder.decode(packet)
         except av.error.EOFError:
             return []
         except (av.FFmpegError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            self._counts[f"a damaged part of the video was skipped: {reason}"] += 1
+            self._losses.add(f"a damaged part of the video was skipped: {reason}")
             return []
 
     def _exact_pts(self, picture: av.VideoFrame) -> int:
@@ -210,7 +229,7 @@ class Reader:
     def _frame(self, picture: av.VideoFrame, index: int, pts: int) -> Frame:
         info = self.info
         if picture.is_corrupt:
-            self._counts["a damaged picture was kept as the decoder mended it"] += 1
+            self._losses.add("a damaged picture was kept as the decoder mended it")
         same_format = canonical_format(picture.format.name) == canonical_format(info.pix_fmt)
         if (picture.width, picture.height) != (info.width, info.height) or not same_format:
             self._counts["a picture of another size or pixel format was converted to that of the first"] += 1

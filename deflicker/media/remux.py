@@ -11,10 +11,10 @@ from typing import Any
 import av
 
 from deflicker.errors import OutputError
-from deflicker.media.opening import open_input
+from deflicker.media.opening import disguised, open_input, packets
 from deflicker.media.output import Output
-from deflicker.media.probe import VideoInfo, has_alpha_track, packets
-from deflicker.media.streams import accepts, lead_of, stamp
+from deflicker.media.probe import VideoInfo, has_alpha_track
+from deflicker.media.streams import Clock, accepts, keep_rate, lead_of
 from deflicker.media.target import Destination, name_of, open_target
 from deflicker.settings import Settings
 
@@ -34,7 +34,7 @@ class Remuxed:
 def may_copy(output: Output, info: VideoInfo, settings: Settings) -> bool:
     """Whether the source's packets could be the output: no setting asks for encoding, and its format takes them."""
     template = output.source_video
-    if info.original or (output.format == "image2" and info.path.suffix.lower() != output.path.suffix.lower()):
+    if disguised(info.path) or (output.format == "image2" and info.path.suffix.lower() != output.path.suffix.lower()):
         return False
     loses_alpha = has_alpha_track(template) and output.format not in ("matroska", "webm")
     return not (_asks_for_encoding(settings) or loses_alpha) and accepts(output.format, template)
@@ -47,8 +47,8 @@ def remux(info: VideoInfo, target: Destination, settings: Settings | None = None
     source's codec. Raises OutputError as `Writer` does; `target` is complete or not there at all.
     """
     settings = settings or Settings()
-    if info.original is not None:
-        return _copy_file(info, info.original, target, settings)
+    if copied := _copy_disguised(info, target, settings):
+        return copied
     output = Output(target, info, settings)
     try:
         if not may_copy(output, info, settings):
@@ -59,6 +59,7 @@ def remux(info: VideoInfo, target: Destination, settings: Settings | None = None
         if template.codec_context.codec_tag == "hvc1" and output.format in ("mp4", "mov"):
             stream.codec_context.codec_tag = "hvc1"
         output.copy_video_tags(stream)
+        keep_rate(template, stream, output.format)
         if has_alpha_track(template):
             stream.metadata["alpha_mode"] = "1"  # Matroska's muxer learns it from here
         output.add_other_streams()
@@ -68,6 +69,9 @@ def remux(info: VideoInfo, target: Destination, settings: Settings | None = None
             output.discard()
             return None
         output.finish()
+    except (av.error.InvalidDataError, av.error.ArgumentError):
+        output.discard()
+        return None  # packets so odd that the muxer refuses them: their pictures may still be encoded
     except av.FFmpegError as error:
         output.discard()
         raise OutputError(f"{output.path} could not be written: {error.strerror}") from error
@@ -77,23 +81,21 @@ def remux(info: VideoInfo, target: Destination, settings: Settings | None = None
     return Remuxed(tuple(output.copied), tuple(output.dropped), tuple(output.notes), frames)
 
 
-def _copy_file(info: VideoInfo, original: Path, target: Destination, settings: Settings) -> Remuxed | None:
-    """The user's own file once more, where the output has its format."""
-    if (
-        _asks_for_encoding(settings)
-        or settings.format
-        or Path(name_of(target)).suffix.lower() != original.suffix.lower()
-    ):
+def _copy_disguised(info: VideoInfo, target: Destination, settings: Settings) -> Remuxed | None:
+    """The source's own bytes, where its packets cannot be had but the output has its format."""
+    suffix = info.path.suffix.lower()
+    if not disguised(info.path) or Path(name_of(target)).suffix.lower() != suffix or _asks_for_encoding(settings):
         return None
-    place = open_target(target, source=original, overwrite=settings.overwrite)
+    place = open_target(target, source=info.path, overwrite=settings.overwrite)
     try:
-        with original.open("rb") as source, open(str(place.sink), "wb") as copy:
-            shutil.copyfileobj(source, copy)
+        shutil.copyfile(info.path, str(place.sink))
+        with open_input(info.path) as source:
+            frames = sum(1 for packet in packets(source) if packet.size)
     except OSError as error:
         place.discard()
         raise OutputError(f"{place.path} could not be written: {error.strerror}") from error
     place.commit()
-    return Remuxed(("everything",), (), (), info.frame_count_hint or 0)
+    return Remuxed(("everything",), (), (), frames)
 
 
 def _asks_for_encoding(settings: Settings) -> bool:
@@ -103,16 +105,16 @@ def _asks_for_encoding(settings: Settings) -> bool:
 
 def _copy_packets(output: Output, stream: Any, info: VideoInfo, lead: int) -> int | None:
     """The pictures copied; None where the source hides some by an edit list that the target cannot hold."""
-    last: dict[int, int] = {}
-    pictures = 0
-    with open_input(info.path, info.opening) as source:
+    clock, pictures = Clock(), 0
+    with open_input(info.path, told=info.told) as source:
         for packet in packets(source):
             if packet.stream_index != info.stream_index:
                 output.copy(packet, Fraction(0))
             elif packet.is_discard and output.format not in ("mp4", "mov"):
                 return None
-            elif packet.size and stamp(packet, Fraction(0), last, strict=True, lead=lead):
+            elif packet.size and clock.stamp(packet, Fraction(0), strict=True, lead=lead):
                 packet.stream = stream
                 output.container.mux(packet)
                 pictures += not packet.is_discard
+    output.moved += clock.moved
     return pictures

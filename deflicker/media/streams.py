@@ -64,7 +64,7 @@ class StreamCopier:
         self._format: str = output.format.name
         self._handlers: dict[int, Handler] = {}
         self._transcoders: list[AudioTranscoder] = []
-        self._last_dts: dict[int, int] = {}
+        self._clock = Clock()
         for stream in source.streams:
             if stream.index != video_index:
                 self._add(stream)
@@ -74,6 +74,11 @@ class StreamCopier:
         handler = self._handlers.get(packet.stream_index)
         if handler and packet.size:
             handler(packet, shift)
+
+    @property
+    def moved(self) -> int:
+        """Packets whose time had to be changed."""
+        return self._clock.moved
 
     def finish(self) -> None:
         """Write what the audio encoders still hold."""
@@ -102,12 +107,20 @@ class StreamCopier:
     def _pass_on(self, stream: Any) -> None:
         target = self._output.add_stream_from_template(stream, opaque=True)
         copy_stream_tags(stream, target)
+        keep_rate(stream, target, self._format)
         self.copied.append(words(stream))
         strict = stream.type in ("audio", "video")
         lead = lead_of(stream)
+        is_picture = stream.type == "video" and is_cover(stream)
+        # MP4 fills the gaps between words with empty ones, and its muxer does so anew.
+        gaps = stream.type == "subtitle" and stream.codec_context.codec.canonical_name == "mov_text"
 
         def handle(packet: av.Packet[Any], shift: Fraction) -> None:
-            if not stamp(packet, shift, self._last_dts, strict, lead):
+            if gaps and bytes(packet) == b"\0\0":
+                return
+            if is_picture and packet.pts is None:
+                packet.pts = packet.dts = 0
+            if not self._clock.stamp(packet, shift, strict=strict, lead=lead):
                 return
             packet.stream = target
             self._output.mux(packet)
@@ -155,7 +168,7 @@ class StreamCopier:
 
         def handle(packet: av.Packet[Any], shift: Fraction) -> None:
             text = text_of(bytes(packet), codec)
-            if not text or not stamp(packet, shift, self._last_dts, strict=False):
+            if not text or not self._clock.stamp(packet, shift, strict=False):
                 return
             made: Any = av.Packet(payload_of(text, new))
             made.time_base, made.pts, made.dts, made.duration = (
@@ -180,6 +193,13 @@ def _fresh_packets(source: av.container.InputContainer, index: int) -> Any:
             return
 
 
+def keep_rate(source: Any, target: Any, container: str) -> None:
+    """Say the frame rate of a copied video stream where the muxer knows the last picture's length from it alone."""
+    rate = as_fraction(source.average_rate) if source.type == "video" else None
+    if rate and container in ("matroska", "webm"):
+        target.codec_context.framerate = rate
+
+
 def lead_of(stream: Any) -> int:
     """By how many ticks a video stream's dts runs ahead of its pts; Matroska leaves the first ones out."""
     if stream.type != "video" or stream.codec_context is None:
@@ -188,20 +208,30 @@ def lead_of(stream: Any) -> int:
     return round(stream.codec_context.reorder_depth / rate / base) if rate and base else 0
 
 
-def stamp(packet: av.Packet[Any], shift: Fraction, last_dts: dict[int, int], strict: bool, lead: int = 0) -> bool:
-    """Shift a packet in time and keep its dts increasing, as muxers demand; False where it has no time at all."""
-    if packet.pts is None and packet.dts is None:
-        return False
-    if shift:
-        ticks = round(shift / (as_fraction(packet.time_base) or Fraction(1)))
-        packet.pts = None if packet.pts is None else packet.pts - ticks
-        packet.dts = None if packet.dts is None else packet.dts - ticks
-    last = last_dts.get(packet.stream_index)
-    if packet.dts is None and packet.pts is not None:
-        packet.dts = packet.pts - lead if last is None else min(packet.pts, last + 1)
-    assert packet.dts is not None
-    if strict and last is not None and packet.dts <= last:
-        packet.dts = last + 1
-        packet.pts = max(packet.pts if packet.pts is not None else packet.dts, packet.dts)
-    last_dts[packet.stream_index] = packet.dts
-    return True
+class Clock:
+    """Brings packets into times that muxers take, stream by stream."""
+
+    def __init__(self) -> None:
+        self._last_dts: dict[int, int] = {}
+        self.moved = 0
+        """Packets that are shown at another time than in the source, as theirs went back."""
+
+    def stamp(self, packet: av.Packet[Any], shift: Fraction, *, strict: bool, lead: int = 0) -> bool:
+        """Shift a packet in time and keep its dts increasing, as muxers demand; False where it has no time at all."""
+        if packet.pts is None and packet.dts is None:
+            return False
+        if shift:
+            ticks = round(shift / (as_fraction(packet.time_base) or Fraction(1)))
+            packet.pts = None if packet.pts is None else packet.pts - ticks
+            packet.dts = None if packet.dts is None else packet.dts - ticks
+        last = self._last_dts.get(packet.stream_index)
+        if packet.dts is None and packet.pts is not None:
+            packet.dts = packet.pts - lead if last is None else min(packet.pts, last + 1)
+        assert packet.dts is not None
+        if strict and last is not None and packet.dts <= last:
+            packet.dts = last + 1
+            if packet.pts is None or packet.pts < packet.dts:
+                packet.pts = packet.dts
+                self.moved += 1
+        self._last_dts[packet.stream_index] = packet.dts
+        return True

@@ -49,6 +49,10 @@ class Writer:
             )
             self._encoding.apply(self._stream.codec_context, info, self._output.format)
             self._output.copy_video_tags(self._stream)
+            if info.interlaced:
+                self._output.dropped.append(
+                    "the interlaced flag: both fields stay, woven, but players will not part them"
+                )
             if info.hdr and info.hdr.options(self.codec):
                 self._output.copied.append("mastering-display metadata")
             elif info.hdr:

@@ -72,6 +72,10 @@ class Report:
     """Anything else the user should know."""
     settings: tuple[tuple[str, str], ...] = ()
     """What was asked for, name and value."""
+    losses: tuple[tuple[str, int], ...] = ()
+    """What is damaged in the input, in words, and how often; what decodes was kept."""
+    frames_diverged: int = 0
+    """Frames that, or whose texture, stayed as they were: the correction found was NaN, infinite or absurd."""
     measures: Measures | None = None
     """None unless it was asked for."""
     gallery: Gallery | None = field(default=None, repr=False, compare=False)
@@ -88,6 +92,7 @@ class Report:
             "schema": SCHEMA,
             "frames_per_second": self.frames_per_second,
             "settings": dict(self.settings),
+            "losses": dict(self.losses),
             "measures": self.measures.to_dict() if self.measures else None,
         }
 

@@ -193,6 +193,8 @@ def _facts(report: Report | Measurement) -> Iterator[str]:
         changed = f"{report.frames_changed} of {report.frames} frames, encoded with {report.codec}"
         facts += [("changed", changed), ("copied", ", ".join(report.copied) or "nothing else was there")]
         facts += [("dropped", what) for what in report.dropped or ("nothing",)]
+        facts += [("damaged", f"{what} ({count} times)") for what, count in report.losses]
+        facts += [("left as they were", f"{report.frames_diverged} frames")] if report.frames_diverged else []
     facts += [("note", note) for note in (*report.notes, *(report.measures.notes if report.measures else ()))]
     facts += [("versions", ", ".join(_versions()))]
     yield f"<h2>The run</h2>{_list(facts)}"

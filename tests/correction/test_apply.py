@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deflicker.correction.apply import Correction, corrected_planes, relight, spread
+from deflicker.correction.curve import KNOTS
 from deflicker.media.color import luma_range, normalise, rgb_from_ycc, to_rgb
 from deflicker.media.frame import Frame, PlaneLayout
 from tests.correction.scenes import rng
@@ -229,3 +230,25 @@ def test_detail_scales_with_strength_and_stays_within_white():
     assert torch.allclose(half.applied(rgb), torch.full_like(rgb, 0.95))
     assert torch.equal(Correction(gain(0.0), detail=detail).applied(rgb), torch.ones_like(rgb))
     assert torch.equal(Correction(gain(0.0), detail=-10 * detail).applied(rgb), torch.zeros_like(rgb))
+
+
+def spoilt(part: str, value: float) -> Correction:
+    fields = {"log_gain": torch.zeros(3, 2, 2), "highlights": torch.ones(3, 16, 16)}
+    fields |= {"curve": torch.zeros(3, KNOTS), "detail": torch.zeros(1, 16, 16)}
+    return Correction(**fields | {part: torch.full_like(fields[part], value)})
+
+
+@pytest.mark.parametrize("part", ["log_gain", "highlights", "curve", "detail"])
+def test_where_no_number_comes_out_the_sample_stays(part: str) -> None:
+    layout = PlaneLayout("yuv", 8, False, "bt709", (1, 1), False)
+    codes = [((16, 16), 180), ((8, 8), 110), ((8, 8), 140)]
+    before = frame(*(np.full(shape, code, np.uint8) for shape, code in codes))
+    after = corrected_planes(before, layout, spoilt(part, float("nan")))
+    assert all(np.array_equal(a, b) for a, b in zip(after, before.planes, strict=True))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("part", ["log_gain", "highlights", "curve", "detail"])
+def test_what_is_applied_is_finite(part: str, value: float) -> None:
+    rgb = torch.rand(3, 16, 16, generator=rng(0)) + 0.2  # some of it is beyond white
+    assert spoilt(part, value).applied(rgb).isfinite().all()

@@ -1,9 +1,12 @@
 """The stream's second pass: every frame once, boil taken out, nothing touched elsewhere, nothing across a cut."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.functional import avg_pool2d
 
+from deflicker.correction import steady as steady_module
 from deflicker.correction.apply import Correction
 from deflicker.correction.steady import AHEAD, BLOCK, steady
 from deflicker.correction.stream import Corrected
@@ -147,3 +150,41 @@ def test_one_odd_picture_opens_no_gate():
     lumas[12] += boil(1, 0.03)[0]
     frames = shot(lumas)
     assert all(a is b for a, b in zip(run(frames), frames, strict=True))
+
+
+def test_detail_that_is_no_number_is_left_out(monkeypatch):
+    """The picture stays as tone left it, and says so; those around it are steadied as ever."""
+    honest = steady_module.boiling
+    truth = clean()
+    frames = shot(truth + boil(22, 0.02))
+    usual = run(frames)
+
+    def failing(luma, neighbours, options):
+        found = honest(luma, neighbours, options)
+        if torch.equal(luma[0, 0], frames[9].item[1]):
+            found = replace(found, residual=found.residual * float("nan"))
+        return found
+
+    monkeypatch.setattr(steady_module, "boiling", failing)
+    found = run(frames)
+    assert [frame.item[0] for frame in found if frame.diverged] == [9]
+    assert found[9].correction is None
+    for a, b in zip(found[:9] + found[10:], usual[:9] + usual[10:], strict=True):
+        assert torch.equal(a.correction.detail, b.correction.detail)
+
+
+def test_boil_that_is_no_number_does_not_hide_the_boil_around_it(monkeypatch):
+    honest = steady_module.boiling
+    frames = shot(clean() + boil(22, 0.02))
+
+    def failing(luma, neighbours, options):
+        found = honest(luma, neighbours, options)
+        if torch.equal(luma[0, 0], frames[9].item[1]):
+            nan = found.explained * float("nan")
+            found = replace(found, residual=found.residual * nan, explained=nan, change=nan)
+        return found
+
+    monkeypatch.setattr(steady_module, "boiling", failing)
+    found = run(frames)
+    assert [frame.item[0] for frame in found if frame.correction is None] == [9]
+    assert all(frame.correction.detail.isfinite().all() for frame in found if frame.correction)

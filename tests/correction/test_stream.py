@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deflicker.correction import stream
 from deflicker.correction.apply import Correction
 from deflicker.correction.curve import bend
 from deflicker.correction.stream import Corrected, correct
@@ -241,3 +242,50 @@ def test_drift_goes_in_windows_as_it_does_at_once():
 def test_a_clean_clip_keeps_its_look_when_anchored(step):
     clip = pan(40, HEIGHT, WIDTH, step=step)
     assert gains(list(correct(as_tracked([clip], step=step), LARGER, Settings(anchor=1)))).abs().max() < 0.003
+
+
+# --- No number is better than a wrong one -----------------------------------------------------------------------------
+
+
+def spoilt(frames: int, at: int, value: float) -> list:
+    """A flickering shot with one bad number in the flow that leads to frame `at`."""
+    stream = as_tracked([flickering(frames)])
+    forward_px = stream[at].forward_px.clone()
+    forward_px[0, 5, 5] = value
+    stream[at] = replace(stream[at], forward_px=forward_px)
+    return stream
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize(("at", "left"), [(3, range(4)), (7, range(8)), (12, range(8, 12)), (19, range(12, 20))])
+def test_a_window_that_sees_no_number_stays_as_it_is(value, at, left, caplog):
+    found = list(correct(spoilt(20, at, value), SMALL))
+    assert [each.item for each in found if each.diverged] == list(left)
+    assert all((each.correction is None) == each.diverged for each in found)
+    assert all(each.correction is None or gains([each]).isfinite().all() for each in found)
+    spans = [(int(r.args[0]), int(r.args[1])) for r in caplog.records]  # type: ignore[index, arg-type]
+    assert [n for first, last in spans for n in range(first, last + 1)] == list(left)
+    assert all(sums is None or sums.index() for each in found for sums in (each.before, each.after))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), 9.0])
+def test_a_solve_that_diverges_changes_nothing(value, monkeypatch, caplog):
+    """9 is a gain of 8000: a number, but not one that light has."""
+    calls = []
+
+    def diverging(window, state, preset, settings):
+        solution = stream.solve_soundly(window, state, preset, settings)
+        calls.append(window.core)
+        if len(calls) == 2:
+            solution.log_gain[1, 0, 0, 0] = value
+        return solution
+
+    monkeypatch.setattr(stream, "solve_soundly", stream.solve, raising=False)
+    monkeypatch.setattr(stream, "solve", diverging)
+    found = list(correct(as_tracked([flickering(20)], holds=[1]), SMALL))
+    first, core = 2 * calls[0], 2 * calls[1]
+    assert [each.item for each in found if each.diverged] == list(range(first, first + core))
+    assert all((each.correction is None) == each.diverged for each in found)
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == [
+        f"frames {first} to {first + core - 1} stay as they are"
+    ]

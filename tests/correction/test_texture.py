@@ -78,6 +78,25 @@ def test_what_one_side_shares_is_counted_off_where_motion_is_uncertain():
     assert float(uncertain.mean()) < 0.2 * float(certain.mean())
 
 
+@pytest.mark.parametrize("memory", [0.3, 0.6])
+def test_boil_with_a_memory_is_no_wrong_match(memory):
+    """An autoregressive texture: whatever the doubt, the part of it that is new on both sides is found."""
+    frames = noises(5, 0.02)
+    for frame in range(1, 5):
+        frames[frame] = memory * frames[frame - 1] + (1 - memory**2) ** 0.5 * frames[frame]
+    differences = torch.cat([frames[:2], frames[3:]]) - frames[2]
+    certain, uncertain = variance_of(differences), variance_of(differences, suspicion=2.0)
+    assert float(uncertain.mean()) > 0.6 * float(certain.mean())
+    assert float(certain.mean()) > 0.25 * (1 - memory) ** 2 * 0.02**2
+
+
+def test_the_same_wrong_thing_on_all_sides_is_no_boil():
+    mine, other = noises(2, 0.02).split(1)
+    differences = (other - mine).expand(4, -1, -1, -1).clone()
+    assert float(variance_of(differences).mean()) > 1e-4
+    assert float(variance_of(differences, suspicion=2.0).mean()) == 0
+
+
 def test_what_lies_under_the_floor_is_left_alone():
     mine, *others = noises(5, 0.5 * FLOORS[0] ** 0.5)
     assert float(variance_of(torch.stack(others) - mine, floor=FLOORS[0]).max()) == 0

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deflicker import InputError, Settings, deflicker
-from deflicker.media.animation import is_animated_webp
+from deflicker import Settings, deflicker
 from tests.assets import drifting
 
 COPY = Settings(strength=0)
@@ -79,19 +78,3 @@ def test_transparency_is_kept(tmp_path: Path) -> None:
     source = animate(tmp_path / "in.webp", alpha=True)
     deflicker(source, tmp_path / "out.apng", COPY)
     assert all((a == b).all() for a, b in zip(seen(source)[1], seen(tmp_path / "out.apng")[1], strict=True))
-
-
-def test_which_webp_is_animated(tmp_path: Path) -> None:
-    assert is_animated_webp(animate(tmp_path / "in.webp"))
-    Image.new("RGB", (8, 8)).save(tmp_path / "still.webp")
-    assert not is_animated_webp(tmp_path / "still.webp")
-    assert not is_animated_webp(animate(tmp_path / "in.gif"))
-    assert not is_animated_webp(tmp_path / "nowhere.webp")
-
-
-def test_a_damaged_webp_is_one_line(tmp_path: Path) -> None:
-    source = animate(tmp_path / "in.webp")
-    source.write_bytes(source.read_bytes()[:400])
-    with pytest.raises(InputError, match="no WebP that can be read"):
-        deflicker(source, tmp_path / "out.webp", COPY)
-    assert [path.name for path in tmp_path.iterdir()] == ["in.webp"]

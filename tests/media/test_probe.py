@@ -9,6 +9,7 @@ import pytest
 
 from deflicker.errors import InputError
 from deflicker.media.probe import probe
+from tests.awkward import MAKERS
 from tests.media.making import clip, make
 
 
@@ -53,13 +54,27 @@ def test_a_true_frame_rate_is_believed() -> None:
         ("audio_only.mp4", "no video stream"),
         ("tiny_262_bytes.mp4", "no video stream"),
         ("corrupt_vp9_bitstream.webm", "no picture"),
-        ("animated_webp_wan21.webp", "convert it"),
     ],
 )
 def test_files_that_hold_no_video(name: str, says: str) -> None:
     with pytest.raises(InputError, match=says) as caught:
         probe(clip(f"awkward/{name}"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["interlaced.mp4", "interlaced.mkv"])
+def test_interlaced_pictures_are_taken_with_a_warning(tmp_path: Path, name: str) -> None:
+    info = probe(MAKERS[name](tmp_path / name))
+    assert info.interlaced
+    assert "deinterlace it first" in " ".join(info.notes)
+
+
+@pytest.mark.parametrize(("name", "says"), [("a thousand a second.mkv", "1000 frames per second")])
+def test_a_rate_that_lies_is_replaced(tmp_path: Path, name: str, says: str) -> None:
+    info = probe(MAKERS[name](tmp_path / name))
+    assert info.average_rate is not None
+    assert float(info.average_rate) == pytest.approx(30, rel=0.02)
+    assert says in " ".join(info.notes)
 
 
 def test_paths_that_are_no_file(tmp_path: Path) -> None:

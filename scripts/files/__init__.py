@@ -1,0 +1,1 @@
+"""What odd files hold before and after, for `scripts/try_files.py`."""
