@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from deflicker.report.measures import Guard, Measures, Metric, Verdict
     from deflicker.report.model import Flicker, Fvd, Measurement, Plan, Progress, Report, WindowReport
     from deflicker.session import Deflicker
-    from deflicker.settings import Settings, TimePoint
+    from deflicker.settings import Settings, Span, TimePoint
 
 __version__ = "0.1.0"
 
@@ -45,7 +45,7 @@ _HOMES = {
     "deflicker.api": ("deflicker", "deflicker_frames", "plan"),
     "deflicker.session": ("Deflicker",),
     "deflicker.raw_video": ("RawVideo",),
-    "deflicker.settings": ("Settings", "TimePoint"),
+    "deflicker.settings": ("Settings", "Span", "TimePoint"),
     "deflicker.coherence": ("measure",),
     "deflicker.clip_distance": ("fvd",),
     "deflicker.report.model": ("Flicker", "Fvd", "Measurement", "Plan", "Progress", "Report", "WindowReport"),
@@ -81,6 +81,7 @@ __all__ = [
     "Report",
     "Settings",
     "SettingsError",
+    "Span",
     "TimePoint",
     "Verdict",
     "WeightsError",

@@ -24,13 +24,15 @@ from deflicker.measuring import Witness, watch_run
 from deflicker.media.color import proxy_size
 from deflicker.media.frame import Frame
 from deflicker.media.intake import Intake, Source, take_in
+from deflicker.media.pipe import Destination, name_of
 from deflicker.media.reader import Reader
 from deflicker.media.remux import Remuxed, remux
-from deflicker.media.target import Destination, name_of
 from deflicker.media.writer import Writer
 from deflicker.memory import QUEUED_FRAMES
 from deflicker.metrics.flicker import FlickerSums
+from deflicker.motion.track import Given
 from deflicker.planning import plan
+from deflicker.report.kept import KeptFrames
 from deflicker.report.model import Flicker, Progress, Report
 from deflicker.settings import CompareStyle, Settings
 from deflicker.steering import check_guide, decide
@@ -69,10 +71,16 @@ def deflicker(
     """
     started = time.monotonic()
     tell = on_progress or (lambda _: None)
+    bounds = limits_of(settings)
     with (
-        take_in(source, settings, target=target, limits=limits_of(settings)) as intake,
+        take_in(source, settings, target=target, limits=bounds) as intake,
         Reader(
-            intake.info.path, start=settings.start, end=settings.end, info=intake.info, limits=limits_of(settings)
+            intake.info.path,
+            start=settings.start,
+            end=settings.end,
+            exclude=settings.exclude,
+            info=intake.info,
+            limits=bounds,
         ) as reader,
     ):
         info = reader.info
@@ -88,16 +96,9 @@ def deflicker(
             witnesses = tuple(each for each in (watch, comparison) if each is not None)
             tell = _unless(cancel, tell)
             tally, output = _process(reader, target, engine, settings, tell, witnesses, on_window)
-        report = _report(
-            intake,
-            name_of(target),
-            reader,
-            engine.device if engine else None,
-            tally,
-            output,
-            time.monotonic() - started,
-        )
-        report = replace(report, settings=settings.words)
+        elapsed_s = time.monotonic() - started
+        report = _report(intake, name_of(target), reader, engine.device if engine else None, tally, output, elapsed_s)
+        report = replace(report, settings=settings.words, notes=(*report.notes, *_missed(report, settings)))
         return replace(report, measures=watch.finish(), gallery=watch.album.gallery()) if watch else report
 
 
@@ -155,12 +156,14 @@ class _Tally:
     def __init__(self, frames: int = 0) -> None:
         self.frames = frames
         self.shots = self.changed = self.diverged = 0
+        self.kept = KeptFrames()
         self._before: FlickerSums | None = None
         self._after: FlickerSums | None = None
 
     def count(self, frame: Corrected[Any]) -> None:
+        self.kept.add(self.frames, frame.kept)
         self.frames += 1
-        self.shots += frame.opens_shot
+        self.shots += frame.opens_shot and not frame.kept
         self.diverged += frame.diverged
         if frame.before is not None and frame.after is not None:
             self._before = frame.before if self._before is None else self._before + frame.before
@@ -219,9 +222,19 @@ def _decide(
     def luma(frame: Frame, correction: Correction | None) -> Tensor:
         return luma_of(frame, info.layout, correction, side_px, device)
 
-    proxies = with_proxies(frames, info.layout, engine.preset, device)
+    proxies = (
+        Given(frame, proxy, proxy, "excluded" if frame.as_is else None)
+        for frame, proxy in with_proxies(frames, info.layout, engine.preset, device)
+    )
     size = proxy_size(info.height, info.width, engine.preset.flow_max_side_px)
     return decide(proxies, luma, engine, settings, size=size, source=info, witnesses=witnesses)
+
+
+def _missed(report: Report, settings: Settings) -> list[str]:
+    """What the user excluded that is not there."""
+    excluded = settings.exclude and not any(part.why == "excluded" for part in report.kept)
+    parts = ", ".join(map(str, settings.exclude))
+    return [f"no frame lies in {parts}, which was to be excluded"] if excluded and settings.strength > 0 else []
 
 
 def _report(
@@ -252,4 +265,5 @@ def _report(
         notes=(*reader.notes, *output.notes),
         losses=reader.losses,
         frames_diverged=tally.diverged,
+        kept=tally.kept.parts,
     )

@@ -21,14 +21,16 @@ from deflicker import __version__, commands
 from deflicker.checks import check_extras, check_log_path, check_paths
 from deflicker.errors import SettingsError
 from deflicker.log import JsonLog, records_to
+from deflicker.options import key_and_value, read_option, read_optional
 from deflicker.progress import progress_bar
 from deflicker.raw_video import RawVideo, parse_rate
-from deflicker.running import Job, correct, in_and_out, key_and_value, look_ahead, read
+from deflicker.running import Job, correct, in_and_out, look_ahead
 from deflicker.settings import (
     ABLATIONS,
     PRESETS,
     CompareStyle,
     Settings,
+    Span,
     StreamFormat,
     TimePoint,
     parse_reference,
@@ -83,6 +85,10 @@ def parse(
         str | None, correction(metavar="FRAME|IMAGE", help="Drift from what. (default: chosen)")
     ] = None,
     guide: Annotated[Path | None, correction(metavar="FILE", help="Steady twin video to see motion in.")] = None,
+    exclude: Annotated[
+        list[str] | None, correction(metavar="START-END", help="Leave this part as it is; repeatable.")
+    ] = None,
+    keep_flashes: Annotated[bool, correction("--keep-flashes", help="Leave flashes of light as they are.")] = False,
     start: Annotated[str | None, correction(metavar="TIME", help="First frame: 90, 1:30.5 or 2700f (frame).")] = None,
     end: Annotated[str | None, correction(metavar="TIME", help="First frame to leave out.")] = None,
     overwrite: Annotated[bool, output("--overwrite", "-y", help="Replace OUT if it exists.")] = False,
@@ -143,29 +149,31 @@ def parse(
         raise SettingsError("--quiet and --verbose exclude each other")
     if compare_style not in get_args(CompareStyle):
         raise SettingsError(f"--compare-style is {compare_style!r}: choose {' or '.join(get_args(CompareStyle))}")
-    raw_video = read(RawVideo.parse, raw, "--rawvideo")
+    raw_video = read_optional(RawVideo.parse, raw, "--rawvideo")
     if raw_video is not None and pix_fmt is not None:
         raw_video, pix_fmt = replace(raw_video, pix_fmt=pix_fmt), None
     settings = Settings(
         strength=strength,
         preset=preset,  # type: ignore[arg-type]  # Settings checks it
         anchor=anchor,
-        reference=read(parse_reference, reference, "--reference"),
+        reference=read_optional(parse_reference, reference, "--reference"),
         guide=guide,
+        exclude=tuple(read_option(Span.parse, part, "--exclude") for part in exclude or ()),
+        keep_flashes=keep_flashes,
         without=frozenset(without or ()),
         device=device,
         precision=precision,  # type: ignore[arg-type]
-        max_memory=read(parse_size, max_memory, "--max-memory"),
+        max_memory=read_optional(parse_size, max_memory, "--max-memory"),
         codec=codec,
         crf=crf,
         encoder_preset=encoder_preset,
         pix_fmt=pix_fmt,
         format=form,  # type: ignore[arg-type]
-        fps=read(parse_rate, fps, "--fps"),
+        fps=read_optional(parse_rate, fps, "--fps"),
         raw_video=raw_video,
-        encoder_options=dict(read(key_and_value, option, "-e") for option in encoder_option or ()),  # type: ignore[misc]
-        start=read(TimePoint.parse, start, "--start"),
-        end=read(TimePoint.parse, end, "--end"),
+        encoder_options=dict(read_option(key_and_value, option, "-e") for option in encoder_option or ()),
+        start=read_optional(TimePoint.parse, start, "--start"),
+        end=read_optional(TimePoint.parse, end, "--end"),
         weights=weights,
         offline=offline,
         overwrite=overwrite,

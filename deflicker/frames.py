@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import chain
 from threading import Event
 from typing import Any, Protocol, TypeVar
 
@@ -17,6 +18,7 @@ from deflicker.engine import Engine, Networks, proxy_of, relit, texture_size, to
 from deflicker.errors import Cancelled
 from deflicker.media.color import proxy_size, resize
 from deflicker.media.frame import Frame, PlaneLayout
+from deflicker.motion.track import Given
 from deflicker.settings import Settings
 from deflicker.steering import check_guide, decide
 from deflicker.windows import OnWindow, watched
@@ -40,7 +42,8 @@ def deflicker_frames(
     back. A frame that needs no correction comes back as the same object; no frame is written to, and none may be
     changed by the caller while it is inside.
 
-    `fps`: frames a second. Nothing depends on it yet: flicker is judged from frame to frame, at any rate.
+    `fps`: frames a second, for times in `settings.exclude`. Nothing else depends on it: flicker is judged from frame to
+    frame, at any rate.
 
     `on_window` is told what each window of frames came to; once `cancel` is set (by any thread), the next frame raises
     Cancelled; `networks`: loaded before and to be used again, which `Deflicker` sees to.
@@ -51,7 +54,7 @@ def deflicker_frames(
     if not fps > 0:
         raise ValueError(f"frames a second must be more than 0: {fps = }")
     alike = _alike(frames, cancel)
-    return alike if settings.strength == 0 else _corrected(alike, settings, on_window, networks)
+    return alike if settings.strength == 0 else _corrected(alike, fps, settings, on_window, networks)
 
 
 def _alike(frames: Iterable[FrameT], cancel: Event | None) -> Iterator[FrameT]:
@@ -96,7 +99,7 @@ def _words(found: tuple[Any, ...]) -> str:
 
 
 def _corrected(
-    frames: Iterator[FrameT], settings: Settings, on_window: OnWindow | None, networks: Networks | None
+    frames: Iterator[FrameT], fps: float, settings: Settings, on_window: OnWindow | None, networks: Networks | None
 ) -> Iterator[FrameT]:
     first = next(frames, None)
     if first is None:
@@ -108,10 +111,11 @@ def _corrected(
     small = proxy_size(height, width, engine.preset.flow_max_side_px)
     device = engine.device.torch_device
 
-    def proxies() -> Iterator[tuple[FrameT, Tensor]]:
-        yield first, codec.proxy(first, small, device)
-        for frame in frames:
-            yield frame, codec.proxy(frame, small, device)
+    def proxies() -> Iterator[Given[FrameT]]:
+        for number, frame in enumerate(chain([first], frames)):
+            proxy = codec.proxy(frame, small, device)
+            excluded = any(span.holds(number, Fraction(number) / Fraction(fps)) for span in settings.exclude)
+            yield Given(frame, proxy, proxy, "excluded" if excluded else None)
 
     def luma(frame: FrameT, correction: Correction | None) -> Tensor:
         return codec.luma(frame, correction, texture, device)

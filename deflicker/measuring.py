@@ -98,7 +98,7 @@ class Watch:
                 if self._last is not None and tracked.forward_px is not None:
                     self._guarding.move(self._last, other, tracked.forward_px)
         self.album.add(number, proxy, other, lambda side: self._picture(after or before if side else before, side))
-        if tracked.held:
+        if tracked.held or tracked.kept:
             self._meter.hold()
             return
         sides = torch.stack([proxy, other]) if self._pair else proxy[None]

@@ -24,9 +24,9 @@ from deflicker.device import Device, choose
 from deflicker.engine import OnProgress, frame_bytes, limits_of, luma_of, relit, with_proxies
 from deflicker.media.frame import Frame
 from deflicker.media.intake import Source, take_in
+from deflicker.media.pipe import Destination, name_of
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
-from deflicker.media.target import Destination, name_of
 from deflicker.media.writer import Writer
 from deflicker.motion.flow import FlowEstimator
 from deflicker.motion.track import Tracked, track

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 from deflicker.checks import STREAM
 from deflicker.errors import OutputError, SettingsError
@@ -17,8 +17,6 @@ from deflicker.progress import progress_bar
 from deflicker.report.model import Progress
 from deflicker.settings import CompareStyle, Settings
 from deflicker.words import outlook, summary
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -105,19 +103,3 @@ def in_and_out(paths: list[Path]) -> tuple[Path, Path]:
         return paths[0], paths[1]
     more = f"what to do with {paths[2]} is not clear" if len(paths) > 2 else "OUT is missing"
     raise SettingsError(f"{more}: usage: deflicker IN OUT")
-
-
-def read(parse: Callable[[str], T], text: str | None, option: str) -> T | None:
-    """Parse an option's text, naming the option where that fails."""
-    try:
-        return None if text is None else parse(text)
-    except SettingsError as error:
-        raise SettingsError(f"{option}: {error}") from error
-
-
-def key_and_value(text: str) -> tuple[str, str]:
-    """Read `KEY=VALUE`."""
-    key, separator, value = text.partition("=")
-    if not key or not separator:
-        raise SettingsError(f"{text!r} is no KEY=VALUE")
-    return key, value

@@ -10,7 +10,7 @@ from deflicker.api import deflicker
 from deflicker.engine import Networks
 from deflicker.frames import FrameT, deflicker_frames
 from deflicker.media.intake import Source
-from deflicker.media.target import Destination
+from deflicker.media.pipe import Destination
 from deflicker.report.model import Report
 from deflicker.settings import Settings
 from deflicker.windows import OnWindow

@@ -92,6 +92,45 @@ class TimePoint:
             raise SettingsError(f"{text!r} is no time: a minute has 60 seconds; write 2:15 for 135")
         return cls(seconds=int(hours or 0) * 3600 + int(minutes or 0) * 60 + Fraction(seconds))
 
+    def is_after(self, frame: int, seconds: Fraction) -> bool:
+        """Whether the frame of this number, shown this many seconds after the first, lies before this point."""
+        return frame < self.frame if self.frame is not None else seconds < (self.seconds or 0)
+
+    def __str__(self) -> str:
+        return f"{self.frame}f" if self.seconds is None else f"{float(self.seconds):g}s"
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a video: from `start` on, up to `end` and without it. Raises SettingsError where it ends first."""
+
+    start: TimePoint
+    end: TimePoint
+
+    def __post_init__(self) -> None:
+        begin, end = (self.start.seconds, self.end.seconds), (self.start.frame, self.end.frame)
+        for first, last in (begin, end):
+            if first is not None and last is not None and first >= last:
+                raise SettingsError(f"{self.start}-{self.end} ends before it begins: give an END after START")
+
+    @classmethod
+    def parse(cls, text: str) -> Span:
+        """Read `START-END`, both as `TimePoint.parse` does: `1:30-1:35.5` or `120f-140f`.
+
+        Raises SettingsError where the text is none.
+        """
+        start, separator, end = text.partition("-")
+        if not separator:
+            raise SettingsError(f"{text!r} is no part of a video: write START-END, such as 1:30-1:35.5 or 120f-140f")
+        return cls(TimePoint.parse(start), TimePoint.parse(end))
+
+    def holds(self, frame: int, seconds: Fraction) -> bool:
+        """Whether the frame of this number, shown this many seconds after the first, lies in it."""
+        return self.end.is_after(frame, seconds) and not self.start.is_after(frame, seconds)
+
+    def __str__(self) -> str:
+        return f"{self.start}-{self.end}"
+
 
 def parse_size(text: str) -> int:
     """Read a number of bytes such as `8G`, `500M` or `1.5GiB` (powers of 1024).
@@ -133,6 +172,10 @@ class Settings:
     """The reference: a frame of the video, or an image; None for one frame of each shot that the tool chooses."""
     guide: Path | None = None
     """A steady video of the same frames, such as the source of an edit, in which motion is looked for instead."""
+    exclude: tuple[Span, ...] = ()
+    """Parts whose frames are left as they are, and tell nothing about those around them."""
+    keep_flashes: bool = False
+    """Leave flashes of light of a few frames as they are; see `motion.flashes`."""
     without: frozenset[str] = frozenset()
     """Terms to leave out, of `ABLATIONS`; for experiments."""
 

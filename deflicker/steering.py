@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -17,7 +18,8 @@ from deflicker.errors import InputError, SettingsError
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
 from deflicker.memory import BATCH_FRAMES
-from deflicker.motion.track import Tracked, track
+from deflicker.motion.flashes import find_flashes
+from deflicker.motion.track import Given, Tracked, track
 from deflicker.settings import Preset, Settings
 
 T = TypeVar("T")
@@ -31,7 +33,7 @@ class Follower(Protocol[T]):
 
 
 def decide(
-    frames: Iterable[tuple[T, Tensor]],
+    frames: Iterable[Given[T]],
     luma_of: LumaOf[T],
     engine: Engine,
     settings: Settings,
@@ -42,8 +44,8 @@ def decide(
 ) -> Iterator[Corrected[T]]:
     """The correction of every frame: tone first, then texture.
 
-    frames: (frame, its proxy `[3, h, w]` of `size`); luma_of: see `steady`; source: the video they are from; witnesses
-    see what was tracked.
+    frames: with proxies `[3, h, w]` of `size`; luma_of: see `steady`; source: the video they are from; witnesses see
+    what was tracked.
 
     Raises InputError where guide or reference cannot be used, SettingsError where a reference frame is asked for and
     there is no file to look it up in.
@@ -51,7 +53,8 @@ def decide(
     device = engine.device.torch_device
     reference = _reference(settings, source, size, device)
 
-    def followed(given: Iterable[tuple[T, Tensor] | tuple[T, Tensor, Tensor]]) -> Iterator[Corrected[T]]:
+    def followed(given: Iterable[Given[T]]) -> Iterator[Corrected[T]]:
+        given = find_flashes(given) if settings.keep_flashes else given
         tracked = track(given, engine.flow, batch_frames=BATCH_FRAMES, key_every=settings.key_every, key=reference)
         for witness in witnesses:
             tracked = witness.follow(tracked)
@@ -109,16 +112,14 @@ def _guide(
             yield proxy_of(frame, reader.info.layout, size, device)
 
 
-def _in_step(
-    frames: Iterable[tuple[T, Tensor]], guide: Iterator[Tensor], path: Path
-) -> Iterator[tuple[T, Tensor, Tensor]]:
-    """Each frame and its proxy with the guide's. Raises InputError where one has more than the other."""
+def _in_step(frames: Iterable[Given[T]], guide: Iterator[Tensor], path: Path) -> Iterator[Given[T]]:
+    """Each frame with the guide's proxy to look for motion in. Raises InputError where one has more than the other."""
     count = 0
-    for frame, proxy in frames:
+    for frame in frames:
         seen = next(guide, None)
         if seen is None:
             raise InputError(f"{path}: the guide ends after {count} frames, before the video; give one with as many")
-        yield frame, proxy, seen
+        yield replace(frame, look=seen)
         count += 1
     if next(guide, None) is not None:
         raise InputError(f"{path}: the guide goes on after the video's {count} frames; give one with as many")

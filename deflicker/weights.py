@@ -11,7 +11,6 @@ import hashlib
 import http.client
 import logging
 import os
-import secrets
 import tarfile
 import tempfile
 import warnings
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deflicker.errors import WeightsError
+from deflicker.leftovers import Lock, sweep, unfinished_name
 from deflicker.networks import TABLE, Weights
 from deflicker.pickled import read_pickled
 from deflicker.sources import Source, Unusable, in_few_words
@@ -169,14 +169,17 @@ def _keep(name: str, state: Mapping[str, Tensor]) -> None:
 
     target = cache_folder() / TABLE[name].filenames(name)[0]
     # A name of its own, so that processes which fetch at the same time never write the same file.
-    beside = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    beside = unfinished_name(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        sweep(target)
+        lock = Lock(beside)
         try:
             torch.save(dict(state), beside)
             _read_verified(name, beside)
             os.replace(beside, target)
         finally:
             beside.unlink(missing_ok=True)
+            lock.release()
     except (OSError, RuntimeError, Unusable) as error:  # torch reports a full disk as RuntimeError
         log.warning("weights %s not kept, to be fetched again next time: %s", name, in_few_words(error))

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from deflicker import background as background_module
 from deflicker.background import Background, prefetch
+from deflicker.errors import DeflickerError
 
 
 @pytest.fixture(autouse=True)
@@ -139,3 +141,47 @@ def test_background_abort_leaves_the_queue_undone() -> None:
 def test_an_exception_in_the_block_is_not_replaced() -> None:
     with pytest.raises(KeyError, match="mine"), Background(lambda item: None, 1):
         raise KeyError("mine")
+
+
+def test_a_source_that_stalls_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background_module, "_STALLED_S", 0.2)
+    go_on = threading.Event()
+
+    def stuck() -> Iterator[int]:
+        yield 1
+        go_on.wait(10)
+
+    ahead = prefetch(stuck(), 2)
+    assert next(ahead) == 1
+    threading.Timer(0.6, go_on.set).start()
+    with pytest.raises(DeflickerError, match="no frame was read for"):
+        next(ahead)
+
+
+@pytest.mark.parametrize("waiting", ["put", "close"])
+def test_a_consumer_that_stalls_is_given_up(monkeypatch: pytest.MonkeyPatch, waiting: str) -> None:
+    monkeypatch.setattr(background_module, "_STALLED_S", 0.2)
+    go_on = threading.Event()
+    background = Background(lambda _: go_on.wait(10), 1)
+    background.put(0)
+    with pytest.raises(DeflickerError, match="no frame was written for"):
+        background.close() if waiting == "close" else [background.put(number) for number in range(3)]
+    go_on.set()
+    background.abort()
+
+
+def test_a_slow_consumer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All together it takes longer than one item may."""
+    monkeypatch.setattr(background_module, "_STALLED_S", 0.5)
+    done: list[int] = []
+    with Background(lambda number: (time.sleep(0.15), done.append(number)), 8) as background:
+        for number in range(8):
+            background.put(number)
+    assert done == list(range(8))
+
+
+def test_a_thread_that_dies_without_a_word_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading.Thread, "start", lambda self: None)
+    monkeypatch.setattr(threading.Thread, "join", lambda self, timeout=None: None)
+    with pytest.raises(RuntimeError, match="died"):
+        next(prefetch([1], 1))

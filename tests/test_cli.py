@@ -25,7 +25,7 @@ from deflicker import __version__, cli
 from deflicker.errors import InputError, WeightsError
 from deflicker.raw_video import RawVideo
 from deflicker.report.model import Flicker, Plan, Progress, Report
-from deflicker.settings import PRESETS, TimePoint
+from deflicker.settings import PRESETS, Span, TimePoint
 from deflicker.words import explain, outlook, summary
 from tests.assets import make_sound, make_video
 
@@ -130,6 +130,8 @@ def test_nothing_given_is_a_hint(command: Command) -> None:
         (["--crf", "low"], "crf"),
         (["--start", "soon"], "--start"),
         (["--end", "1:x"], "--end"),
+        (["--exclude", "1:30"], "--exclude: '1:30' is no part"),
+        (["--exclude", "20f-10f"], "--exclude: 20f-10f ends before it begins"),
         (["--max-memory", "lots"], "--max-memory"),
         (["--max-memory", "0"], "max_memory"),
         (["-e", "tune"], "KEY=VALUE"),
@@ -389,13 +391,11 @@ def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> N
     )
     words += "--pix-fmt yuv420p10le -e tune=grain -e x=a=b --start 1:30.5 --end 2700f --max-memory 8G --weights w "
     words += "--offline -y --strict --anchor 0.7 --reference 120f --guide g.mp4 --without seams --without anchors "
+    words += "--exclude 1:30-1:35.5 --exclude 120f-140f --keep-flashes "
     words += "--format mkv --fps 23.976 --rawvideo 64x48@24"
     assert main(clip, tmp_path / "out.mp4", *words.split()) == 0
     values = vars(seen[0])
-    assert {str(values.pop(name)) for name in ("start", "end")} == {
-        "TimePoint(seconds=Fraction(181, 2), frame=None)",
-        "TimePoint(seconds=None, frame=2700)",
-    }
+    assert (values.pop("start"), values.pop("end")) == (TimePoint(seconds=Fraction(181, 2)), TimePoint(frame=2700))
     assert values == {
         "strength": 0.5,
         "preset": "fast",
@@ -413,6 +413,8 @@ def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> N
         "anchor": 0.7,
         "reference": TimePoint(frame=120),
         "guide": Path("g.mp4"),
+        "exclude": (Span.parse("90-95.5"), Span(TimePoint(frame=120), TimePoint(frame=140))),
+        "keep_flashes": True,
         "without": frozenset({"seams", "anchors"}),
         "weights": Path("w"),
         "offline": True,

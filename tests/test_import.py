@@ -28,12 +28,13 @@ ALLOWED = {
     "sources": ("package_index",),
     "pickled": ("sources",),
     "networks": ("sources", "motion.raft", "metrics.i3d", "metrics.perceptual"),
-    "weights": ("errors", "sources", "pickled", "networks"),
-    "report": ("__version__", "errors", "settings"),
+    "leftovers": (),
+    "weights": ("errors", "leftovers", "sources", "pickled", "networks"),
+    "report": ("__version__", "errors", "leftovers", "settings"),
     "checks": ("errors", "numbered", "report"),
     "progress": ("report",),
     "commands": ("checks", "errors", "settings", "report", "words", "coherence", "clip_distance"),
-    "media": ("errors", "settings", "background", "numbered"),
+    "media": ("errors", "leftovers", "settings", "background", "numbered"),
     "motion": ("errors", "settings", "device", "weights"),
     # Of the media folder values and arithmetic, no files.
     "correction": ("errors", "settings", "motion", "metrics", "media.color", "media.frame"),
@@ -41,6 +42,7 @@ ALLOWED = {
     "memory": ("errors", "settings"),
     "log": ("errors", "report"),
     "words": ("errors", "report"),
+    "options": ("errors",),
     "doctor": ("__version__", "errors", "settings", "weights", "device"),
 }
 PURE = ["correction/losses.py", "motion/warp.py", "correction/tone.py", "metrics"]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deflicker.errors import DeflickerError, SettingsError
-from deflicker.settings import ABLATIONS, PRESETS, Settings, TimePoint, parse_size
+from deflicker.settings import ABLATIONS, PRESETS, Settings, Span, TimePoint, parse_size
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,30 @@ def test_a_clock_time_is_its_seconds(hours, minutes, seconds, thousandths):
     exact = hours * 3600 + minutes * 60 + seconds + Fraction(thousandths, 1000)
     assert TimePoint.parse(f"{hours}:{minutes:02}:{seconds:02}.{thousandths:03}").seconds == exact
     assert TimePoint.parse(f"{float(exact):.3f}").seconds == exact
+
+
+@pytest.mark.parametrize(
+    ("text", "frames", "words"),
+    [
+        ("3f-5f", [3, 4], "3f-5f"),
+        ("0-2f", [0, 1], "0s-2f"),
+        ("0.25-0.75", [3, 4, 5, 6, 7], "0.25s-0.75s"),  # a frame every tenth of a second
+        (" 0:00.5s - 7f ", [5, 6], "0.5s-7f"),
+        ("8f-99f", [8, 9], "8f-99f"),
+        ("20-30", [], "20s-30s"),
+    ],
+)
+def test_spans(text, frames, words):
+    span = Span.parse(text)
+    assert [n for n in range(10) if span.holds(n, Fraction(n, 10))] == frames
+    assert str(span) == words
+
+
+@pytest.mark.parametrize("text", ["", "-", "90", "1-", "-1", "1-2-3", "a-b", "5-5", "5-4", "7f-7f", "9f-2f"])
+def test_no_spans(text):
+    with pytest.raises(SettingsError) as error:
+        Span.parse(text)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +159,8 @@ def test_refused(chosen, says):
         {"anchor": 0.5, "reference": Path("look.png")},
         {"guide": Path("source.mp4")},
         {"without": frozenset(ABLATIONS)},
+        {"exclude": (Span.parse("1-2"), Span.parse("10f-3"))},
+        {"keep_flashes": True},
     ],
 )
 def test_accepted(chosen):

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from deflicker import InputError, Settings, SettingsError, deflicker, deflicker_frames, engine, plan
-from deflicker.settings import TimePoint
+from deflicker.report.kept import KeptPart
+from deflicker.settings import Span, TimePoint
 from tests.assets import drifting, write_video
 from tests.media.making import frames_of, same_planes
 from tests.test_api import shaking
@@ -175,3 +176,102 @@ def test_a_stream_has_no_frame_to_look_up() -> None:
     frames = [(picture * 255).astype(np.uint8) for picture in drifting(3)]
     with pytest.raises(SettingsError, match="give an image"):
         list(deflicker_frames(iter(frames), settings=Settings(**FAST, anchor=1, reference=TimePoint(frame=1))))
+
+
+# --- What is kept as it is --------------------------------------------------------------------------------------------
+
+
+def standing(frames: int, *, flicker: float = 0.06) -> list[Any]:
+    """A still picture whose brightness jumps."""
+    pulse = np.exp(flicker * np.random.default_rng(0).standard_normal(frames))
+    return [np.clip(drifting(1, flicker=0)[0] * gain, 0, 1) for gain in pulse]
+
+
+def changed(source: Path, target: Path) -> list[int]:
+    """The frames whose samples differ."""
+    pairs = zip(frames_of(source), frames_of(target), strict=True)
+    return [number for number, (a, b) in enumerate(pairs) if not same_planes(a.planes, b.planes)]
+
+
+@pytest.mark.usefixtures("still")
+def test_excluded_frames_are_bit_identical_and_the_rest_is_corrected(tmp_path: Path) -> None:
+    source, target = lossless(tmp_path / "in.mkv", standing(52)), tmp_path / "out.mkv"
+    spans = (Span.parse("5f-7f"), Span.parse("0.8-1.2"))  # the second, of ten frames, parts the shot
+    report = deflicker(source, target, Settings(**FAST, exclude=spans))
+    excluded = {5, 6, *range(20, 30)}
+    assert not excluded & set(changed(source, target))
+    assert len(changed(source, target)) >= 34
+    assert report.kept == (KeptPart(5, 6, "excluded"), KeptPart(20, 29, "excluded"))
+    assert report.shots == 2
+    assert "no frame lies" not in "".join(report.notes)
+    steady = levels(target)[[n for n in range(20) if n not in excluded], 0]
+    assert steady.std() < 0.3 * levels(source)[[n for n in range(20) if n not in excluded], 0].std()
+
+
+@pytest.mark.usefixtures("still")
+def test_what_excluded_frames_show_does_not_touch_the_others(tmp_path: Path) -> None:
+    plain = standing(30)
+    lit = [np.ones_like(picture) if 10 <= n < 13 else picture for n, picture in enumerate(plain)]
+    results = []
+    for name, pictures in (("plain", plain), ("lit", lit)):
+        source = lossless(tmp_path / f"{name}.mkv", pictures)
+        deflicker(source, tmp_path / f"{name}_out.mkv", Settings(**FAST, exclude=(Span.parse("10f-13f"),)))
+        results.append(frames_of(tmp_path / f"{name}_out.mkv"))
+    others = [n for n in range(30) if not 10 <= n < 13]
+    assert all(same_planes(results[0][n].planes, results[1][n].planes) for n in others)
+
+
+@pytest.mark.usefixtures("still")
+def test_all_excluded_is_a_copy(tmp_path: Path) -> None:
+    source = lossless(tmp_path / "in.mkv", standing(20))
+    report = deflicker(source, tmp_path / "out.mkv", Settings(**FAST, exclude=(Span.parse("0-99"),)))
+    assert (report.codec, report.shots, report.kept) == ("copy", 0, (KeptPart(0, 19, "excluded"),))
+
+
+@pytest.mark.usefixtures("still")
+def test_what_is_excluded_and_not_there_is_said(flickering: Path, tmp_path: Path) -> None:
+    report = deflicker(flickering, tmp_path / "out.mkv", Settings(**FAST, exclude=(Span.parse("1:30-1:35"),)))
+    assert report.kept == ()
+    assert "no frame lies in 90s-95s, which was to be excluded" in report.notes
+
+
+@pytest.mark.usefixtures("still")
+def test_flashes_are_kept_where_asked_for(tmp_path: Path) -> None:
+    pictures = standing(40)
+    flashes = {12: 1.9, 13: 1.6, 25: 2.0}
+    lit = [np.clip(picture * flashes.get(n, 1), 0, 1) for n, picture in enumerate(pictures)]
+    source, weaker, kept = lossless(tmp_path / "in.mkv", lit), tmp_path / "weaker.mkv", tmp_path / "kept.mkv"
+    assert deflicker(source, weaker, Settings(**FAST)).kept == ()
+    report = deflicker(source, kept, Settings(**FAST, keep_flashes=True))
+    assert report.kept == (KeptPart(12, 13, "flash"), KeptPart(25, 25, "flash"))
+    assert set(flashes) & set(changed(source, weaker))
+    assert not set(flashes) & set(changed(source, kept))
+    others = [n for n in range(40) if n not in flashes]
+    assert levels(kept)[others, 0].std() < 0.3 * levels(source)[others, 0].std()
+
+
+@pytest.mark.usefixtures("still")
+@pytest.mark.parametrize("kind", ["codes", "tensors"])
+def test_a_stream_can_be_kept_in_part(kind: str) -> None:
+    frames: list[Any] = [(picture * 255).astype(np.uint8) for picture in standing(30)]
+    frames[20] = np.minimum(frames[20].astype(int) * 2, 255).astype(np.uint8)
+    if kind == "tensors":
+        frames = [torch.from_numpy(frame).permute(2, 0, 1) / 255 for frame in frames]
+    settings = Settings(**FAST, exclude=(Span.parse("4f-6f"), Span.parse("0.5-0.7")), keep_flashes=True)
+    found = list(deflicker_frames(iter(frames), fps=20, settings=settings))
+    same = [n for n, (a, b) in enumerate(zip(frames, found, strict=True)) if a is b]
+    assert {4, 5, 10, 11, 12, 13, 20} <= set(same)
+    assert len(same) < 15
+
+
+@pytest.mark.usefixtures("raft")
+def test_texture_and_report_leave_alone_what_is_kept(tmp_path: Path) -> None:
+    """With the real network, texture and every metric of the report that needs no further weights."""
+    grain = np.random.default_rng(1).normal(0, 0.03, (16, 64, 96, 1))
+    lit = [np.clip(picture + grain[n], 0, 1) for n, picture in enumerate(standing(16))]
+    source, target = lossless(tmp_path / "in.mkv", lit), tmp_path / "out.mkv"
+    settings = Settings(preset="balanced", device="cpu", precision="fp32", exclude=(Span.parse("10f-12f"),))
+    report = deflicker(source, target, settings, measure=True, lpips=False)
+    assert set(changed(source, target)) == set(range(16)) - {10, 11}
+    assert report.measures is not None
+    assert report.measures.verdict.judgement

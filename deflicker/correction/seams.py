@@ -76,10 +76,17 @@ _REMEMBERED = 8
 """Seams from which the period is read."""
 
 
-def find_seams(proxies: Tensor, matches: Mapping[int, Match], steps: Mapping[int, Step], memory: SeamMemory) -> Seams:
+def find_seams(
+    proxies: Tensor,
+    matches: Mapping[int, Match],
+    steps: Mapping[int, Step],
+    memory: SeamMemory,
+    *,
+    gaps: Sequence[int] = (),
+) -> Seams:
     """Seams of a window of proxies `[T, 3, H, W]` whose first `len(memory.log_gain)` are decided.
 
-    matches: at ±1 and further lags; steps: what was observed along them.
+    matches: at ±1 and further lags; steps: what was observed along them; gaps: frames that no seam is seen before.
     """
     known, frames = memory.log_gain, len(proxies)
     past = len(known)
@@ -94,7 +101,7 @@ def find_seams(proxies: Tensor, matches: Mapping[int, Match], steps: Mapping[int
     )
     first = memory.pictures - past
     expected = [frame - 1 - first for frame in expected_seams(memory.found, memory.pictures, frames)]
-    boundaries = pick(evidence, max(past - 1, 0), expected)
+    boundaries = [b for b in pick(evidence, max(past - 1, 0), expected) if b + 1 not in gaps]
     jumps = {b + 1: jump_field(steps, evidence, b, boundaries) for b in boundaries}
     if jumps:
         least = _beyond_flicker(steps, matches, frames, jumps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -70,7 +70,8 @@ def solve(window: Window, state: State | None, preset: Preset, settings: Setting
 
     matches = build_matches(forward_px, backward_px, preset.lags)
     steps = {offset: observe(proxies, match) for offset, match in matches.items()}
-    seams = _seams(proxies, matches, steps, state, settings)
+    gaps = [past + picture for picture in window.gaps]
+    seams = _seams(proxies, matches, steps, state, settings, gaps)
     joined = _relit(proxies, seams.log_gain)
     curve = solve_curve(joined, matches, fixed=state.curve, options=CurveOptions(without=settings.without))
     bent = _relit(bend(proxies, curve).clamp(0, 1), seams.log_gain) if bool(curve.any()) else joined
@@ -110,11 +111,16 @@ def is_sound(solution: Solution, window: Window) -> bool:
 
 
 def _seams(
-    proxies: Tensor, matches: Mapping[int, Match], steps: Mapping[int, Step], state: State, settings: Settings
+    proxies: Tensor,
+    matches: Mapping[int, Match],
+    steps: Mapping[int, Step],
+    state: State,
+    settings: Settings,
+    gaps: Sequence[int],
 ) -> Seams:
     if "seams" in settings.without:
         return Seams.none(len(proxies), state.seams)
-    return find_seams(proxies, matches, steps, state.seams)
+    return find_seams(proxies, matches, steps, state.seams, gaps=gaps)
 
 
 def _anchors(relit: Tensor, matches: Mapping[int, Match], window: Window, state: State, settings: Settings) -> Anchors:

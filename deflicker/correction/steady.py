@@ -30,8 +30,8 @@ AHEAD = 8
 """Pictures whose boil is known before one is given out."""
 _SHARE = (0.08, 0.13)
 """Part of all change that is boil, from which the gate begins to open and is open. Of the clean clips this was
-chosen on, one of fast dancers comes up to it in single pictures (0.083), the rest stay below or are held by the next bound; where
-boil was added to what can be followed, they have 0.19 to 0.48."""
+chosen on, one of fast dancers comes up to it in single pictures (0.083), the rest stay below or are held by the next
+bound; where boil was added to what can be followed, they have 0.19 to 0.48."""
 _WORTH = (1.0 / 255, 1.5 / 255)
 """Root mean square of boil, likewise: below a code value it may be what an encoder left, and is not worth touching."""
 _SLACK_PX = 1.0
@@ -109,8 +109,11 @@ class _Shot(Generic[T]):
         self._suspected = False
 
     def add(self, frame: Corrected[T]) -> Iterator[Corrected[T]]:
-        if frame.held and self._pictures:
+        if (frame.held or frame.kept) and self._pictures:
             self._pictures[-1].frames.append(frame)
+            return
+        if frame.kept:
+            yield frame
             return
         self._pictures.append(_Picture(frame))
         while len(self._pictures) >= self._looked_at + BLOCK + self._reach:
@@ -146,7 +149,9 @@ class _Shot(Generic[T]):
             picture = self._pictures[index]
             detail = boil.residual[0] * opening if boil and finite else None
             for frame in picture.frames:
-                if boil and not finite:
+                if frame.kept is not None:
+                    yield frame
+                elif boil and not finite:
                     yield replace(frame, diverged=True)
                 else:
                     yield frame if detail is None else replace(frame, correction=_with_detail(frame.correction, detail))

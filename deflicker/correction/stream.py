@@ -17,7 +17,7 @@ from deflicker.correction.solve import is_sound, solve
 from deflicker.correction.window import State, Window
 from deflicker.metrics.flicker import FlickerSums
 from deflicker.motion.matches import LongMatch
-from deflicker.motion.track import Tracked
+from deflicker.motion.track import Kept, Tracked
 from deflicker.motion.warp import visibility
 from deflicker.settings import Preset, Settings
 
@@ -44,6 +44,8 @@ class Corrected(Generic[T]):
     backward_px: Tensor | None = None
     diverged: bool = False
     """It, or its texture, stays as it is because no sane correction was found."""
+    kept: Kept | None = None
+    """Why it stays as it is, where it was not for the correction to decide."""
 
 
 def correct(
@@ -53,7 +55,8 @@ def correct(
     *,
     reference: Tensor | None = None,
 ) -> Iterator[Corrected[T]]:
-    """Yield every frame once, in order, at most a window later. Nothing is carried across a shot's end.
+    """Yield every frame once, in order, at most a window later. Nothing is carried across a shot's end, and kept frames
+    are not looked at.
 
     preset: the numbers to work with, which memory may have made smaller than those of the settings. reference: a proxy
     `[3, h, w]` with the look to anchor to; None to choose a frame of each shot.
@@ -68,7 +71,7 @@ def correct(
 
 
 class _Shot(Generic[T]):
-    """The pictures of one shot that wait to be decided. A picture may stand for several held frames."""
+    """The pictures of one shot that wait to be decided, each with the held and the kept frames after it."""
 
     def __init__(self, preset: Preset, settings: Settings, reference: Tensor | None, first: int) -> None:
         self._preset, self._settings, self._reference = preset, settings, reference
@@ -78,8 +81,12 @@ class _Shot(Generic[T]):
         self._waiting: deque[list[Tracked[T]]] = deque()
 
     def add(self, frame: Tracked[T]) -> Iterator[Corrected[T]]:
-        if frame.held and self._waiting:
+        if (frame.held or frame.kept) and self._waiting:
             self._waiting[-1].append(frame)
+            return
+        if frame.kept:
+            self._number += 1
+            yield _as_it_is(frame)
             return
         most = self._preset.core_frames + self._preset.lookahead_frames
         if len(self._waiting) == most or sum(map(len, self._waiting)) >= 2 * most:
@@ -103,7 +110,8 @@ class _Shot(Generic[T]):
             for number, p in enumerate(pictures)
             if p.to_key_px is not None and p.from_key_px is not None
         )
-        window = Window(proxies, forward_px, backward_px, core, far, self._reference)
+        gaps = tuple(number for number, p in enumerate(pictures) if p.after_gap)
+        window = Window(proxies, forward_px, backward_px, core, far, self._reference, gaps)
         solution = solve(window, self._state, self._preset, self._settings)
         diverged = not is_sound(solution, window)
         if diverged:
@@ -113,12 +121,19 @@ class _Shot(Generic[T]):
         before: FlickerSums | None = None if diverged else solution.before
         for correction in [None] * core if diverged else solution.corrections():
             for frame in self._waiting.popleft():
+                self._number += 1
+                if frame.kept:
+                    yield _as_it_is(frame)
+                    continue
                 after = solution.after if before is not None else None
                 motion = frame.held, frame.forward_px, frame.backward_px
                 yield Corrected(frame.item, correction, frame.opens_shot, before, after, *motion, diverged)
-                self._number += 1
                 before = None
 
     def _warn(self, core: int) -> None:
         last = self._number + sum(len(frames) for frames in islice(self._waiting, core)) - 1
         log.warning("frames %d to %d stay as they are: no sane correction was found for them", self._number, last)
+
+
+def _as_it_is(frame: Tracked[T]) -> Corrected[T]:
+    return Corrected(frame.item, None, frame.opens_shot, None, None, kept=frame.kept)

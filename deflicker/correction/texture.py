@@ -200,7 +200,7 @@ def boil_variance(
         *(_products(band, visible, pairs) for pairs in (across, beside, across[:1], near)), strict=True
     )
     sums = local_mean(torch.stack([*products, *masses, every]))
-    opposite, same, nearest, energy = (sums[:4] / sums[4:8].clamp_min(1e-3)).split(1)
+    opposite, same, nearest, energy = (sums[:4] / sums[4:8].clamp_min(1e-3)).chunk(4)
     excess = (same + nearest - energy).clamp_min(0)
     closed, open_ = 0.15, 0.35
     opening = ((sums[:1] / sums[8:].clamp_min(1e-9) - closed) / (open_ - closed)).clamp(0, 1)

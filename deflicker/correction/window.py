@@ -30,6 +30,8 @@ class Window:
     """From some of the pictures to the reference, or to the shot's first where none is given."""
     reference: Tensor | None = None
     """`[3, H, W]`: the picture the user wants the look of."""
+    gaps: tuple[int, ...] = ()
+    """Pictures that others lie before that are not here: light may have changed meanwhile, so no seam is seen."""
 
 
 @dataclass(frozen=True, eq=False)

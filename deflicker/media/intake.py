@@ -15,8 +15,8 @@ from typing import BinaryIO
 from deflicker.errors import InputError, OutputError
 from deflicker.media.described import describe
 from deflicker.media.opening import Limits
+from deflicker.media.pipe import Destination
 from deflicker.media.probe import VideoInfo, probe
-from deflicker.media.target import Destination
 from deflicker.settings import Settings
 
 Source = str | os.PathLike[str] | BinaryIO

@@ -14,9 +14,10 @@ from deflicker.errors import OutputError
 from deflicker.media.animation import mend_last_delay
 from deflicker.media.images import IMAGE_ENCODERS, numbers_from
 from deflicker.media.opening import open_input
+from deflicker.media.pipe import Destination, name_of, open_target
 from deflicker.media.probe import VideoInfo, as_fraction
 from deflicker.media.streams import StreamCopier, copy_stream_tags, copy_tags
-from deflicker.media.target import Destination, Target, name_of, open_target
+from deflicker.media.target import Target
 from deflicker.numbered import numbered
 from deflicker.settings import Settings
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,7 @@ from deflicker.media.gate import Gate
 from deflicker.media.losses import Ending, Losses
 from deflicker.media.opening import Limits, open_input, packets
 from deflicker.media.probe import VideoInfo, open_decoder, probe, video_stream
-from deflicker.settings import TimePoint
+from deflicker.settings import Span, TimePoint
 
 OnPacket = Callable[["av.Packet[Any]"], None]  # quoted: generic for type checkers only
 
@@ -35,7 +35,8 @@ class Reader:
             ...
     ```
 
-    `start` is the first frame kept and `end` the first no longer kept. Raises what `probe` does.
+    `start` is the first frame kept and `end` the first no longer kept; frames in a part to `exclude` come marked as
+    such (`Frame.as_is`). Raises InputError as `probe` does.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Reader:
         *,
         start: TimePoint | None = None,
         end: TimePoint | None = None,
+        exclude: Sequence[Span] = (),
         info: VideoInfo | None = None,
         limits: Limits = Limits(),
     ) -> None:
@@ -52,6 +54,7 @@ class Reader:
         """Seconds to take off every time stamp of the output; known once the first frame is out."""
         self._start = start if start and (start.seconds or start.frame) else None
         self._end = end
+        self._exclude = exclude
         self._counts: Counter[str] = Counter()
         self._limits = limits
         self._losses = Losses(self.info.path, strict=limits.strict)
@@ -117,7 +120,9 @@ class Reader:
                     self.shift = seconds if self._start else Fraction(0)
                     gate.start_at(seconds)
                 gate.reached(seconds)
-                yield self._frame(event, kept, pts)
+                yield self._frame(
+                    event, kept, pts, as_is=any(span.holds(seen, self._seconds(pts)) for span in self._exclude)
+                )
                 kept += 1
             seen += 1
         gate.close()
@@ -135,11 +140,10 @@ class Reader:
 
     def _is_before(self, point: TimePoint | None, index: int, pts: int) -> bool:
         """Whether a frame of the source lies before a point."""
-        if point is None:
-            return False
-        if point.frame is not None:
-            return index < point.frame
-        return (pts - self.info.first_pts) * self.info.time_base < (point.seconds or 0)
+        return point is not None and point.is_after(index, self._seconds(pts))
+
+    def _seconds(self, pts: int) -> Fraction:
+        return (pts - self.info.first_pts) * self.info.time_base
 
     def _from_start(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
         """Packets and pictures, from the key frame before `start` where that is safe to jump to."""
@@ -171,7 +175,8 @@ class Reader:
 
     def _seek_target(self) -> int | None:
         """The pts to jump to, or None where frames must be counted from the first or a jump is not worth it."""
-        start, by_frame = self._start, self._end is not None and self._end.frame is not None
+        points = [self._end, *(point for span in self._exclude for point in (span.start, span.end))]
+        start, by_frame = self._start, any(point is not None and point.frame is not None for point in points)
         if start is None or start.seconds is None or start.seconds < 2 * _SEEK_MARGIN_S or by_frame:
             return None
         return self.info.first_pts + int(start.seconds / self.info.time_base)
@@ -226,7 +231,7 @@ class Reader:
         self._previous_pts = pts
         return pts
 
-    def _frame(self, picture: av.VideoFrame, index: int, pts: int) -> Frame:
+    def _frame(self, picture: av.VideoFrame, index: int, pts: int, *, as_is: bool) -> Frame:
         info = self.info
         if picture.is_corrupt:
             self._losses.add("a damaged picture was kept as the decoder mended it")
@@ -241,5 +246,6 @@ class Reader:
             planes=planes_of(picture),
             duration=picture.duration or 0,
             key_frame=bool(picture.key_frame),
+            as_is=as_is,
             shift=self.shift,
         )

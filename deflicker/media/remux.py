@@ -13,9 +13,9 @@ import av
 from deflicker.errors import OutputError
 from deflicker.media.opening import disguised, open_input, packets
 from deflicker.media.output import Output
+from deflicker.media.pipe import Destination, name_of, open_target
 from deflicker.media.probe import VideoInfo, has_alpha_track
 from deflicker.media.streams import Clock, accepts, keep_rate, lead_of
-from deflicker.media.target import Destination, name_of, open_target
 from deflicker.settings import Settings
 
 

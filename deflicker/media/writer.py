@@ -16,9 +16,9 @@ from deflicker.media.formats import convert
 from deflicker.media.frame import Frame
 from deflicker.media.output import Output
 from deflicker.media.palette import Palette
+from deflicker.media.pipe import Destination
 from deflicker.media.probe import VideoInfo
 from deflicker.media.remux import may_copy
-from deflicker.media.target import Destination
 from deflicker.settings import Settings
 
 

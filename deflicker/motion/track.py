@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from deflicker.motion.shots import CutFinder, likeness, structure
+from deflicker.motion.shots import CutFinder, Looks
 
 T = TypeVar("T")
+Kept = Literal["excluded", "flash"]
+"""Why a frame stays as it is, and is no neighbour to any other."""
 
 _HELD = 0.25 / 255
 """Mean difference of two proxies below which a frame repeats the one before it."""
 _LONGEST_HOLD = 8
 """Repetitions after which a frame counts as new all the same: a still must not make anybody wait."""
+LONGEST_GAP = 8
+"""Frames kept as they are across which motion is still followed, a longest lag; behind more of them a shot begins."""
 
 
 class Flow(Protocol):
@@ -28,6 +32,18 @@ class Flow(Protocol):
 
     def flow(self, first: Sequence[Any], second: Sequence[Any]) -> tuple[Tensor, Tensor]:
         """Motion between frames of such values, there and back."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given(Generic[T]):
+    """A frame to be tracked."""
+
+    item: T
+    proxy: Tensor
+    """`[3, h, w]` R'G'B' in [0, 1]."""
+    look: Tensor
+    """The proxy in which cuts and motion are looked for: its own, or a guide's of the same size."""
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +66,10 @@ class Tracked(Generic[T]):
     """`[2, h, w]`, flow from this picture to the key picture, where it was asked for and the picture is the turn."""
     from_key_px: Tensor | None = None
     """`[2, h, w]`, flow back from the key picture."""
+    kept: Kept | None = None
+    """It stays as it is and has no motion; the flow of the picture after it leads from the picture before it."""
+    after_gap: bool = False
+    """Kept frames lie between it and the picture before."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +77,11 @@ class _Picture:
     """What is remembered of the last new picture."""
 
     proxy: Tensor
-    look: Tensor
     features: Any
 
 
 def track(
-    frames: Iterable[tuple[T, Tensor] | tuple[T, Tensor, Tensor]],
+    frames: Iterable[tuple[T, Tensor] | Given[T]],
     flow: Flow,
     *,
     batch_frames: int = 8,
@@ -71,26 +90,25 @@ def track(
 ) -> Iterator[Tracked[T]]:
     """Yield every frame once, in order. frames: (frame, its proxy `[3, h, w]`); `batch_frames` go through RAFT at once.
 
-    One frame is held back, because a cut shows only in the frame after it. With a guide, each frame comes with that
-    one's proxy as well, of the same size, and cuts and motion are looked for there. key_every: every so many pictures
-    of a shot, flow to a key picture is given too, which is `key [3, h, w]` or the shot's first; 0 for never.
+    One frame is held back, because a cut shows only in the frame after it. key_every: every so many pictures of a
+    shot, flow to a key picture is given too, which is `key [3, h, w]` or the shot's first; 0 for never. Frames that
+    are kept pass by; the one that makes a gap too long to look across opens a shot, as does the picture after it.
     """
     source = _seen(frames)
     keys = _Keys(flow, key_every, key)
     cuts = CutFinder()
     previous: _Picture | None = None
-    waiting: list[tuple[T, Tensor, Tensor]] = []
-    run = 0
+    waiting: list[Given[T]] = []
+    run = gap = 0
     while True:
         arrived = list(islice(source, batch_frames))
         last = len(arrived) < batch_frames
         batch = waiting + arrived
         if not batch:
             return
-        held = _held([proxy for _, proxy, _ in batch], previous, run)
-        # A frame that is repeated needs no look at the one after it: it is no flash.
-        decided = len(batch) if last or held[-1] else len(batch) - 1
-        tracked, previous = _follow(batch, held, decided, previous, flow, cuts, keys)
+        held = _held(batch, previous, run, gap)
+        decided = len(batch) if last else _decidable(batch, held)
+        tracked, previous, gap = _follow(batch, held, decided, previous, gap, flow, cuts, keys)
         yield from tracked
         waiting = batch[decided:]
         for repeats in held[:decided]:
@@ -99,10 +117,9 @@ def track(
             return
 
 
-def _seen(frames: Iterable[tuple[T, Tensor] | tuple[T, Tensor, Tensor]]) -> Iterator[tuple[T, Tensor, Tensor]]:
-    """(frame, its proxy, the proxy in which motion is looked for)."""
+def _seen(frames: Iterable[tuple[T, Tensor] | Given[T]]) -> Iterator[Given[T]]:
     for each in frames:
-        yield each if len(each) == 3 else (*each, each[1])
+        yield each if isinstance(each, Given) else Given(*each, each[1])
 
 
 class _Keys:
@@ -129,38 +146,53 @@ class _Keys:
         return there[0], back[0]
 
 
-def _held(proxies: list[Tensor], previous: _Picture | None, run: int) -> list[bool]:
-    """Whether each proxy repeats the one before it; `run` repetitions came right before them."""
+def _held(batch: Sequence[Given[T]], previous: _Picture | None, run: int, gap: int) -> list[bool]:
+    """Whether each frame repeats the one before it; `run` repetitions or `gap` kept frames came right before them."""
+    proxies = [each.proxy for each in batch]
     before = [previous.proxy if previous else proxies[0] + 1, *proxies[:-1]]
     difference = torch.stack([(a - b).abs().mean() for a, b in zip(proxies, before, strict=True)])
-    held = []
-    for same in (difference < _HELD).tolist():
-        held.append(same and run < _LONGEST_HOLD)
-        run = run + 1 if held[-1] else 0
+    held, after_kept = [], gap > 0
+    for each, same in zip(batch, (difference < _HELD).tolist(), strict=True):
+        held.append(same and run < _LONGEST_HOLD and each.kept is None and not after_kept)
+        run, after_kept = run + 1 if held[-1] else 0, each.kept is not None
     return held
 
 
+def _decidable(batch: Sequence[Given[T]], held: Sequence[bool]) -> int:
+    """How many frames can be tracked before more are known: the last picture waits for the one after it.
+
+    A frame that is repeated needs no look at the one after it, it is no flash; nor does one before a long gap.
+    """
+    last = max((i for i, each in enumerate(batch) if not held[i] and each.kept is None), default=-1)
+    after = len(batch) - 1 - last
+    return len(batch) if last < 0 or any(held[last:]) or after > LONGEST_GAP else last
+
+
 def _follow(
-    batch: list[tuple[T, Tensor, Tensor]],
+    batch: list[Given[T]],
     held: list[bool],
     decided: int,
     previous: _Picture | None,
+    gap: int,
     flow: Flow,
     cuts: CutFinder,
     keys: _Keys,
-) -> tuple[list[Tracked[T]], _Picture | None]:
-    """The first `decided` frames of a batch, tracked; frames after them only help to tell cuts."""
-    fresh = [i for i in range(decided) if not held[i]]
-    ahead = [i for i in range(decided, len(batch)) if not held[i]][:1]
+) -> tuple[list[Tracked[T]], _Picture | None, int]:
+    """The first `decided` frames of a batch, tracked; frames after them only help to tell cuts.
+
+    previous: the picture before them, and `gap` kept frames between; both are given back for the next batch.
+    """
+    gaps = _gaps(batch[:decided], gap)
+    fresh = [i for i in range(decided) if not held[i] and batch[i].kept is None]
+    ahead = [i for i in range(decided, len(batch)) if not held[i] and batch[i].kept is None][:1]
     motions: dict[int, tuple[bool, Tensor | None, Tensor | None, Tensor | None, Tensor | None]] = {}
+    nothing_yet = previous is None
     if fresh:
-        looks = structure(torch.stack([batch[i][2] for i in fresh + ahead]))
-        features = flow.features(torch.stack([batch[i][2] for i in fresh]))
-        pictures = [
-            _Picture(batch[i][1], look, feature) for i, look, feature in zip(fresh, looks, features, strict=False)
-        ]
+        looks = Looks.of(torch.stack([batch[i].look for i in fresh + ahead]))
+        features = flow.features(torch.stack([batch[i].look for i in fresh]))
+        pictures = [_Picture(batch[i].proxy, feature) for i, feature in zip(fresh, features, strict=True)]
         before = [previous, *pictures[:-1]]
-        opens = _openings(looks, previous, len(fresh), cuts)
+        opens = [cut or gaps[i] > LONGEST_GAP for i, cut in zip(fresh, cuts.openings(looks, len(fresh)), strict=True)]
         pairs = [n for n in range(len(fresh)) if not opens[n]]
         if pairs:
             forward, backward = flow.flow(
@@ -173,26 +205,17 @@ def _follow(
             motions[i] = (opens[n], *near, *keys.match(opens[n], pictures[n].features))
         previous = pictures[-1]
     tracked = []
-    for i in range(decided):
-        item, proxy, _ = batch[i]
-        opens_shot, *motion = motions.get(i, (False, None, None, None, None))
-        tracked.append(Tracked(item, proxy, opens_shot, held[i], *motion))
-    return tracked, previous
+    for i, given in enumerate(batch[:decided]):
+        kept_opens = given.kept is not None and (gaps[i] == LONGEST_GAP or (nothing_yet and gaps[i] == i == gap == 0))
+        opens_shot, there, back, to_key, from_key = motions.get(i, (kept_opens, None, None, None, None))
+        marks = given.kept, i in motions and gaps[i] > 0
+        tracked.append(Tracked(given.item, given.proxy, opens_shot, held[i], there, back, to_key, from_key, *marks))
+    return tracked, previous, gaps[decided]
 
 
-def _openings(looks: Tensor, previous: _Picture | None, count: int, cuts: CutFinder) -> list[bool]:
-    """Which of the first `count` looks begin a shot, given the look before them and any after."""
-    chain = looks if previous is None else torch.cat([previous.look[None], looks])
-    lead = 0 if previous is None else 1
-    near = likeness(chain[:-1], chain[1:]).tolist() if len(chain) > 1 else []
-    around = likeness(chain[:-2], chain[2:]).tolist() if len(chain) > 2 else []
-    cuts.learn(near)
-    opens = [True] if previous is None else []
-    after_odd = False
-    for at in range(1, lead + count):
-        # Behind a flash, what counts is the frame before the flash.
-        before = around[at - 2] if after_odd and at > 1 else near[at - 1]
-        later = around[at - 1] if at - 1 < len(around) else None
-        opens.append(cuts.is_cut(before, later))
-        after_odd = not opens[-1] and not after_odd and cuts.is_odd(before, later)
-    return opens
+def _gaps(batch: Sequence[Given[T]], gap: int) -> list[int]:
+    """How many kept frames come right before each frame, and before the one after the last."""
+    gaps = [gap]
+    for each in batch:
+        gaps.append(gaps[-1] + 1 if each.kept is not None else 0)
+    return gaps

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import os
-import secrets
 from pathlib import Path
 
 from deflicker.errors import OutputError
+from deflicker.leftovers import Lock, sweep, unfinished_name
 from deflicker.report.model import Measurement, Report
 
 KINDS = (".html", ".json", ".csv")
@@ -37,13 +38,19 @@ def save(report: Report | Measurement, path: Path, *, overwrite: bool = False) -
         text = page(report)
     else:
         text = to_csv(report) if kind == ".csv" else to_json(report)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    sweep(path)
+    beside, lock = unfinished_name(path), None
     try:
+        lock = Lock(beside)
         beside.write_bytes(text.encode("utf-8", "replace"))  # file names need not be any text
         os.replace(beside, path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):  # gone already, or with its folder
+            beside.unlink()
+        if lock:
+            lock.release()
 
 
 def to_json(report: Report | Measurement) -> str:

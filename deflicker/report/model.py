@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from deflicker.report.gallery import Gallery
+from deflicker.report.kept import KeptPart
 from deflicker.report.measures import SCHEMA, Measures
 
 
@@ -70,6 +71,8 @@ class Report:
     """What the output does not hold, each with its reason."""
     notes: tuple[str, ...]
     """Anything else the user should know."""
+    kept: tuple[KeptPart, ...] = ()
+    """Frames left as they are: those the user excludes, and flashes."""
     settings: tuple[tuple[str, str], ...] = ()
     """What was asked for, name and value."""
     losses: tuple[tuple[str, int], ...] = ()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from deflicker import __version__
 from deflicker.report.gallery import Gallery, Image
+from deflicker.report.kept import in_words
 from deflicker.report.measures import Guard, Measures, Metric, Verdict
 from deflicker.report.model import Measurement, Report
 from deflicker.report.plots import Line, Marks, plot
@@ -192,6 +193,7 @@ def _facts(report: Report | Measurement) -> Iterator[str]:
     if isinstance(report, Report):
         changed = f"{report.frames_changed} of {report.frames} frames, encoded with {report.codec}"
         facts += [("changed", changed), ("copied", ", ".join(report.copied) or "nothing else was there")]
+        facts += [("kept", what) for what in in_words(report.kept)]
         facts += [("dropped", what) for what in report.dropped or ("nothing",)]
         facts += [("damaged", f"{what} ({count} times)") for what, count in report.losses]
         facts += [("left as they were", f"{report.frames_diverged} frames")] if report.frames_diverged else []

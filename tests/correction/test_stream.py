@@ -289,3 +289,53 @@ def test_a_solve_that_diverges_changes_nothing(value, monkeypatch, caplog):
     assert [record.getMessage().split(":")[0] for record in caplog.records] == [
         f"frames {first} to {first + core - 1} stay as they are"
     ]
+
+
+# --- Frames that are kept as they are ---------------------------------------------------------------------------------
+
+
+def with_kept(shot: torch.Tensor, kept: dict[int, str]) -> list[Tracked[int]]:
+    """A still shot in which some frames are kept, as `track` hands it on."""
+    none, after_gap, stream = torch.zeros(2, *shot.shape[-2:]), False, []
+    opened = False
+    for number, proxy in enumerate(shot):
+        if number in kept:
+            stream.append(Tracked(number, proxy, not stream, False, None, None, kept=kept[number]))
+            after_gap = opened
+            continue
+        flow_px = none if opened else None
+        stream.append(Tracked(number, proxy, not opened, False, flow_px, flow_px, after_gap=after_gap))
+        opened, after_gap = True, False
+    return stream
+
+
+@pytest.mark.parametrize("kept", [{9}, {0}, {0, 1, 2}, {29}, {9, 10, 11, 20}, {3, 7, 11, 15, 19, 23}])
+def test_kept_frames_stay_and_do_not_touch_the_others(kept):
+    """Whatever they show, the rest comes out as if they were not there."""
+    shot = flickering(30)
+    lit = shot.clone()
+    lit[sorted(kept)] = 1 - lit[sorted(kept)]
+    found = list(correct(with_kept(lit, dict.fromkeys(kept, "flash")), LARGER))
+    rest = [n for n in range(30) if n not in kept]
+    alone = list(correct(as_tracked([shot[rest]]), LARGER))
+    assert [each.item for each in found] == list(range(30))
+    assert {each.item for each in found if each.kept} == kept
+    assert all(each.correction is None and each.before is None for each in found if each.kept)
+    torch.testing.assert_close(gains([found[n] for n in rest]), gains(alone))
+    assert gains(alone).abs().amax() > 0.05
+
+
+def test_a_video_of_kept_frames_only():
+    shot = flickering(20)
+    found = list(correct(with_kept(shot, dict.fromkeys(range(20), "excluded")), SMALL))
+    assert [(each.item, each.correction) for each in found] == [(n, None) for n in range(20)]
+
+
+def test_light_that_changes_during_a_gap_is_no_seam():
+    """It steps there and stays, but who knows what happened in between."""
+    shot = still(40, HEIGHT, WIDTH)
+    shot = torch.cat([shot[:20], 1.06 * shot[20:]])
+    plain = gains(list(correct(as_tracked([torch.cat([shot[:18], shot[22:]])]), LARGER)))
+    assert plain.abs().max() > 0.02  # without a gap it is one
+    found = list(correct(with_kept(shot, dict.fromkeys(range(18, 22), "excluded")), LARGER))
+    assert gains(found).abs().max() < 0.005

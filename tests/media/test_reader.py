@@ -13,7 +13,7 @@ import pytest
 
 from deflicker.errors import SettingsError
 from deflicker.media.reader import Reader
-from deflicker.settings import TimePoint
+from deflicker.settings import Span, TimePoint
 from tests.media.making import clip, frames_of, make, payloads, same_planes, times
 
 VFR = [0, 7, 19, 20, 41, 70, 71, 72, 100, 150]
@@ -178,3 +178,32 @@ def test_a_reader_lets_go_of_its_file(tmp_path: Path) -> None:
         frames.close()  # type: ignore[attr-defined]
     with pytest.raises((ValueError, AssertionError, av.FFmpegError)):
         reader._container.seek(0)
+
+
+@pytest.mark.parametrize(
+    ("start", "exclude", "marked"),
+    [
+        (None, ["0.08-0.16"], [2, 3]),
+        (None, ["2f-4f", "9f-99f"], [2, 3, 9]),
+        (None, ["3f-0.2"], [3, 4]),
+        (None, ["20-30"], []),
+        ("0.08", ["0.08-0.16", "5f-6f"], [0, 1, 3]),
+        ("3f", ["2f-4f"], [0]),
+    ],
+)
+def test_excluded_frames_are_marked_by_the_sources_clock(
+    tmp_path: Path, start: str | None, exclude: list[str], marked: list[int]
+) -> None:
+    path = make(tmp_path / "in.mp4")
+    spans = tuple(map(Span.parse, exclude))
+    with Reader(path, start=TimePoint.parse(start) if start else None, exclude=spans) as reader:
+        assert [frame.index for frame in reader.frames() if frame.as_is] == marked
+
+
+@pytest.mark.parametrize("span", ["130f-135f", "5.2-5.4"])
+def test_frame_numbers_hold_where_the_start_could_be_jumped_to(tmp_path: Path, span: str) -> None:
+    path = make(tmp_path / "in.mp4", pts=range(200), options={"g": "10", "preset": "ultrafast"})
+    with Reader(path, start=TimePoint.parse("5"), exclude=(Span.parse(span),)) as reader:
+        assert [frame.pts * frame.time_base for frame in reader.frames() if frame.as_is] == [
+            Fraction(n, 25) for n in range(130, 135)
+        ]

@@ -222,3 +222,29 @@ def test_real_shots_are_told_apart(first, second):
     before, after = real(f"clean/{first}")[:12], real(f"clean/{second}")[:12]
     after = F.interpolate(after, size=before.shape[-2:], mode="bilinear", align_corners=False)
     assert cuts(torch.cat([before, after])) == [12]
+
+
+@pytest.mark.parametrize("at", [1, 6, 7, 8, 9, 14, 15, 18])
+@pytest.mark.parametrize("kind", ["odd", "white", "black", "two black"])
+def test_no_odd_frame_is_a_cut_wherever_batches_end(kind, at):
+    """On texture so restless that it is hardly alike two frames on."""
+    frames = very_grainy()
+    if kind == "odd":
+        frames[at] = texture(HEIGHT, WIDTH, seed=8)
+    else:
+        frames[at : at + (kind == "two black") + 1] = float(kind == "white")
+    assert cuts(stored(frames)) == []
+
+
+def test_a_cut_behind_black_is_found_where_the_picture_comes_back():
+    frames = torch.cat([shot(1, 9), torch.zeros(5, 3, HEIGHT, WIDTH), shot(2, 9)])
+    assert cuts(stored(frames)) == [14]
+    frames = shot(1).clone()
+    frames[9:14] = 1
+    assert cuts(stored(frames)) == []
+
+
+def test_a_title_on_black_is_a_picture():
+    title = torch.zeros(9, 3, HEIGHT, WIDTH)
+    title[:, :, 40:50, 50:110:6] = 0.9
+    assert cuts(stored(torch.cat([shot(1, 9), title, shot(2, 9)]))) == [9, 18]

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deflicker.motion.track import Tracked, track
+from deflicker.motion.track import LONGEST_GAP, Given, Tracked, track
 from tests.correction.scenes import texture
 
 HEIGHT, WIDTH = 48, 64
@@ -151,7 +151,9 @@ def test_no_more_than_a_batch_is_asked_for_at_once():
 def test_motion_and_cuts_are_looked_for_in_the_guide():
     """The video jumps about; its guide is calm but for a cut."""
     guide = [(0, 0), (0, 1), (0, 3), (2, 0), (2, 5)]
-    frames = [(number, LOOKS[number % 4], LOOKS[which] + MARK * mark) for number, (which, mark) in enumerate(guide)]
+    frames = [
+        Given(number, LOOKS[number % 4], LOOKS[which] + MARK * mark) for number, (which, mark) in enumerate(guide)
+    ]
     found = list(track(frames, Subtraction()))
     assert [each.opens_shot for each in found] == [True, False, False, True, False]
     steps = [None if each.forward_px is None else round(float(each.forward_px.mean()) / MARK) for each in found]
@@ -161,7 +163,7 @@ def test_motion_and_cuts_are_looked_for_in_the_guide():
 
 
 def test_what_repeats_is_judged_by_the_video():
-    frames = [(number, LOOKS[0] + MARK * (number // 2), LOOKS[1]) for number in range(6)]
+    frames = [Given(number, LOOKS[0] + MARK * (number // 2), LOOKS[1]) for number in range(6)]
     assert [each.held for each in track(frames, Subtraction())] == [False, True] * 3
 
 
@@ -188,3 +190,63 @@ def test_a_given_key_is_matched_from_the_first_picture_on():
 
 def test_no_flow_to_a_key_unless_it_is_asked_for():
     assert keyed(tracked([(0, mark) for mark in range(20)])) == {}
+
+
+# --- Frames that are kept as they are ---------------------------------------------------------------------------------
+
+
+def with_kept(count: int, kept: set[int], **options: int) -> list[Tracked[int]]:
+    """A look in slowly changing light, of which these frames are kept."""
+    proxies = [LOOKS[0] + MARK * (number % 2) + MARK / 4 * number for number in range(count)]
+    frames = [Given(n, proxy, proxy, "excluded" if n in kept else None) for n, proxy in enumerate(proxies)]
+    return list(track(frames, Subtraction(), **options))
+
+
+@pytest.mark.parametrize("batch_frames", [1, 3, 8])
+@pytest.mark.parametrize("kept", [{5}, {5, 6, 7}, {0, 1}, {19}, {7, 8, 9, 10, 11, 12, 13, 14}, {3, 9, 15}])
+def test_kept_frames_have_no_motion_and_the_next_leads_back_over_them(kept, batch_frames):
+    found = with_kept(20, kept, batch_frames=batch_frames)
+    assert [each.item for each in found] == list(range(20))
+    assert {each.item for each in found if each.kept} == kept
+    before = None
+    for each in found:
+        if each.kept:
+            assert each.forward_px is None
+            continue
+        if before is not None:
+            step = each.proxy.mean() - before.proxy.mean()
+            torch.testing.assert_close(each.forward_px.mean(), step, atol=1e-5, rtol=0)
+            assert each.after_gap == (each.item - before.item > 1)
+        before = each
+    assert [each.item for each in found if each.opens_shot and not each.kept] == [min(set(range(20)) - kept)]
+
+
+@pytest.mark.parametrize("batch_frames", [1, 8])
+def test_a_long_gap_opens_a_shot(batch_frames):
+    found = with_kept(40, set(range(10, 10 + LONGEST_GAP + 1)), batch_frames=batch_frames)
+    opening = 10 + LONGEST_GAP + 1
+    assert [each.item for each in found if each.opens_shot and not each.kept] == [0, opening]
+    # What waits in the shot before can go on as soon as the gap is too long.
+    assert [each.item for each in found if each.opens_shot and each.kept] == [opening - 1]
+
+
+def test_a_cut_within_a_gap_is_found():
+    frames = [
+        Given(n, look := LOOKS[n > 10] + MARK * (n % 2), look, "excluded" if 8 <= n <= 12 else None) for n in range(20)
+    ]
+    assert [each.item for each in track(frames, Subtraction()) if each.opens_shot] == [0, 13]
+
+
+def test_what_repeats_a_kept_frame_is_a_picture():
+    """It is not the picture before the kept frame once more."""
+    proxies = [LOOKS[0] + MARK * 2 * min(n, 5) for n in range(10)]
+    found = list(track([Given(n, p, p, "flash" if n == 5 else None) for n, p in enumerate(proxies)], Subtraction()))
+    assert [each.item for each in found if each.held] == [7, 8, 9]
+    assert found[6].forward_px.mean().item() == pytest.approx(2 * MARK, abs=1e-5)
+
+
+def test_no_video_of_kept_frames_makes_anybody_wait():
+    frames = iter([Given(n, LOOKS[0], LOOKS[0], "excluded") for n in range(60)])
+    stream = track(frames, Subtraction(), batch_frames=4)
+    assert [next(stream).item for _ in range(20)] == list(range(20))
+    assert next(frames).item <= 24

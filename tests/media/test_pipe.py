@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from deflicker.errors import OutputError, ReaderGone
-from deflicker.media.target import Pipe, Target, name_of, open_target
+from deflicker.media.pipe import Pipe, name_of, open_target
+from deflicker.media.target import Target
 
 
 class Stream(io.BytesIO):

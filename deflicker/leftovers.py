@@ -1,0 +1,96 @@
+"""Unfinished files: locked while somebody writes them, and removed by a later run where nobody does.
+
+A run that ends cleans up after itself, but one that is killed cannot. Its lock dies with it, so whoever writes beside
+the same place next can tell its leftover from the work of a run that goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import secrets
+import stat
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that is open cannot be removed: that is the lock
+    fcntl = None  # type: ignore[assignment]
+
+log = logging.getLogger("deflicker")
+
+_TRIES = 5
+_OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+def unfinished_name(path: Path) -> Path:
+    """A name of its own beside `path`. The suffix stays last: FFmpeg chooses the container by it."""
+    return path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
+
+
+class Lock:
+    """Creates an unfinished file and holds it until it is released, or the process ends. Raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: int | None = None
+        for _ in range(_TRIES):
+            file = os.open(path, _OPEN | os.O_CREAT, 0o666)
+            if fcntl is None:
+                os.close(file)
+                return
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                ours = os.path.exists(path) and os.path.samestat(os.fstat(file), os.stat(path))
+            except BlockingIOError:  # somebody looks whether it is a leftover, and removes it
+                ours = False
+            except OSError:  # a file system without locks
+                ours = True
+            if ours:
+                self._file = file
+                return
+            os.close(file)
+        raise OSError(f"{path} is being removed by somebody else")
+
+    def sync(self) -> None:
+        """Wait until what was written is on the disk. Raises OSError where it cannot be."""
+        if self._file is not None:
+            os.fsync(self._file)
+
+    def release(self) -> None:
+        """Let go; can be called again."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed runs left unfinished beside `path`, and say so. What cannot be told is named only."""
+    pattern = re.compile(rf"\.{re.escape(path.stem)}\.[0-9a-f]{{8}}\.part{re.escape(path.suffix)}")
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            if pattern.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                _remove_if_left(Path(entry.path))
+
+
+def _remove_if_left(path: Path) -> None:
+    try:
+        if fcntl is None:
+            path.unlink()
+        else:
+            file = os.open(path, _OPEN)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not stat.S_ISREG(os.fstat(file).st_mode):
+                    return
+                path.unlink()
+            finally:
+                os.close(file)
+    except (BlockingIOError, FileNotFoundError):
+        return  # another run writes it, or has just finished
+    except OSError as error:
+        reason = error.strerror or error
+        log.warning("%s looks like the leftover of a killed run (%s): remove it if nothing writes it", path, reason)
+        return
+    log.warning("removed %s, which a killed run had left unfinished", path)

@@ -1,0 +1,85 @@
+"""Flashes of light: frames whose tone leaps up and comes back within a few frames.
+
+Lightning, a camera's flash, a strobe, a muzzle: light that is meant, and so short that nothing but the user's word
+tells it from flicker. A frame belongs to a flash where its tone stands out from the low level before it *and* from the
+low level after it, by much more than the frames around differ among each other, and where the flash begins with a leap.
+The low level is a lower quartile, so that the strokes of lightning and the bursts of a strobe do not raise it. A lamp
+that is switched on or off, a cut or a fade has the new level on one side; a swell does not leap; a pump is as large
+before and after.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from statistics import quantiles
+from typing import TypeVar
+
+import torch
+
+from deflicker.motion.track import Given
+
+T = TypeVar("T")
+
+AHEAD = 8
+"""Frames after one that are looked at; a flash may last two fewer."""
+_BEHIND = 16
+"""Frames before one that are looked at for how much tone usually differs, half of them for its level."""
+_STRONG = 0.3
+"""Least rise of log tone, 35 %: three times what flicker of a tenth has as its standard deviation."""
+_UNUSUAL = 5.0
+"""Least rise in standard deviations of the tone around."""
+_LEAP = 0.5
+"""Part of its rise that a flash must make in its first frame."""
+_FEW = 3
+"""Frames from which a side has a level."""
+_FLOOR = 0.04
+"""Added to the tone before its logarithm, so that noise in the dark is no flash."""
+
+
+def find_flashes(frames: Iterable[Given[T]]) -> Iterator[Given[T]]:
+    """Yield every frame once, in order, those of flashes marked to be kept; `AHEAD` to twice as many frames late."""
+    source, waiting = iter(frames), deque[Given[T]]()
+    tones: deque[float] = deque()
+    past: deque[float] = deque(maxlen=_BEHIND)
+    flashing = False
+
+    def next_one() -> Given[T]:
+        nonlocal flashing
+        frame, tone = waiting.popleft(), tones.popleft()
+        flashing = stands_out(tuple(past), tone, tuple(islice(tones, AHEAD)), flashing=flashing)
+        past.append(tone)
+        return replace(frame, kept="flash") if flashing and frame.kept is None else frame
+
+    while block := list(islice(source, AHEAD)):
+        waiting.extend(block)
+        means = torch.stack([frame.proxy.mean() for frame in block])
+        tones.extend((means + _FLOOR).log().tolist())
+        while len(waiting) > AHEAD:
+            yield next_one()
+    while waiting:
+        yield next_one()
+
+
+def stands_out(before: Sequence[float], tone: float, after: Sequence[float], *, flashing: bool) -> bool:
+    """Whether a frame of this log tone is of a flash, given those around it; `flashing`: the one before it is."""
+    around = sorted((*before, *after[:AHEAD]))
+    if max(len(before), len(after)) < _FEW:
+        return False
+    # The darker frames tell how much tone differs without flashes: 1.12 = Φ⁻¹(0.3) − Φ⁻¹(0.05).
+    twentieths = quantiles(around, n=20, method="inclusive")
+    usual = (twentieths[5] - twentieths[0]) / 1.12
+    level = max(_low(before[-AHEAD:]), _low(after[:AHEAD]))
+    rise = tone - level
+    leaps = flashing or not before or tone - before[-1] >= _LEAP * rise
+    return leaps and rise >= max(_STRONG, _UNUSUAL * usual)
+
+
+def _low(tones: Sequence[float]) -> float:
+    """The lower quartile; minus infinity of few, at an end of the video, so that the other side alone counts."""
+    if len(tones) < _FEW:
+        return -math.inf
+    return quantiles(tones, n=4, method="inclusive")[0]

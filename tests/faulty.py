@@ -1,0 +1,78 @@
+"""The command in a process of its own, with a flow that stands still and a fault at the n-th call of the tool's code.
+
+    python -m tests.faulty FAULT N IN OUT [OPTION ...]
+
+FAULT is `count` (print the number of calls to stdout), `kill` (SIGKILL), `interrupt` (SIGINT), `vanish` (remove the
+folder of OUT) or `full` (no file may grow beyond N bytes: what a full disk looks like to whoever writes).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+ROOT = str(Path(__file__).parents[1] / "deflicker")
+
+
+class Still:
+    """Stands in for the network where nothing moves."""
+
+    def features(self, frames: Any) -> Sequence[Any]:
+        return list(frames)
+
+    def flow(self, first: Sequence[Any], second: Sequence[Any]) -> tuple[Any, Any]:
+        none = first[0].new_zeros(len(first), 2, *first[0].shape[-2:])
+        return none, none
+
+
+class Trap:
+    """Counts the calls of functions of the tool, in every thread, and acts at one of them."""
+
+    def __init__(self, fault: str, at: int, target: Path) -> None:
+        self.calls, self._fault, self._at, self._target = 0, fault, at, target
+
+    def __call__(self, frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(ROOT):
+            self.calls += 1
+            if self.calls == self._at:
+                self.spring()
+
+    def spring(self) -> None:
+        if self._fault == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif self._fault == "interrupt":
+            os.kill(os.getpid(), signal.SIGINT)
+        elif self._fault == "vanish":
+            shutil.rmtree(self._target.parent)
+
+
+def main() -> None:
+    fault, number, *words = sys.argv[1:]
+    from deflicker import cli, engine
+
+    engine.load_flow = lambda *_: Still()  # type: ignore[assignment,return-value]
+    trap = Trap(fault, int(number), Path(words[1]))
+    if fault == "full":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(number), resource.RLIM_INFINITY))
+    else:
+        threading.setprofile(trap)
+        sys.setprofile(trap)
+    try:
+        cli.main(words)
+    finally:
+        sys.setprofile(None)
+        if fault == "count":
+            print(trap.calls)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""A flash is told from flicker, lamps, fades, swells and cuts; and from nothing but the tone of whole frames."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deflicker.motion.flashes import find_flashes
+from deflicker.motion.track import Given
+from tests.correction.scenes import rng
+
+FRAMES = 48
+
+
+def marked(tones: list[float], excluded: tuple[int, ...] = ()) -> list[int]:
+    """The frames taken for flashes of a video whose pictures have these levels."""
+    proxies = [torch.full((3, 8, 8), tone).clamp(0, 1) for tone in tones]
+    frames = [Given(n, proxy, proxy, "excluded" if n in excluded else None) for n, proxy in enumerate(proxies)]
+    found = list(find_flashes(frames))
+    assert [each.item for each in found] == list(range(len(tones)))
+    assert all(each.proxy is proxies[each.item] for each in found)
+    return [each.item for each in found if each.kept == "flash"]
+
+
+def with_flashes(where: dict[int, float], base: float = 0.3) -> list[float]:
+    return [where.get(frame, base) for frame in range(FRAMES)]
+
+
+def noise(sd: float, seed: int = 0) -> list[float]:
+    return torch.randn(FRAMES, generator=rng(seed)).mul(sd).exp().tolist()
+
+
+FLASHES = {
+    "one frame": {20: 0.6},
+    "white": {20: 1.0},
+    "in the dark": dict.fromkeys(range(20, 22), 0.2),
+    "six frames": dict.fromkeys(range(20, 26), 0.5),
+    "first frame": {0: 0.6},
+    "last frame": {47: 0.6},
+    "that dies away": {20: 0.9, 21: 0.7, 22: 0.5, 23: 0.42},
+    "lightning of three strokes": {20: 0.8, 21: 0.6, 23: 0.9, 26: 0.7, 27: 0.5},
+    "strobe, every third frame": dict.fromkeys(range(0, FRAMES, 3), 0.7),
+    "strobe, every second frame": dict.fromkeys(range(1, FRAMES, 2), 0.7),
+    "strobe, two on and three off": {f: 0.7 for f in range(FRAMES) if f % 5 < 2},
+}
+
+
+@pytest.mark.parametrize("name", FLASHES)
+@pytest.mark.parametrize("sd", [0.0, 0.02])
+def test_flashes_are_found(name, sd):
+    where, base = FLASHES[name], 0.05 if name == "in the dark" else 0.3
+    tones = [tone * gain for tone, gain in zip(with_flashes(where, base), noise(sd), strict=True)]
+    assert marked(tones) == sorted(where)
+
+
+NO_FLASH = {
+    "nothing": [0.3] * FRAMES,
+    "black": [0.0] * FRAMES,
+    "noise in the dark": [0.004 * gain for gain in noise(0.3)],
+    "lamp on": [0.3] * 20 + [0.6] * 28,
+    "lamp off": [0.6] * 20 + [0.3] * 28,
+    "lamp on for a while": [0.3] * 20 + [0.6] * 7 + [0.3] * 21,
+    "fade in": [0.6 * frame / FRAMES for frame in range(FRAMES)],
+    "fade out": [0.6 - 0.6 * frame / FRAMES for frame in range(FRAMES)],
+    "swell": [0.3 * math.exp(0.3 * math.sin(frame / 4)) for frame in range(FRAMES)],
+    "black frames": with_flashes({20: 0.0, 21: 0.0, 33: 0.0}),
+    "slight": with_flashes({20: 0.34}),
+    "cut to a bright shot": [0.2] * 24 + [0.7] * 24,
+    "flicker of a tenth": [0.3 * gain for gain in noise(0.1)],
+    "flicker of a quarter": [0.3 * gain for gain in noise(0.25)],
+    "pump": [0.3 * math.exp(0.1 * (-1) ** frame) for frame in range(FRAMES)],
+}
+
+
+@pytest.mark.parametrize("name", NO_FLASH)
+def test_other_light_is_no_flash(name):
+    assert marked(NO_FLASH[name]) == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_flicker_is_hardly_ever_taken_for_a_flash(seed):
+    assert len(marked([0.3 * gain for gain in noise(0.1, seed)])) <= 1
+
+
+def test_a_flash_stands_out_from_flicker():
+    tones = [tone * gain for tone, gain in zip(with_flashes({20: 0.9, 21: 0.8}), noise(0.1, 3), strict=True)]
+    assert marked(tones) == [20, 21]
+
+
+def test_what_is_excluded_stays_excluded():
+    assert marked(with_flashes({20: 0.6, 30: 0.6}), excluded=(20, 21)) == [30]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.floats(0, 1), max_size=40))
+def test_any_video_comes_through(tones):
+    marked(tones)

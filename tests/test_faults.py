@@ -1,0 +1,318 @@
+"""Everything is broken on purpose. Whatever happens: no file at OUT that was not there before, the source untouched,
+nothing left behind but what the next run removes, the right exit code, and an end."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from deflicker import OutputError, Settings, api, cli, deflicker, engine
+from deflicker.comparison import Comparison
+from deflicker.correction import stream
+from deflicker.media.output import Output
+from deflicker.media.reader import Reader
+from deflicker.media.target import Target
+from deflicker.media.writer import Writer
+from tests.assets import make_video
+from tests.faulty import Still
+from tests.media.making import frames_of
+
+FAST = Settings(preset="fast", device="cpu", precision="fp32", encoder_preset="ultrafast")
+OPTIONS = ["--preset", "fast", "--device", "cpu", "--encoder-preset", "ultrafast"]
+FRAMES = 24
+LEFTOVER = re.compile(r"\.out\.[0-9a-f]{8}\.part\.mp4")
+_LIMIT_S = 120
+"""No run of these small videos may take longer: it would hang."""
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make_video(tmp_path / "in.mp4", frames=FRAMES)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """In a folder of its own."""
+    (tmp_path / "to").mkdir()
+    return tmp_path / "to" / "out.mp4"
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_left() -> Iterator[None]:
+    before = {thread for thread in threading.enumerate() if thread.name.startswith("deflicker")}
+    yield
+    assert {thread for thread in threading.enumerate() if thread.name.startswith("deflicker")} == before
+
+
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "load_flow", lambda *_: Still())
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def faulty(fault: str, number: int, *words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.faulty", fault, str(number), *map(str, words), *OPTIONS]
+    paths = os.pathsep.join(filter(None, (os.getcwd(), os.environ.get("PYTHONPATH"))))
+    return subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": paths}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=_LIMIT_S,
+    )  # fmt: skip
+
+
+def is_whole(path: Path) -> bool:
+    return len(frames_of(path)) == FRAMES
+
+
+# --- Killed and interrupted -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory: pytest.TempPathFactory) -> int:
+    """How many calls of the tool's functions a whole run makes."""
+    folder = tmp_path_factory.mktemp("count")
+    done = faulty("count", 0, make_video(folder / "in.mp4", frames=FRAMES), folder / "out.mp4")
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+def points(calls: int, count: int, seed: int) -> list[int]:
+    """Moments spread over a run, one in each of so many equal parts of it."""
+    chance = random.Random(seed)
+    return [int(calls * (part + chance.random()) / count) + 1 for part in range(count)]
+
+
+@posix
+@pytest.mark.parametrize("count", [2, pytest.param(24, marks=pytest.mark.slow)])
+def test_killed_at_any_point(clip: Path, out: Path, calls: int, count: int) -> None:
+    source = clip.read_bytes()
+    leftovers = 0
+    for point in points(calls, count, seed=count):
+        done = faulty("kill", point, clip, out)
+        assert done.returncode == -9, (point, done)
+        assert clip.read_bytes() == source
+        left = {path.name for path in out.parent.iterdir()}
+        if out.exists():  # killed after it was moved there
+            assert is_whole(out)
+            out.unlink()
+        assert all(LEFTOVER.fullmatch(name) for name in left - {"out.mp4"})
+        leftovers += bool(left)
+    assert leftovers >= count // 3
+    done = faulty("count", 0, clip, out)
+    assert done.returncode == 0
+    assert "which a killed run had left unfinished" in done.stderr
+    assert [path.name for path in out.parent.iterdir()] == ["out.mp4"]
+    assert is_whole(out)
+
+
+@posix
+@pytest.mark.parametrize(
+    ("count", "there"),
+    [(2, True), *(pytest.param(24, there, marks=pytest.mark.slow) for there in (False, True))],
+)
+def test_interrupted_at_any_point(clip: Path, out: Path, calls: int, count: int, there: bool) -> None:
+    if there:
+        out.write_bytes(b"precious")
+    before, options = listing(clip.parent), ["-y"] * there
+    for point in points(calls, count, seed=100 + count):
+        done = faulty("interrupt", point, clip, out, *options)
+        if done.returncode == 0:  # after the last frame there is nothing left to stop
+            assert is_whole(out)
+            out.write_bytes(b"precious") if there else out.unlink()
+            continue
+        assert (done.returncode, done.stderr) == (130, "deflicker: interrupted\n"), point
+        assert listing(clip.parent) == before, point
+
+
+# --- The disk ---------------------------------------------------------------------------------------------------------
+
+
+@posix
+@pytest.mark.parametrize("part", [0.5, 0.999])
+def test_a_full_disk(clip: Path, out: Path, part: float) -> None:
+    out.write_bytes(b"precious")
+    whole = out.with_name("whole.mp4")
+    deflicker_still(clip, whole)
+    before = listing(clip.parent)
+    done = faulty("full", int(part * whole.stat().st_size), clip, out, "-y")
+    assert done.returncode == 4, done.stderr
+    assert "could not be written" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert listing(clip.parent) == before
+
+
+def deflicker_still(clip: Path, target: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "load_flow", lambda *_: Still())
+        deflicker(clip, target, FAST)
+
+
+@posix
+def test_a_disk_that_fills_up_at_the_last_moment(
+    clip: Path, out: Path, monkeypatch: pytest.MonkeyPatch, still: None
+) -> None:
+    """Delayed allocation: only fsync tells."""
+
+    def full(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        deflicker(clip, out, FAST)
+    assert list(out.parent.iterdir()) == []
+
+
+@posix
+@pytest.mark.parametrize("part", [0.9])
+def test_the_output_folder_vanishes(clip: Path, out: Path, calls: int, part: float) -> None:
+    source = clip.read_bytes()
+    done = faulty("vanish", int(part * calls), clip, out)
+    assert (done.returncode, done.stderr.count("\n")) == (4, 1), done.stderr
+    assert str(out) in done.stderr
+    assert listing(clip.parent) == {"in.mp4": source}
+
+
+# --- Exceptions in every thread ---------------------------------------------------------------------------------------
+
+
+def failing(method: Callable[..., Any], after: int, error: BaseException) -> Callable[..., Any]:
+    """The method, until the call after so many."""
+    made = iter(range(10**6))
+
+    def fail(*arguments: Any, **named: Any) -> Any:
+        if next(made) >= after:
+            raise error
+        return method(*arguments, **named)
+
+    return fail
+
+
+PLACES: dict[str, tuple[Any, str, int]] = {
+    "reading": (Reader, "_exact_pts", 7),
+    "reading the last": (Reader, "_check", 0),
+    "tracking": (Still, "flow", 1),
+    "solving": (stream, "solve", 0),
+    "correcting": (api, "relit", 9),
+    "encoding": (Writer, "write", 9),
+    "copying sound": (Writer, "copy", 3),
+    "drawing the comparison": (Comparison, "see", 9),
+    "flushing the encoder": (Writer, "_mux", FRAMES),
+    "finishing the container": (Output, "finish", 0),
+    "moving it to its place": (Target, "_move_without_replacing", 0),
+    "beginning": (Output, "add_other_streams", 1),
+}
+"""What fails, and after how many calls."""
+
+
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        *((place, RuntimeError("injected")) for place in PLACES),
+        *((place, error) for place in ("reading", "tracking", "encoding") for error in (MemoryError(), SystemExit())),
+    ],
+)
+def test_an_exception_anywhere(
+    clip: Path, out: Path, monkeypatch: pytest.MonkeyPatch, still: None, place: str, error: BaseException
+) -> None:
+    before = listing(clip.parent)
+    owner, name, after = PLACES[place]
+    monkeypatch.setattr(owner, name, failing(getattr(owner, name), after, error))
+    with pytest.raises(type(error)):
+        deflicker(clip, out, FAST, compare=out.with_name("both.mp4"))
+    assert listing(clip.parent) == before
+
+
+def main(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as end:
+        cli.main([*map(str, words), *OPTIONS])
+    return int(end.value.code or 0), capsys.readouterr().err
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_the_gpu_runs_out_of_memory(
+    clip: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], still: None, after: int
+) -> None:
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has a total capacity of")
+    monkeypatch.setattr(Still, "flow", failing(Still.flow, after, error))
+    code, said = main(capsys, clip, out)
+    assert (code, said) == (1, "deflicker: out of memory: try --preset fast, --max-memory or --device cpu\n")
+    assert list(out.parent.iterdir()) == []
+
+
+# --- Weights and their cache ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights at all", b"PK\x03\x04" + bytes(200)])
+def test_a_damaged_weight_file(clip: Path, out: Path, capsys: pytest.CaptureFixture[str], content: bytes) -> None:
+    weights = clip.with_name("raft_large.pth")
+    weights.write_bytes(content)
+    code, said = main(capsys, clip, out, "--weights", weights)
+    assert (code, said.count("\n")) == (5, 1), said
+    assert "raft_large.pth is no file of weights" in said
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_damaged_cache_offline(
+    clip: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from deflicker.networks import TABLE
+
+    cache = clip.with_name("cache")
+    cache.mkdir()
+    (cache / TABLE["raft_large"].filenames("raft_large")[0]).write_bytes(b"PK\x03\x04" + bytes(1000))
+    monkeypatch.setenv("DEFLICKER_CACHE", str(cache))
+    code, said = main(capsys, clip, out, "--offline")
+    assert code == 5
+    assert "ignoring" in said
+    assert "nothing fetched, since offline" in said.splitlines()[-1]
+    assert list(out.parent.iterdir()) == []
+
+
+# --- Two at once ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_two_runs_write_the_same_output(clip: Path, out: Path, still: None, overwrite: bool) -> None:
+    """The second begins and ends while the first is in the middle, and must not take its file for a leftover."""
+    settings = Settings(**vars(FAST) | {"overwrite": overwrite})
+    second: list[bytes] = []
+
+    def meanwhile(step: Any) -> None:
+        if step.stage == "frames" and not second:
+            deflicker(clip, out, settings)
+            second.append(out.read_bytes())
+
+    if overwrite:
+        deflicker(clip, out, settings, on_progress=meanwhile)
+    else:
+        with pytest.raises(OutputError, match="exists already"):
+            deflicker(clip, out, settings, on_progress=meanwhile)
+        assert out.read_bytes() == second[0]
+    assert [path.name for path in out.parent.iterdir()] == ["out.mp4"]
+    assert is_whole(out)
+
+
+def test_the_source_goes_while_it_is_read(clip: Path, out: Path, still: None) -> None:
+    """It was opened; what is open can still be read."""
+
+    def remove(step: Any) -> None:
+        if step.stage == "frames" and clip.exists():
+            shutil.move(clip, clip.with_name("moved.mp4"))
+
+    deflicker(clip, out, FAST, on_progress=remove)
+    assert is_whole(out)
