@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,13 +19,14 @@ from typing import Annotated, Any, NoReturn, get_args
 import typer
 
 from deflicker import __version__, commands
-from deflicker.checks import check_extras, check_log_path, check_paths
+from deflicker.batch import Batch
+from deflicker.checks import STREAM, check_extras, check_log_path, check_paths
 from deflicker.errors import SettingsError
 from deflicker.log import JsonLog, records_to
 from deflicker.options import key_and_value, read_option, read_optional
 from deflicker.progress import progress_bar
 from deflicker.raw_video import RawVideo, parse_rate
-from deflicker.running import Job, correct, in_and_out, look_ahead
+from deflicker.running import BatchJob, Job, correct, correct_all, in_and_out, look_ahead
 from deflicker.settings import (
     ABLATIONS,
     PRESETS,
@@ -66,6 +68,7 @@ def _show_doctor(asked: bool) -> None:
 correction = partial(typer.Option, rich_help_panel="Correction")
 source = partial(typer.Option, rich_help_panel="Input")
 output = partial(typer.Option, rich_help_panel="Output")
+many = partial(typer.Option, rich_help_panel="Many videos")
 hardware = partial(typer.Option, rich_help_panel="Hardware and weights")
 logs = partial(typer.Option, rich_help_panel="Logging and information")
 
@@ -117,6 +120,11 @@ def parse(
     raw: Annotated[
         str | None, source("--rawvideo", metavar="WxH@FPS", help="IN is raw frames of --pix-fmt. (default: rgb24)")
     ] = None,
+    output_dir: Annotated[Path | None, many(metavar="FOLDER", help="Take every name as IN, write them there.")] = None,
+    suffix: Annotated[str, many(metavar="TEXT", help="The same; added to each name.", show_default=False)] = "",
+    recursive: Annotated[bool, many("--recursive", "-r", help="Look into folders of folders too.")] = False,
+    jobs: Annotated[int, many("--jobs", "-j", min=1, help="Videos at a time.")] = 1,
+    skip_existing: Annotated[bool, many("--skip-existing", help="Leave out what has its output already.")] = False,
     dry_run: Annotated[bool, output("--dry-run", help="Say what would be done; write nothing.")] = False,
     device: Annotated[str, hardware(metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")] = Settings.device,
     precision: Annotated[
@@ -137,7 +145,7 @@ def parse(
     version: Annotated[
         bool, logs("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
-) -> Job:
+) -> Job | BatchJob:
     """Take the flicker out of a video, and nothing else.
 
     Audio, subtitles, timing and metadata are carried over; frames that need no correction are not changed.
@@ -179,6 +187,15 @@ def parse(
         overwrite=overwrite,
         strict=strict,
     )
+    if output_dir is not None or suffix:
+        if report or compare or STREAM in paths:
+            raise SettingsError("--report, --compare and pipes are for one video: leave out --output-dir and --suffix")
+        batch = Batch(output_dir, suffix, recursive, jobs, skip_existing)
+        return BatchJob(tuple(paths), batch, settings, dry_run, quiet, verbose, log_json)
+    if recursive or skip_existing or jobs > 1:
+        raise SettingsError(
+            "--recursive, --jobs and --skip-existing are for many videos: give --output-dir or --suffix"
+        )
     return Job(
         *in_and_out(paths), settings, dry_run, quiet, verbose, log_json,
         report, compare, compare_style, lpips,  # type: ignore[arg-type]
@@ -198,7 +215,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         with interruptible():
             job = command(words, prog_name="deflicker", standalone_mode=False)
-            code = run(job) if isinstance(job, Job) else job if isinstance(job, int) else do(job) if job else 0
+            code = (
+                run(job) if isinstance(job, Job | BatchJob) else job if isinstance(job, int) else do(job) if job else 0
+            )
     except BaseException as error:  # every end of a run gets its line and its code
         code, text = explain(error)
         print(f"deflicker: {text}", file=sys.stderr)
@@ -207,8 +226,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
-def run(job: Job) -> int:
+def run(job: Job | BatchJob) -> int:
     """Do what a command line asks for; every event goes to its log."""
+    if isinstance(job, BatchJob):
+        return run_batch(job)
     check_log_path(job.log_json, job.source, job.target)
     with JsonLog(job.log_json) as log, records_to(Stderr(job.level), log):
         log.event("start", version=__version__, source=job.source, target=job.target, settings=vars(job.settings))
@@ -223,6 +244,24 @@ def run(job: Job) -> int:
     if not job.quiet:
         print("\n".join(lines), file=sys.stderr)
     return 0
+
+
+def run_batch(job: BatchJob) -> int:
+    """The same for many videos: names of what was written go to stdout, the rest is for people."""
+    states: Counter[str] = Counter()
+    with JsonLog(job.log_json) as log, records_to(Stderr(job.level), log):
+        log.event("start", version=__version__, inputs=job.inputs, batch=vars(job.batch), settings=vars(job.settings))
+        for outcome in correct_all(job, log):
+            states[outcome.state] += 1
+            if outcome.state == "done" and str(job.log_json) != "-":
+                print(outcome.task.target, flush=True)
+            if not job.quiet or outcome.state == "failed":
+                print(f"{outcome.state}: {outcome.task.source}: {outcome.words}", file=sys.stderr)
+        log.event("end", **states)
+    if not job.quiet:
+        words = ", ".join(f"{states[state]} {state}" for state in ("done", "skipped", "failed"))
+        print(f"videos: {words}", file=sys.stderr)
+    return 1 if states["failed"] else 0
 
 
 def do(errand: commands.Errand) -> int:

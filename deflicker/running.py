@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any, BinaryIO
 
-from deflicker.checks import STREAM
+from deflicker.batch import Batch, Outcome, Task, run_all, tasks
+from deflicker.checks import STREAM, check_paths
 from deflicker.errors import OutputError, SettingsError
 from deflicker.log import JsonLog
 from deflicker.progress import progress_bar
 from deflicker.report.model import Progress
 from deflicker.settings import CompareStyle, Settings
-from deflicker.words import outlook, summary
+from deflicker.words import explain, outlook, summary
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,47 @@ class Job:
     def level(self) -> int:
         """Of the log records to show."""
         return logging.DEBUG if self.verbose else logging.ERROR if self.quiet else logging.WARNING
+
+
+@dataclass(frozen=True)
+class BatchJob:
+    """One parsed command line for many videos."""
+
+    inputs: tuple[Path, ...]
+    batch: Batch
+    settings: Settings
+    dry_run: bool
+    quiet: bool
+    verbose: bool
+    log_json: Path | None
+
+    @property
+    def level(self) -> int:
+        """Of the log records to show."""
+        return logging.DEBUG if self.verbose else logging.ERROR if self.quiet else logging.WARNING
+
+
+def correct_all(job: BatchJob, log: JsonLog) -> Iterator[Outcome]:
+    """Take the flicker out of many videos; what became of each, as it ends."""
+    todo = tasks(job.inputs, job.batch)
+    if job.dry_run:
+        yield from (Outcome(task, "skipped", f"would become {task.target}") for task in todo)
+        return
+    from deflicker.session import Deflicker
+
+    deflicker, results = Deflicker(job.settings), {}
+
+    def work(task: Task, stop: Event) -> str:
+        check_paths(task.source, task.target, job.settings.overwrite)
+        report = results[task] = deflicker.file(task.source, task.target, cancel=stop)
+        return f"{report.frames_changed} of {report.frames} frames changed, written to {task.target}"
+
+    with closing(run_all(todo, job.batch, work, lambda error: explain(error)[1])) as outcomes:
+        for outcome in outcomes:
+            result = results.pop(outcome.task, None)
+            names = {"source": outcome.task.source, "target": outcome.task.target}
+            log.event("file", state=outcome.state, message=outcome.words, **(result.to_dict() if result else names))
+            yield outcome
 
 
 def correct(job: Job, log: JsonLog) -> list[str]:
@@ -101,5 +144,7 @@ def in_and_out(paths: list[Path]) -> tuple[Path, Path]:
     """IN and OUT. Raises SettingsError where the command line has more or fewer names."""
     if len(paths) == 2:
         return paths[0], paths[1]
-    more = f"what to do with {paths[2]} is not clear" if len(paths) > 2 else "OUT is missing"
-    raise SettingsError(f"{more}: usage: deflicker IN OUT")
+    if len(paths) > 2:
+        more = f"{paths[2]} is one name too many"
+        raise SettingsError(f"{more}; usage: deflicker IN OUT, or for many videos deflicker IN... --output-dir FOLDER")
+    raise SettingsError("OUT is missing; usage: deflicker IN OUT")

@@ -13,7 +13,7 @@ import pytest
 from tests.assets import make_video
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = ["shell.md"]
+PAGES = ["shell.md", "python.md"]
 BLOCKS = [
     (page, kind, text)
     for page in PAGES
