@@ -43,7 +43,7 @@ from deflicker.words import explain
 
 # --- Options ----------------------------------------------------------------------------------------------------------
 
-app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
 
 COMMANDS: dict[str, typer.Typer] = commands.COMMANDS
 """Further commands by name, `deflicker NAME …`. A file with such a name is still reached as `./NAME`."""
