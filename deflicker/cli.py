@@ -218,6 +218,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             code = (
                 run(job) if isinstance(job, Job | BatchJob) else job if isinstance(job, int) else do(job) if job else 0
             )
+    except SystemExit as end:  # shell completion
+        code = end.code if isinstance(end.code, int) else 0
     except BaseException as error:  # every end of a run gets its line and its code
         code, text = explain(error)
         print(f"deflicker: {text}", file=sys.stderr)
