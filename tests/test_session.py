@@ -19,7 +19,20 @@ from tests.assets import drifting, make_video
 
 FAST = Settings(preset="fast", device="cpu", precision="fp32", encoder_preset="ultrafast")
 
-pytestmark = pytest.mark.usefixtures("raft")
+
+class NoMotion:
+    """A flow network for what stands still, and at once."""
+
+    def features(self, frames: torch.Tensor) -> list[torch.Tensor]:
+        return [frame[:2] * 0 for frame in frames]
+
+    def flow(self, first: list[torch.Tensor], second: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.stack(first), torch.stack(second)
+
+
+@pytest.fixture
+def no_motion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "load_flow", lambda *_: NoMotion())
 
 
 def codes(count: int, seed: int = 0) -> list[Any]:
@@ -32,21 +45,23 @@ def shaking(frames: Any) -> float:
     return float(np.abs(np.diff([float(np.asarray(frame, float).mean()) for frame in frames], 2)).mean())
 
 
+@pytest.mark.usefixtures("raft")
 def test_networks_are_loaded_once(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loads: list[str] = []
     load = engine.load_flow
     monkeypatch.setattr(engine, "load_flow", lambda *given: loads.append("once") or load(*given))
     deflicker = Deflicker(FAST)
     assert loads == []
-    frames = codes(8)
+    frames = codes(6)
     assert shaking(list(deflicker(frames))) < 0.3 * shaking(frames)
     assert deflicker.file(clip, tmp_path / "out.mp4").frames_changed >= 10
     assert loads == ["once"]
 
 
+@pytest.mark.usefixtures("raft")
 def test_two_threads_at_once_get_what_each_gets_alone() -> None:
     deflicker = Deflicker(FAST)
-    videos = [codes(10, seed) for seed in (1, 2)]
+    videos = [codes(6, seed) for seed in (1, 2)]
     alone = [list(deflicker(video)) for video in videos]
     barrier = threading.Barrier(2)
 
@@ -61,6 +76,7 @@ def test_two_threads_at_once_get_what_each_gets_alone() -> None:
     assert not (alone[0][0] == alone[1][0]).all()
 
 
+@pytest.mark.usefixtures("no_motion")
 def test_windows_are_told_of(clip: Path, tmp_path: Path) -> None:
     windows: list[WindowReport] = []
     deflicker = Deflicker(FAST)
@@ -77,6 +93,7 @@ def test_windows_are_told_of(clip: Path, tmp_path: Path) -> None:
     assert [window.frames for window in windows] == [report.frames]
 
 
+@pytest.mark.usefixtures("no_motion")
 def test_a_run_can_be_stopped_from_outside(tmp_path: Path) -> None:
     clip, stop = make_video(tmp_path / "in.mp4", frames=60), threading.Event()
     deflicker = Deflicker(FAST)
@@ -96,6 +113,7 @@ def test_it_can_be_awaited(clip: Path, tmp_path: Path) -> None:
     assert asyncio.run(both()) == [12, 12]
 
 
+@pytest.mark.usefixtures("no_motion")
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_images_of_pillow(mode: str) -> None:
     frames = [Image.fromarray(code).convert(mode) for code in codes(10)]
@@ -108,8 +126,9 @@ def test_images_of_pillow(mode: str) -> None:
         next(Deflicker(FAST)([frames[0].convert("L")]))
 
 
+@pytest.mark.usefixtures("raft")
 def test_frames_as_pipelines_of_diffusers_give_them() -> None:
-    video = np.stack(codes(8)).astype(np.float32) / 255
+    video = np.stack(codes(6)).astype(np.float32) / 255
     deflicker = Deflicker(FAST)
     arrays = np.stack([video, video])  # output_type="np": [B, F, H, W, 3] in 0 … 1
     steady = np.stack([np.stack(list(deflicker(each))) for each in arrays])
@@ -119,5 +138,5 @@ def test_frames_as_pipelines_of_diffusers_give_them() -> None:
     stacked = torch.stack([torch.stack(list(deflicker(each))) for each in tensors])
     assert stacked.shape == tensors.shape
     assert np.abs(stacked[0].permute(0, 2, 3, 1).numpy() - steady[0]).max() < 0.002
-    images = [[Image.fromarray(code) for code in codes(8)]]  # output_type="pil": a list of lists
+    images = [[Image.fromarray(code) for code in codes(6)]]  # output_type="pil": a list of lists
     assert shaking(list(deflicker(images[0]))) < 0.3 * shaking(video) * 255

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deflicker.errors import InputError, OutputError
+from deflicker.leftovers import Lock, unfinished_name
 from deflicker.media.described import describe
 from deflicker.media.opening import Limits
 from deflicker.media.pipe import Destination
@@ -47,8 +48,7 @@ def take_in(
         path = Path(source)
         yield Intake(os.fspath(source), probe(path, limits, describe(path, settings)))
         return
-    folder = Path(target).parent if isinstance(target, str | os.PathLike) else None
-    with _stored(source, folder) as path:
+    with _stored(source, Path(target) if isinstance(target, str | os.PathLike) else None) as path:
         try:
             info = probe(path, limits, describe(path, settings))
             note = f"a pipe is read once and a video more than that: it was stored first ({_size(path)})"
@@ -58,29 +58,25 @@ def take_in(
 
 
 @contextmanager
-def _stored(source: Source, folder: Path | None) -> Iterator[Path]:
+def _stored(source: Source, target: Path | None) -> Iterator[Path]:
     """A file with everything the stream has to say."""
-    with _hidden_file(folder) as path:
-        log.info("storing the input stream in %s", path)
-        with path.open("wb") as file, _opened(source) as stream:
-            shutil.copyfileobj(stream, file, 1 << 20)
+    path = unfinished_name(target or Path(tempfile.gettempdir()) / "deflicker")
+    lock = None
+    try:
+        try:
+            lock = Lock(path)  # else a run beside this one would take it for a leftover
+            log.info("storing the input stream in %s", path)
+            with path.open("wb") as file, _opened(source) as stream:
+                shutil.copyfileobj(stream, file, 1 << 20)
+        except OSError as error:
+            raise OutputError(f"the input stream cannot be stored: {error.strerror or error}") from error
         if path.stat().st_size == 0:
             raise InputError("the input stream is empty: what should have written it wrote nothing")
         yield path
-
-
-@contextmanager
-def _hidden_file(folder: Path | None) -> Iterator[Path]:
-    """An empty file in a folder, else in the system's own for such things, that is gone after the block."""
-    try:
-        handle, name = tempfile.mkstemp(prefix=".deflicker-", suffix=".part", dir=folder)
-    except OSError as error:
-        raise OutputError(f"the input cannot be stored: {error.strerror or error}; set TMPDIR") from error
-    os.close(handle)
-    try:
-        yield Path(name)
     finally:
-        Path(name).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        if lock is not None:
+            lock.release()
 
 
 @contextmanager

@@ -90,13 +90,13 @@ def test_the_contract(pack: Any) -> None:
 
 @pytest.mark.usefixtures("raft")
 def test_images_come_out_steady_without_comfyui(pack: Any) -> None:
-    node, before = pack.NODE_CLASS_MAPPINGS["Deflicker"](), images(10)
+    node, before = pack.NODE_CLASS_MAPPINGS["Deflicker"](), images(6)
     kept = before.clone()
     after, summary = node.run(before, **defaults(node) | {"preset": "fast", "device": "cpu"})
     assert (after.shape, after.dtype) == (before.shape, before.dtype)
     assert (before == kept).all()
     assert shaking(after) < 0.3 * shaking(before)
-    assert summary.splitlines()[0].startswith("frames: 10, corrected: ")
+    assert summary.splitlines()[0].startswith("frames: 6, corrected: ")
     assert "->" in summary
 
 
@@ -117,7 +117,7 @@ def test_progress_and_cancel(pack: Any, tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_report(pack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Comfy().install(monkeypatch, tmp_path)
     node = pack.NODE_CLASS_MAPPINGS["DeflickerReport"]()
-    found = node.run(images(8), images(8, flicker=0), **defaults(node) | {"filename_prefix": "a/b"})
+    found = node.run(images(6), images(6, flicker=0), **defaults(node) | {"filename_prefix": "a/b"})
     text = found["result"][0]
     assert found["ui"]["text"] == [text]
     (report,) = tmp_path.iterdir()
