@@ -24,6 +24,7 @@ from deflicker.checks import STREAM, check_extras, check_log_path, check_paths
 from deflicker.errors import SettingsError
 from deflicker.log import JsonLog, records_to
 from deflicker.options import key_and_value, read_option, read_optional
+from deflicker.preview import command as preview
 from deflicker.progress import progress_bar
 from deflicker.raw_video import RawVideo, parse_rate
 from deflicker.running import BatchJob, Job, correct, correct_all, in_and_out, look_ahead
@@ -45,7 +46,7 @@ from deflicker.words import explain
 
 app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
 
-COMMANDS: dict[str, typer.Typer] = commands.COMMANDS
+COMMANDS: dict[str, typer.Typer] = commands.COMMANDS | {"preview": preview.app}
 """Further commands by name, `deflicker NAME …`. A file with such a name is still reached as `./NAME`."""
 
 
@@ -269,12 +270,15 @@ def run_batch(job: BatchJob) -> int:
 def do(errand: commands.Errand) -> int:
     """Do what another command asks for; its result goes to stdout."""
     errand.check()
+    if isinstance(errand, preview.Preview):
+        print("\n".join(errand.greet()), flush=True)
     with (
         records_to(Stderr(logging.WARNING)),
         progress_bar(shown=not errand.quiet and sys.stderr.isatty()) as show,
     ):
         lines = errand.run(show)
-    print("\n".join(lines))
+    if lines:
+        print("\n".join(lines))
     return 0
 
 

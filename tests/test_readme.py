@@ -59,7 +59,13 @@ def test_every_option_is_in_the_table(capsys: pytest.CaptureFixture[str], monkey
     options = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
     absent = {option for option in options if f"`{option}" not in README and option not in README}
     assert absent <= {"--version", "--verbose", "--quiet", "--encoder-option"}
-    assert set(re.findall(r"--[a-z][a-z-]+", README)) - options <= {"--all", "--build-arg", "--rm"}
+    assert set(re.findall(r"--[a-z][a-z-]+", README)) - options <= {
+        "--all",
+        "--build-arg",
+        "--rm",
+        "--seconds",
+        "--no-browser",
+    }
 
 
 @pytest.mark.parametrize("name", PRESETS)
