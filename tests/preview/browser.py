@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -54,6 +55,7 @@ class Browser:
         os.write(self._out, json.dumps(message).encode() + b"\0")
         while True:
             while b"\0" not in self._rest:
+                assert select.select([self._in], [], [], 60)[0], f"no answer to {method}"
                 block = os.read(self._in, 1 << 20)
                 assert block, "the browser has ended"
                 self._rest += block
