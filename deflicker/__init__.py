@@ -33,18 +33,22 @@ if TYPE_CHECKING:
         SettingsError,
         WeightsError,
     )
+    from deflicker.raw_video import RawVideo
     from deflicker.report.measures import Guard, Measures, Metric, Verdict
-    from deflicker.report.model import Flicker, Fvd, Measurement, Plan, Progress, Report
+    from deflicker.report.model import Flicker, Fvd, Measurement, Plan, Progress, Report, WindowReport
+    from deflicker.session import Deflicker
     from deflicker.settings import Settings, Span, TimePoint
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "deflicker.api": ("deflicker", "deflicker_frames", "plan"),
+    "deflicker.session": ("Deflicker",),
+    "deflicker.raw_video": ("RawVideo",),
     "deflicker.settings": ("Settings", "Span", "TimePoint"),
     "deflicker.coherence": ("measure",),
     "deflicker.clip_distance": ("fvd",),
-    "deflicker.report.model": ("Flicker", "Fvd", "Measurement", "Plan", "Progress", "Report"),
+    "deflicker.report.model": ("Flicker", "Fvd", "Measurement", "Plan", "Progress", "Report", "WindowReport"),
     "deflicker.report.measures": ("Guard", "Measures", "Metric", "Verdict"),
     "deflicker.errors": (
         "Cancelled",
@@ -60,6 +64,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Cancelled",
+    "Deflicker",
     "DeflickerError",
     "DeviceError",
     "Flicker",
@@ -72,6 +77,7 @@ __all__ = [
     "OutputError",
     "Plan",
     "Progress",
+    "RawVideo",
     "Report",
     "Settings",
     "SettingsError",
@@ -79,6 +85,7 @@ __all__ = [
     "TimePoint",
     "Verdict",
     "WeightsError",
+    "WindowReport",
     "__version__",
     "deflicker",
     "deflicker_frames",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
+from threading import Event
 from typing import Any
 
 from torch import Tensor
@@ -17,11 +17,14 @@ from deflicker.comparison import compared
 from deflicker.correction.apply import Correction
 from deflicker.correction.stream import Corrected
 from deflicker.device import Device
-from deflicker.engine import Engine, OnProgress, frame_bytes, limits_of, luma_of, relit, with_proxies
+from deflicker.engine import Engine, Networks, OnProgress, frame_bytes, limits_of, luma_of, relit, with_proxies
+from deflicker.errors import Cancelled
 from deflicker.frames import deflicker_frames
 from deflicker.measuring import Witness, watch_run
 from deflicker.media.color import proxy_size
 from deflicker.media.frame import Frame
+from deflicker.media.intake import Intake, Source, take_in
+from deflicker.media.pipe import Destination, name_of
 from deflicker.media.reader import Reader
 from deflicker.media.remux import Remuxed, remux
 from deflicker.media.writer import Writer
@@ -33,13 +36,14 @@ from deflicker.report.kept import KeptFrames
 from deflicker.report.model import Flicker, Progress, Report
 from deflicker.settings import CompareStyle, Settings
 from deflicker.steering import check_guide, decide
+from deflicker.windows import OnWindow, watched
 
 __all__ = ["deflicker", "deflicker_frames", "plan"]
 
 
 def deflicker(
-    source: str | os.PathLike[str],
-    target: str | os.PathLike[str],
+    source: Source,
+    target: Destination,
     settings: Settings = Settings(),
     *,
     measure: bool = False,
@@ -47,53 +51,85 @@ def deflicker(
     compare: str | os.PathLike[str] | None = None,
     compare_style: CompareStyle = "side",
     on_progress: OnProgress | None = None,
+    on_window: OnWindow | None = None,
+    cancel: Event | None = None,
+    networks: Networks | None = None,
 ) -> Report:
     """Take the flicker out of the video `source` and write it to `target`.
+
+    Either may be a binary stream, such as a pipe, instead of a file's name: what comes in is stored in a file first,
+    what goes out is passed on as soon as it is certain that it will not be a copy of the source's packets.
 
     `measure` fills the report's `measures` with every metric before and after (docs/metrics.md), `lpips` those that
     need LPIPS too. `compare` is a further video to write that shows before and after.
 
-    `on_progress` is called often, from this thread; an exception in it stops the run. Whatever ends the run early,
+    `on_progress` is called often, and `on_window` with what each window of frames came to, both from this thread; an
+    exception in them stops the run, and so does `cancel`, once it is set (by any thread): the run then raises
+    Cancelled. `networks`: loaded before and to be used again; `Deflicker` sees to that. Whatever ends the run early,
     nothing is left at `target` that was not there before. Raises a DeflickerError: InputError, OutputError,
     SettingsError, WeightsError or DeviceError.
     """
     started = time.monotonic()
     tell = on_progress or (lambda _: None)
     bounds = limits_of(settings)
-    with Reader(
-        Path(source), start=settings.start, end=settings.end, exclude=settings.exclude, limits=bounds
-    ) as reader:
+    with (
+        take_in(source, settings, target=target, limits=bounds) as intake,
+        Reader(
+            intake.info.path,
+            start=settings.start,
+            end=settings.end,
+            exclude=settings.exclude,
+            info=intake.info,
+            limits=bounds,
+        ) as reader,
+    ):
         info = reader.info
         check_guide(settings)
         # Whatever is wrong with the target shows before anything is fetched or loaded.
-        Writer(Path(target), info, settings, trial=True).discard()
+        Writer(target, info, settings, trial=True).discard()
         engine = None
         if settings.strength > 0:
             size = frame_bytes(info.width, info.height, info.layout)
-            engine = Engine.load(info.width, info.height, size, settings, tell)
+            engine = Engine.load(info.width, info.height, size, settings, tell, networks)
         watch = watch_run(engine, info.layout, settings, lpips=lpips) if engine and measure else None
         with compared(compare, info, settings, compare_style) as comparison:
             witnesses = tuple(each for each in (watch, comparison) if each is not None)
-            tally, output = _process(reader, Path(target), engine, settings, tell, witnesses)
-        report = _report(reader, target, engine.device if engine else None, tally, output, time.monotonic() - started)
+            tell = _unless(cancel, tell)
+            tally, output = _process(reader, target, engine, settings, tell, witnesses, on_window)
+        elapsed_s = time.monotonic() - started
+        report = _report(intake, name_of(target), reader, engine.device if engine else None, tally, output, elapsed_s)
         report = replace(report, settings=settings.words, notes=(*report.notes, *_missed(report, settings)))
         return replace(report, measures=watch.finish(), gallery=watch.album.gallery()) if watch else report
 
 
+def _unless(cancel: Event | None, tell: OnProgress) -> OnProgress:
+    """Tell progress, unless the run is to stop. The first word of it comes with the first frame."""
+    if cancel is None:
+        return tell
+
+    def tell_or_stop(step: Progress) -> None:
+        if cancel.is_set():
+            raise Cancelled("stopped, as asked")
+        tell(step)
+
+    return tell_or_stop
+
+
 def _process(
     reader: Reader,
-    target: Path,
+    target: Destination,
     engine: Engine | None,
     settings: Settings,
     tell: OnProgress,
     witnesses: Sequence[Witness],
+    on_window: OnWindow | None,
 ) -> tuple[_Tally, Writer | Remuxed]:
     """Write the target: the source's own packets where nothing is to be corrected, else encoded frames."""
     if engine is None and not witnesses and (copy := remux(reader.info, target, settings)):
         return _Tally(copy.frames), copy
     writer = Writer(target, reader.info, settings)
     try:
-        tally = _run(reader, writer, engine, settings, tell, witnesses)
+        tally = _run(reader, writer, engine, settings, tell, witnesses, on_window)
         tell(Progress("finish", tally.frames, tally.frames))
         copy = None if tally.changed else remux(reader.info, target, settings)
         if copy is None:
@@ -147,6 +183,7 @@ def _run(
     settings: Settings,
     tell: OnProgress,
     witnesses: Sequence[Witness],
+    on_window: OnWindow | None,
 ) -> _Tally:
     """Frames from reader to writer, each with its correction; the writer is left open."""
     layout, tally = reader.info.layout, _Tally()
@@ -154,7 +191,9 @@ def _run(
     def put_out(job: Any) -> None:
         if isinstance(job, _Decided):
             frame = relit(job.frame, layout, job.correction)
-            tally.changed += frame is not job.frame
+            if frame is not job.frame:
+                tally.changed += 1
+                writer.release()
             writer.write(frame)
             for witness in witnesses:
                 witness.see(job.frame, frame)
@@ -165,7 +204,7 @@ def _run(
         Background(put_out, QUEUED_FRAMES) as output,
         closing(prefetch(reader.frames(on_packet=output.put), QUEUED_FRAMES)) as frames,
     ):
-        for frame in _decide(frames, reader, engine, settings, witnesses):
+        for frame in watched(_decide(frames, reader, engine, settings, witnesses), on_window):
             correction = frame.correction and frame.correction.scaled(settings.strength)
             output.put(_Decided(frame.item, correction))
             tally.count(frame)
@@ -188,7 +227,7 @@ def _decide(
         for frame, proxy in with_proxies(frames, info.layout, engine.preset, device)
     )
     size = proxy_size(info.height, info.width, engine.preset.flow_max_side_px)
-    return decide(proxies, luma, engine, settings, size=size, source=info.path, witnesses=witnesses)
+    return decide(proxies, luma, engine, settings, size=size, source=info, witnesses=witnesses)
 
 
 def _missed(report: Report, settings: Settings) -> list[str]:
@@ -199,8 +238,9 @@ def _missed(report: Report, settings: Settings) -> list[str]:
 
 
 def _report(
+    intake: Intake,
+    target: str,
     reader: Reader,
-    target: str | os.PathLike[str],
     device: Device | None,
     tally: _Tally,
     output: Writer | Remuxed,
@@ -208,8 +248,8 @@ def _report(
 ) -> Report:
     before, after = tally.flicker()
     return Report(
-        source=str(reader.info.path),
-        target=os.fspath(target),
+        source=intake.name,
+        target=target,
         frames=tally.frames,
         shots=tally.shots,
         frames_changed=tally.changed,

@@ -6,11 +6,17 @@ import os
 from pathlib import Path
 
 from deflicker.errors import InputError, OutputError, SettingsError
+from deflicker.numbered import numbered
 from deflicker.report.files import check as check_report
+
+STREAM = Path("-")
+"""Standard input or output."""
 
 
 def check_source(source: Path) -> None:
     """A video can be there at all."""
+    if source == STREAM or source.is_fifo() or numbered(source):
+        return
     if not source.exists():
         raise InputError(f"{source}: no such file")
     if not source.is_file():
@@ -22,13 +28,15 @@ def check_source(source: Path) -> None:
 def check_paths(source: Path, target: Path, overwrite: bool) -> None:
     """Find the common mistakes in the time it takes to type them, before torch is imported."""
     check_source(source)
+    if target == STREAM:
+        return
     if not target.parent.is_dir():
         raise OutputError(f"{target}: there is no folder {target.parent}; create it first")
     if not os.access(target.parent, os.W_OK):
         raise OutputError(f"{target}: the folder {target.parent} cannot be written to")
     if not target.exists():
         return
-    if target.samefile(source):
+    if source.exists() and target.samefile(source):
         raise OutputError(f"{target}: is the input itself; write to another file")
     if not target.is_file():
         raise OutputError(f"{target}: is {'a folder' if target.is_dir() else 'no regular file'}; give a file name")
@@ -51,5 +59,6 @@ def check_extras(source: Path, target: Path, report: Path | None, compare: Path 
 
 def check_log_path(log_json: Path | None, source: Path, target: Path) -> None:
     """Nothing may be appended to a video."""
-    if log_json and log_json.resolve() in (source.resolve(), target.resolve()):
+    videos = [target] if log_json == source == STREAM else [source, target]  # that log goes to standard output
+    if log_json and log_json.resolve() in [path.resolve() for path in videos]:
         raise SettingsError(f"--log-json: {log_json} is the input or the output; write the log to another file")

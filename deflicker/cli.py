@@ -9,9 +9,9 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_args
@@ -19,54 +19,34 @@ from typing import Annotated, Any, NoReturn, get_args
 import typer
 
 from deflicker import __version__, commands
-from deflicker.checks import check_extras, check_log_path, check_paths
+from deflicker.batch import Batch
+from deflicker.checks import STREAM, check_extras, check_log_path, check_paths
 from deflicker.errors import SettingsError
 from deflicker.log import JsonLog, records_to
 from deflicker.options import key_and_value, read_option, read_optional
+from deflicker.preview import command as preview
 from deflicker.progress import progress_bar
-from deflicker.report.model import Progress
+from deflicker.raw_video import RawVideo, parse_rate
+from deflicker.running import BatchJob, Job, correct, correct_all, in_and_out, look_ahead
 from deflicker.settings import (
     ABLATIONS,
     PRESETS,
     CompareStyle,
     Settings,
     Span,
+    StreamFormat,
     TimePoint,
     parse_reference,
     parse_size,
 )
 from deflicker.signals import interruptible
-from deflicker.words import explain, outlook, summary
-
-
-@dataclass(frozen=True)
-class Job:
-    """One parsed command line."""
-
-    source: Path
-    target: Path
-    settings: Settings
-    dry_run: bool
-    quiet: bool
-    verbose: bool
-    log_json: Path | None
-    report: Path | None = None
-    compare: Path | None = None
-    compare_style: CompareStyle = "side"
-    lpips: bool = True
-
-    @property
-    def extras(self) -> dict[str, Any]:
-        """What the run is asked for beside the output."""
-        measured = {"measure": True, "lpips": self.lpips} if self.report else {}
-        return measured | ({"compare": self.compare, "compare_style": self.compare_style} if self.compare else {})
-
+from deflicker.words import explain
 
 # --- Options ----------------------------------------------------------------------------------------------------------
 
-app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
 
-COMMANDS: dict[str, typer.Typer] = commands.COMMANDS
+COMMANDS: dict[str, typer.Typer] = commands.COMMANDS | {"preview": preview.app}
 """Further commands by name, `deflicker NAME …`. A file with such a name is still reached as `./NAME`."""
 
 
@@ -87,15 +67,18 @@ def _show_doctor(asked: bool) -> None:
 
 
 correction = partial(typer.Option, rich_help_panel="Correction")
+source = partial(typer.Option, rich_help_panel="Input")
 output = partial(typer.Option, rich_help_panel="Output")
+many = partial(typer.Option, rich_help_panel="Many videos")
 hardware = partial(typer.Option, rich_help_panel="Hardware and weights")
 logs = partial(typer.Option, rich_help_panel="Logging and information")
 
 
 @app.command()
 def parse(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="The video to correct.", show_default=False)],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="The video to write.", show_default=False)],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="IN OUT", help="The video to correct and the one to write; - is a pipe.")
+    ],
     *,
     strength: Annotated[
         float, correction(min=0, max=1, help="How much of the correction to apply.")
@@ -117,6 +100,12 @@ def parse(
     codec: Annotated[str | None, output(metavar="NAME", help="FFmpeg video encoder. (default: as the source)")] = None,
     crf: Annotated[float | None, output(help="Quality, lower is better. (default: visually lossless)")] = None,
     encoder_preset: Annotated[str | None, output(metavar="NAME", help="Speed preset of the encoder.")] = None,
+    form: Annotated[
+        str | None,
+        output(
+            "--format", "-f", metavar="|".join(get_args(StreamFormat)), help="Format of OUT. (default: by its name)"
+        ),
+    ] = None,
     pix_fmt: Annotated[str | None, output(metavar="NAME", help="FFmpeg pixel format. (default: as the source)")] = None,
     encoder_option: Annotated[
         list[str] | None,
@@ -128,6 +117,15 @@ def parse(
         str, output(metavar="side|split", help="Beside each other, or with a moving divider.")
     ] = "side",
     lpips: Annotated[bool, output("--lpips/--no-lpips", help="Whether the report uses LPIPS.")] = True,
+    fps: Annotated[str | None, source(metavar="RATE", help="Frames a second of numbered images.")] = None,
+    raw: Annotated[
+        str | None, source("--rawvideo", metavar="WxH@FPS", help="IN is raw frames of --pix-fmt. (default: rgb24)")
+    ] = None,
+    output_dir: Annotated[Path | None, many(metavar="FOLDER", help="Take every name as IN, write them there.")] = None,
+    suffix: Annotated[str, many(metavar="TEXT", help="The same; added to each name.", show_default=False)] = "",
+    recursive: Annotated[bool, many("--recursive", "-r", help="Look into folders of folders too.")] = False,
+    jobs: Annotated[int, many("--jobs", "-j", min=1, help="Videos at a time.")] = 1,
+    skip_existing: Annotated[bool, many("--skip-existing", help="Leave out what has its output already.")] = False,
     dry_run: Annotated[bool, output("--dry-run", help="Say what would be done; write nothing.")] = False,
     device: Annotated[str, hardware(metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")] = Settings.device,
     precision: Annotated[
@@ -148,7 +146,7 @@ def parse(
     version: Annotated[
         bool, logs("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
-) -> Job:
+) -> Job | BatchJob:
     """Take the flicker out of a video, and nothing else.
 
     Audio, subtitles, timing and metadata are carried over; frames that need no correction are not changed.
@@ -160,6 +158,9 @@ def parse(
         raise SettingsError("--quiet and --verbose exclude each other")
     if compare_style not in get_args(CompareStyle):
         raise SettingsError(f"--compare-style is {compare_style!r}: choose {' or '.join(get_args(CompareStyle))}")
+    raw_video = read_optional(RawVideo.parse, raw, "--rawvideo")
+    if raw_video is not None and pix_fmt is not None:
+        raw_video, pix_fmt = replace(raw_video, pix_fmt=pix_fmt), None
     settings = Settings(
         strength=strength,
         preset=preset,  # type: ignore[arg-type]  # Settings checks it
@@ -176,6 +177,9 @@ def parse(
         crf=crf,
         encoder_preset=encoder_preset,
         pix_fmt=pix_fmt,
+        format=form,  # type: ignore[arg-type]
+        fps=read_optional(parse_rate, fps, "--fps"),
+        raw_video=raw_video,
         encoder_options=dict(read_option(key_and_value, option, "-e") for option in encoder_option or ()),
         start=read_optional(TimePoint.parse, start, "--start"),
         end=read_optional(TimePoint.parse, end, "--end"),
@@ -184,8 +188,17 @@ def parse(
         overwrite=overwrite,
         strict=strict,
     )
+    if output_dir is not None or suffix:
+        if report or compare or STREAM in paths:
+            raise SettingsError("--report, --compare and pipes are for one video: leave out --output-dir and --suffix")
+        batch = Batch(output_dir, suffix, recursive, jobs, skip_existing)
+        return BatchJob(tuple(paths), batch, settings, dry_run, quiet, verbose, log_json)
+    if recursive or skip_existing or jobs > 1:
+        raise SettingsError(
+            "--recursive, --jobs and --skip-existing are for many videos: give --output-dir or --suffix"
+        )
     return Job(
-        source, target, settings, dry_run, quiet, verbose, log_json,
+        *in_and_out(paths), settings, dry_run, quiet, verbose, log_json,
         report, compare, compare_style, lpips,  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -203,7 +216,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         with interruptible():
             job = command(words, prog_name="deflicker", standalone_mode=False)
-            code = run(job) if isinstance(job, Job) else job if isinstance(job, int) else do(job) if job else 0
+            code = (
+                run(job) if isinstance(job, Job | BatchJob) else job if isinstance(job, int) else do(job) if job else 0
+            )
+    except SystemExit as end:  # shell completion
+        code = end.code if isinstance(end.code, int) else 0
     except BaseException as error:  # every end of a run gets its line and its code
         code, text = explain(error)
         print(f"deflicker: {text}", file=sys.stderr)
@@ -212,16 +229,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
-def run(job: Job) -> int:
+def run(job: Job | BatchJob) -> int:
     """Do what a command line asks for; every event goes to its log."""
+    if isinstance(job, BatchJob):
+        return run_batch(job)
     check_log_path(job.log_json, job.source, job.target)
-    level = logging.DEBUG if job.verbose else logging.ERROR if job.quiet else logging.WARNING
-    with JsonLog(job.log_json) as log, records_to(Stderr(level), log):
+    with JsonLog(job.log_json) as log, records_to(Stderr(job.level), log):
         log.event("start", version=__version__, source=job.source, target=job.target, settings=vars(job.settings))
         try:
             check_paths(job.source, job.target, job.settings.overwrite)
             check_extras(job.source, job.target, job.report, job.compare, overwrite=job.settings.overwrite)
-            lines = _plan(job, log) if job.dry_run else _deflicker(job, log)
+            lines = look_ahead(job, log) if job.dry_run else correct(job, log)
         except BaseException as error:
             code, text = explain(error)
             log.event("error", type=type(error).__name__, message=text, exit_code=code)
@@ -231,54 +249,40 @@ def run(job: Job) -> int:
     return 0
 
 
+def run_batch(job: BatchJob) -> int:
+    """The same for many videos: names of what was written go to stdout, the rest is for people."""
+    states: Counter[str] = Counter()
+    with JsonLog(job.log_json) as log, records_to(Stderr(job.level), log):
+        log.event("start", version=__version__, inputs=job.inputs, batch=vars(job.batch), settings=vars(job.settings))
+        for outcome in correct_all(job, log):
+            states[outcome.state] += 1
+            if outcome.state == "done" and str(job.log_json) != "-":
+                print(outcome.task.target, flush=True)
+            if not job.quiet or outcome.state == "failed":
+                print(f"{outcome.state}: {outcome.task.source}: {outcome.words}", file=sys.stderr)
+        log.event("end", **states)
+    if not job.quiet:
+        words = ", ".join(f"{states[state]} {state}" for state in ("done", "skipped", "failed"))
+        print(f"videos: {words}", file=sys.stderr)
+    return 1 if states["failed"] else 0
+
+
 def do(errand: commands.Errand) -> int:
     """Do what another command asks for; its result goes to stdout."""
     errand.check()
+    if isinstance(errand, preview.Preview):
+        print("\n".join(errand.greet()), flush=True)
     with (
         records_to(Stderr(logging.WARNING)),
         progress_bar(shown=not errand.quiet and sys.stderr.isatty()) as show,
     ):
         lines = errand.run(show)
-    print("\n".join(lines))
+    if lines:
+        print("\n".join(lines))
     return 0
 
 
-def _deflicker(job: Job, log: JsonLog) -> list[str]:
-    from deflicker import api
-
-    with progress_to(job, log) as on_progress:
-        report = api.deflicker(job.source, job.target, job.settings, on_progress=on_progress, **job.extras)
-    for what, times in report.losses:
-        log.event("loss", what=what, times=times)
-    log.event("result", **report.to_dict())
-    if job.report is not None:
-        report.save(job.report, overwrite=job.settings.overwrite)
-        return [*summary(report), f"report:  {job.report}"]
-    return summary(report)
-
-
-def _plan(job: Job, log: JsonLog) -> list[str]:
-    from deflicker import api
-
-    with progress_to(job, log) as on_progress:
-        plan = api.plan(job.source, job.target, job.settings, on_progress=on_progress)
-    log.event("plan", **vars(plan))
-    return outlook(plan)
-
-
 # --- What the user sees -----------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def progress_to(job: Job, log: JsonLog) -> Iterator[Callable[[Progress], None]]:
-    """Progress for eyes and for programs."""
-    with progress_bar(shown=not job.quiet and sys.stderr.isatty()) as show:
-
-        def on_progress(step: Progress) -> None:
-            show(step)
-            log.progress(step)
-
-        yield on_progress
 
 
 class Stderr(logging.Handler):

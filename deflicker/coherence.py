@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
-from contextlib import closing, nullcontext
-from pathlib import Path
-from typing import Any
+from contextlib import ExitStack, closing
 
 import numpy as np
 
@@ -14,6 +11,7 @@ from deflicker.background import prefetch
 from deflicker.engine import Engine, OnProgress, frame_bytes, limits_of, with_proxies
 from deflicker.measuring import Watch, load_lpips
 from deflicker.media.frame import Frame
+from deflicker.media.intake import Intake, Source, take_in
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
 from deflicker.memory import BATCH_FRAMES, QUEUED_FRAMES
@@ -23,8 +21,8 @@ from deflicker.settings import Settings
 
 
 def measure(
-    source: str | os.PathLike[str],
-    other: str | os.PathLike[str] | None = None,
+    source: Source,
+    other: Source | None = None,
     settings: Settings = Settings(),
     *,
     lpips: bool = True,
@@ -37,10 +35,10 @@ def measure(
     (the flow network's) or DeviceError.
     """
     started, tell = time.monotonic(), on_progress or (lambda _: None)
-    kept: Any = {"start": settings.start, "end": settings.end, "limits": limits_of(settings)}
-    first = Reader(Path(source), **kept)
-    second = Reader(Path(other), **kept) if other is not None else None
-    with first, second or nullcontext():
+    with ExitStack() as stack:
+        intakes = [stack.enter_context(take_in(each, settings)) for each in (source, other) if each is not None]
+        first, second = (*(stack.enter_context(_reader(each, settings)) for each in intakes), None)[:2]
+        assert first is not None
         info = first.info
         size = frame_bytes(info.width, info.height, info.layout)
         engine = Engine.load(info.width, info.height, size, settings, tell)
@@ -55,8 +53,8 @@ def measure(
         )
         frames, notes = _pass(first, second, engine, watch, tell)
         return Measurement(
-            source=os.fspath(source),
-            other=None if other is None else os.fspath(other),
+            source=intakes[0].name,
+            other=intakes[1].name if second else None,
             frames=frames,
             duration_s=info.duration_s or 0.0,
             elapsed_s=time.monotonic() - started,
@@ -67,6 +65,12 @@ def measure(
             settings=tuple(pair for pair in settings.words if pair[0] in _RELEVANT),
             gallery=watch.album.gallery(),
         )
+
+
+def _reader(intake: Intake, settings: Settings) -> Reader:
+    return Reader(
+        intake.info.path, start=settings.start, end=settings.end, info=intake.info, limits=limits_of(settings)
+    )
 
 
 _RELEVANT = ("preset", "device", "precision", "start", "end")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -33,14 +34,38 @@ class Engine:
     preset: Preset
 
     @classmethod
-    def load(cls, width: int, height: int, frame_bytes: int, settings: Settings, tell: OnProgress) -> Engine:
+    def load(
+        cls,
+        width: int,
+        height: int,
+        frame_bytes: int,
+        settings: Settings,
+        tell: OnProgress,
+        networks: Networks | None = None,
+    ) -> Engine:
         """Choose the device and load the weights for frames of this size, whose planes take `frame_bytes`.
 
-        Raises DeviceError, WeightsError or SettingsError.
+        networks: those loaded before, to be used again. Raises DeviceError, WeightsError or SettingsError.
         """
         device = choose(settings.device, settings.precision)
         preset = fit(width, height, frame_bytes, settings.plan, settings.max_memory)
-        return cls(device, load_flow(preset, device, settings, tell), preset)
+        return cls(device, (networks or Networks()).flow(preset, device, settings, tell), preset)
+
+
+class Networks:
+    """The flow networks that were loaded, each once. Threads may share them: they change nothing in use."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loaded: dict[tuple[object, ...], FlowEstimator] = {}
+
+    def flow(self, preset: Preset, device: Device, settings: Settings, tell: OnProgress) -> FlowEstimator:
+        """The preset's flow network on a device, as `load_flow` gives it."""
+        key = (preset.flow_network, preset.flow_updates, str(device.torch_device), device.dtype, settings.weights)
+        with self._lock:
+            if key not in self._loaded:
+                self._loaded[key] = load_flow(preset, device, settings, tell)
+            return self._loaded[key]
 
 
 def load_flow(preset: Preset, device: Device, settings: Settings, tell: OnProgress) -> FlowEstimator:

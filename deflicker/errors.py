@@ -28,6 +28,12 @@ class OutputError(DeflickerError):
     exit_code = 4
 
 
+class ReaderGone(OutputError):
+    """The program that read the output through a pipe has ended."""
+
+    exit_code = 141  # 128 + SIGPIPE, as shells know it
+
+
 class WeightsError(DeflickerError):
     """A network's weights are neither in the cache nor to be had."""
 

@@ -5,46 +5,64 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
+from threading import Event
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from deflicker.correction.apply import Correction
-from deflicker.engine import Engine, proxy_of, relit, texture_size, toned_luma
+from deflicker.engine import Engine, Networks, proxy_of, relit, texture_size, toned_luma
+from deflicker.errors import Cancelled
 from deflicker.media.color import proxy_size, resize
 from deflicker.media.frame import Frame, PlaneLayout
 from deflicker.motion.track import Given
 from deflicker.settings import Settings
 from deflicker.steering import check_guide, decide
+from deflicker.windows import OnWindow, watched
 
-FrameT = TypeVar("FrameT", bound="np.ndarray[Any, Any] | Tensor")
+FrameT = TypeVar("FrameT", bound="np.ndarray[Any, Any] | Tensor | Image.Image")
 
 
-def deflicker_frames(frames: Iterable[FrameT], fps: float = 24, settings: Settings = Settings()) -> Iterator[FrameT]:
+def deflicker_frames(
+    frames: Iterable[FrameT],
+    fps: float = 24,
+    settings: Settings = Settings(),
+    *,
+    on_window: OnWindow | None = None,
+    cancel: Event | None = None,
+    networks: Networks | None = None,
+) -> Iterator[FrameT]:
     """Yield every frame of a stream once, in order, without its flicker.
 
-    `frames`: all numpy `[H, W, 3]`, uint8, uint16 or float in [0, 1], or all torch `[3, H, W]` float in [0, 1]; a
-    fourth channel is taken for alpha and kept. The same kind, dtype and device comes back. A frame that needs no
-    correction comes back as the same object; no frame is written to, and none may be changed by the caller while it
-    is inside.
+    `frames`: all numpy `[H, W, 3]`, uint8, uint16 or float in [0, 1], or all torch `[3, H, W]` float in [0, 1], or all
+    PIL images of mode RGB or RGBA; a fourth channel is taken for alpha and kept. The same kind, dtype and device comes
+    back. A frame that needs no correction comes back as the same object; no frame is written to, and none may be
+    changed by the caller while it is inside.
 
     `fps`: frames a second, for times in `settings.exclude`. Nothing else depends on it: flicker is judged from frame to
     frame, at any rate.
+
+    `on_window` is told what each window of frames came to; once `cancel` is set (by any thread), the next frame raises
+    Cancelled; `networks`: loaded before and to be used again, which `Deflicker` sees to.
 
     Runs at most a window ahead of what it yields, so memory does not grow with the stream. Raises ValueError where a
     frame is of another kind or size than the first; DeviceError, WeightsError and SettingsError at the first frame.
     """
     if not fps > 0:
         raise ValueError(f"frames a second must be more than 0: {fps = }")
-    return _alike(frames) if settings.strength == 0 else _corrected(_alike(frames), fps, settings)
+    alike = _alike(frames, cancel)
+    return alike if settings.strength == 0 else _corrected(alike, fps, settings, on_window, networks)
 
 
-def _alike(frames: Iterable[FrameT]) -> Iterator[FrameT]:
+def _alike(frames: Iterable[FrameT], cancel: Event | None) -> Iterator[FrameT]:
     """The frames, each checked against the first."""
     first: tuple[Any, ...] | None = None
     for number, frame in enumerate(frames):
+        if cancel is not None and cancel.is_set():
+            raise Cancelled("stopped, as asked")
         found = _describe(frame, number)
         first = first or found
         if found != first:
@@ -58,8 +76,12 @@ def _describe(frame: Any, number: int) -> tuple[Any, ...]:
         channels = frame.shape[-1] if frame.ndim == 3 else 0
     elif isinstance(frame, Tensor):
         known, channels = frame.is_floating_point(), frame.shape[0] if frame.ndim == 3 else 0
+    elif isinstance(frame, Image.Image):
+        if frame.mode not in ("RGB", "RGBA") or 0 in frame.size:
+            raise ValueError(f"frame {number} is an image of mode {frame.mode}: give RGB or RGBA (image.convert)")
+        return Image.Image, (*frame.size, len(frame.mode)), frame.mode, None
     else:
-        raise ValueError(f"frame {number} is a {type(frame).__name__}: give numpy arrays or torch tensors")
+        raise ValueError(f"frame {number} is a {type(frame).__name__}: give numpy arrays, torch tensors or PIL images")
     found = type(frame), tuple(frame.shape), frame.dtype, getattr(frame, "device", None)
     if not known or channels not in (3, 4) or 0 in frame.shape:
         raise ValueError(
@@ -70,18 +92,22 @@ def _describe(frame: Any, number: int) -> tuple[Any, ...]:
 
 def _words(found: tuple[Any, ...]) -> str:
     kind, shape, dtype, device = found
+    if kind is Image.Image:
+        return f"an image of {shape[0]}x{shape[1]} {dtype}"
     place = f" on {device}" if kind is not np.ndarray else ""
     return f"{'numpy' if kind is np.ndarray else 'torch'} {list(shape)} {dtype}{place}"
 
 
-def _corrected(frames: Iterator[FrameT], fps: float, settings: Settings) -> Iterator[FrameT]:
+def _corrected(
+    frames: Iterator[FrameT], fps: float, settings: Settings, on_window: OnWindow | None, networks: Networks | None
+) -> Iterator[FrameT]:
     first = next(frames, None)
     if first is None:
         return
     codec = _codec(first)
     height, width = codec.size(first)
     check_guide(settings)
-    engine = Engine.load(width, height, first.nbytes, settings, lambda _: None)
+    engine = Engine.load(width, height, codec.bytes(first), settings, lambda _: None, networks)
     small = proxy_size(height, width, engine.preset.flow_max_side_px)
     device = engine.device.torch_device
 
@@ -95,7 +121,7 @@ def _corrected(frames: Iterator[FrameT], fps: float, settings: Settings) -> Iter
         return codec.luma(frame, correction, texture, device)
 
     texture = texture_size(height, width, engine.preset.texture_max_side_px)
-    for decided in decide(proxies(), luma, engine, settings, size=small):
+    for decided in watched(decide(proxies(), luma, engine, settings, size=small), on_window):
         correction = decided.correction
         yield codec.relit(decided.item, correction.scaled(settings.strength)) if correction else decided.item
 
@@ -105,6 +131,9 @@ class _Codec(Protocol):
 
     def size(self, frame: Any) -> tuple[int, int]:
         """Height and width."""
+
+    def bytes(self, frame: Any) -> int:
+        """Memory that a frame takes."""
 
     def proxy(self, frame: Any, size: tuple[int, int], device: torch.device) -> Tensor:
         """The small copy `[3, h, w]` in [0, 1]."""
@@ -119,12 +148,21 @@ class _Codec(Protocol):
 def _codec(frame: Any) -> _Codec:
     if isinstance(frame, Tensor):
         return _Tensors()
+    if isinstance(frame, Image.Image):
+        return _Pictures(PlaneLayout("rgb", 8, True, "bt709", (0, 0), frame.mode == "RGBA"))
     if np.issubdtype(frame.dtype, np.floating):
         return _FloatArrays()
     return _Codes(PlaneLayout("rgb", 8 * frame.dtype.itemsize, True, "bt709", (0, 0), frame.shape[-1] == 4))
 
 
-class _Tensors:
+class _Sized:
+    """Arrays and tensors know what they take."""
+
+    def bytes(self, frame: Any) -> int:
+        return int(frame.nbytes)
+
+
+class _Tensors(_Sized):
     """torch `[3, H, W]` float."""
 
     def size(self, frame: Tensor) -> tuple[int, int]:
@@ -143,7 +181,7 @@ class _Tensors:
         return torch.cat([changed.to(frame), frame.detach()[3:]])
 
 
-class _FloatArrays:
+class _FloatArrays(_Sized):
     """numpy `[H, W, 3]` float."""
 
     def size(self, frame: Any) -> tuple[int, int]:
@@ -163,7 +201,7 @@ class _FloatArrays:
         return torch.from_numpy(np.moveaxis(frame, -1, 0).astype(np.float32, order="C"))
 
 
-class _Codes:
+class _Codes(_Sized):
     """numpy `[H, W, 3]` of integers: the same arithmetic as for a decoded R'G'B' video."""
 
     def __init__(self, layout: PlaneLayout) -> None:
@@ -185,3 +223,19 @@ class _Codes:
     def _frame(self, frame: Any) -> Frame:
         red, green, blue, *alpha = (np.ascontiguousarray(frame[..., k]) for k in range(frame.shape[-1]))
         return Frame(0, 0, Fraction(1), (green, blue, red, *alpha))
+
+
+class _Pictures(_Codes):
+    """PIL images of 8 bits, seen as arrays."""
+
+    def size(self, frame: Any) -> tuple[int, int]:
+        return frame.height, frame.width
+
+    def bytes(self, frame: Any) -> int:
+        return int(frame.width * frame.height * len(frame.mode))
+
+    def relit(self, frame: Any, correction: Correction) -> Any:
+        return Image.fromarray(super().relit(np.asarray(frame), correction))
+
+    def _frame(self, frame: Any) -> Frame:
+        return super()._frame(np.asarray(frame))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 from deflicker.errors import OutputError
 from deflicker.report.model import Progress
@@ -17,8 +18,14 @@ from deflicker.report.model import Progress
 PROGRESS_INTERVAL_S = 0.5
 
 
+def _open(path: Path) -> TextIO:
+    if str(path) == "-":
+        return open(sys.stdout.fileno(), "w", buffering=1, encoding="utf-8", closefd=False)
+    return path.open("a", buffering=1, encoding="utf-8")
+
+
 class JsonLog(logging.Handler):
-    """Writes events to a file as they happen; with no path it does nothing.
+    """Writes events to a file as they happen, to standard output where it is named `-`, to nothing without a path.
 
     Appends, so that no file named by mistake is lost. Attached to the package's logger it also takes its warnings.
     """
@@ -27,7 +34,7 @@ class JsonLog(logging.Handler):
         super().__init__(logging.WARNING)
         self._next_progress = 0.0
         try:
-            self._file = path.open("a", buffering=1, encoding="utf-8") if path else None
+            self._file = _open(path) if path else None
         except OSError as error:
             raise OutputError(f"{path}: cannot be written as a log: {error.strerror}") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -24,6 +23,8 @@ from deflicker.correction.window import Window
 from deflicker.device import Device, choose
 from deflicker.engine import OnProgress, frame_bytes, limits_of, luma_of, relit, with_proxies
 from deflicker.media.frame import Frame
+from deflicker.media.intake import Source, take_in
+from deflicker.media.pipe import Destination, name_of
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
 from deflicker.media.writer import Writer
@@ -38,8 +39,8 @@ _SAMPLE = 9
 
 
 def plan(
-    source: str | os.PathLike[str],
-    target: str | os.PathLike[str],
+    source: Source,
+    target: Destination,
     settings: Settings = Settings(),
     *,
     on_progress: OnProgress | None = None,
@@ -50,10 +51,15 @@ def plan(
     No file is written or fetched. Raises what `deflicker` would, as far as that can be known.
     """
     tell = on_progress or (lambda _: None)
-    with Reader(Path(source), start=settings.start, end=settings.end, limits=limits_of(settings)) as reader:
+    with (
+        take_in(source, settings, target=target, limits=limits_of(settings)) as intake,
+        Reader(
+            intake.info.path, start=settings.start, end=settings.end, info=intake.info, limits=limits_of(settings)
+        ) as reader,
+    ):
         info = reader.info
         check_guide(settings)
-        writer = Writer(Path(target), info, settings, trial=True)
+        writer = Writer(target, info, settings, trial=True)
         try:
             device = choose(settings.device, settings.precision)
             size = frame_bytes(info.width, info.height, info.layout)
@@ -65,8 +71,8 @@ def plan(
             writer.discard()
             raise
         return Plan(
-            source=str(info.path),
-            target=Path(target),
+            source=intake.name,
+            target=Path(name_of(target)),
             video=_words(info),
             streams=(*(f"{what}: copied" for what in writer.copied), *(f"dropped: {what}" for what in writer.dropped)),
             shots=tuple(scan.shots),

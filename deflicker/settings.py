@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from deflicker.errors import SettingsError
+from deflicker.raw_video import RawVideo
 
 PresetName = Literal["fast", "balanced", "quality"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 FlowNetwork = Literal["raft_small", "raft_large"]
 CompareStyle = Literal["side", "split"]
+StreamFormat = Literal["mkv", "nut", "y4m", "raw"]
+"""What a pipe can carry: Matroska, NUT, uncompressed frames with a header or without."""
 
 
 KEY_EVERY = 12
@@ -194,6 +197,13 @@ class Settings:
     encoder_options: Mapping[str, str] = field(default_factory=dict)
     """Further private options of the encoder."""
 
+    format: StreamFormat | None = None
+    """Format of the output; None goes by its name, and is Matroska where it has none, as a pipe."""
+    fps: Fraction | None = None
+    """Frames a second of an input that is numbered images; None is 24."""
+    raw_video: RawVideo | None = None
+    """What the input's frames are, where it holds nothing else."""
+
     start: TimePoint | None = None
     """First frame to keep; None is the first there is."""
     end: TimePoint | None = None
@@ -219,6 +229,12 @@ class Settings:
             raise SettingsError(f"there is no preset {self.preset!r}: choose one of {', '.join(PRESETS)}")
         if unknown := sorted(self.without - set(ABLATIONS)):
             raise SettingsError(f"there is no term {unknown[0]!r}: choose from {', '.join(ABLATIONS)}")
+        if self.format is not None and self.format not in get_args(StreamFormat):
+            raise SettingsError(
+                f"there is no format {self.format!r}: choose one of {', '.join(get_args(StreamFormat))}"
+            )
+        if self.fps is not None and self.fps <= 0:
+            raise SettingsError("fps must be more than 0")
         if self.precision not in get_args(Precision):
             raise SettingsError(
                 f"there is no precision {self.precision!r}: choose one of {', '.join(get_args(Precision))}"

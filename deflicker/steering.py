@@ -15,6 +15,7 @@ from deflicker.correction.steady import LumaOf, steady
 from deflicker.correction.stream import Corrected, correct
 from deflicker.engine import Engine, proxy_of
 from deflicker.errors import InputError, SettingsError
+from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
 from deflicker.memory import BATCH_FRAMES
 from deflicker.motion.flashes import find_flashes
@@ -38,12 +39,12 @@ def decide(
     settings: Settings,
     *,
     size: tuple[int, int],
-    source: Path | None = None,
+    source: VideoInfo | None = None,
     witnesses: Iterable[Follower[T]] = (),
 ) -> Iterator[Corrected[T]]:
     """The correction of every frame: tone first, then texture.
 
-    frames: with proxies `[3, h, w]` of `size`; luma_of: see `steady`; source: the file they are from; witnesses see
+    frames: with proxies `[3, h, w]` of `size`; luma_of: see `steady`; source: the video they are from; witnesses see
     what was tracked.
 
     Raises InputError where guide or reference cannot be used, SettingsError where a reference frame is asked for and
@@ -78,7 +79,9 @@ def check_guide(settings: Settings) -> None:
         Reader(settings.guide).close()
 
 
-def _reference(settings: Settings, source: Path | None, size: tuple[int, int], device: torch.device) -> Tensor | None:
+def _reference(
+    settings: Settings, source: VideoInfo | None, size: tuple[int, int], device: torch.device
+) -> Tensor | None:
     """The small copy `[3, h, w]` of the reference the user gave, or None. source: the video its frame number is of.
 
     Raises InputError where it cannot be read, SettingsError where a frame is asked for and there is no file.
@@ -86,12 +89,12 @@ def _reference(settings: Settings, source: Path | None, size: tuple[int, int], d
     if settings.reference is None or settings.key_every == 0:
         return None
     if isinstance(settings.reference, Path):
-        path, start = settings.reference, None
+        path, start, info = settings.reference, None, None
     elif source is not None:
-        path, start = source, settings.reference
+        path, start, info = source.path, settings.reference, source
     else:
         raise SettingsError("frames that come as a stream have no frame to look up: give an image as reference")
-    with Reader(path, start=start) as reader:
+    with Reader(path, start=start, info=info) as reader:
         for frame in reader.frames():
             return proxy_of(frame, reader.info.layout, size, device)
     raise InputError(f"{path}: has no such frame to take as reference; give one before its end")

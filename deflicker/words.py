@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from deflicker.errors import DeflickerError, OutputError
+from deflicker.errors import DeflickerError, OutputError, ReaderGone
 from deflicker.report.kept import in_words
 from deflicker.report.measures import Measures
 from deflicker.report.model import Fvd, Measurement, Plan, Report
@@ -96,6 +96,8 @@ def explain(error: BaseException) -> tuple[int, str]:
     name, message = type(error).__name__, " ".join(str(error).splitlines())
     if isinstance(error, DeflickerError):
         return error.exit_code, message
+    if isinstance(error, BrokenPipeError):
+        return ReaderGone.exit_code, "the program that reads the output has ended"
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, "interrupted"
     if hasattr(error, "format_message"):  # typer's usage errors; where their class lives depends on its version

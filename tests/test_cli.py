@@ -23,6 +23,7 @@ import pytest
 
 from deflicker import __version__, cli
 from deflicker.errors import InputError, WeightsError
+from deflicker.raw_video import RawVideo
 from deflicker.report.model import Flicker, Plan, Progress, Report
 from deflicker.settings import PRESETS, Span, TimePoint
 from deflicker.words import explain, outlook, summary
@@ -390,7 +391,8 @@ def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> N
     )
     words += "--pix-fmt yuv420p10le -e tune=grain -e x=a=b --start 1:30.5 --end 2700f --max-memory 8G --weights w "
     words += "--offline -y --strict --anchor 0.7 --reference 120f --guide g.mp4 --without seams --without anchors "
-    words += "--exclude 1:30-1:35.5 --exclude 120f-140f --keep-flashes"
+    words += "--exclude 1:30-1:35.5 --exclude 120f-140f --keep-flashes "
+    words += "--format mkv --fps 23.976 --rawvideo 64x48@24"
     assert main(clip, tmp_path / "out.mp4", *words.split()) == 0
     values = vars(seen[0])
     assert (values.pop("start"), values.pop("end")) == (TimePoint(seconds=Fraction(181, 2)), TimePoint(frame=2700))
@@ -403,7 +405,10 @@ def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> N
         "codec": "libx265",
         "crf": 20.5,
         "encoder_preset": "slow",
-        "pix_fmt": "yuv420p10le",
+        "pix_fmt": None,
+        "format": "mkv",
+        "fps": Fraction(2997, 125),
+        "raw_video": RawVideo(64, 48, Fraction(24), "yuv420p10le"),
         "encoder_options": {"tune": "grain", "x": "a=b"},
         "anchor": 0.7,
         "reference": TimePoint(frame=120),

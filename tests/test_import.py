@@ -18,7 +18,9 @@ HEAVY = ("torch", "torchvision", "av", "numpy", "kornia", "lpips", "rich.progres
 # What each part, a folder or a file, may import of this package beside itself.
 ALLOWED = {
     "errors": (),
-    "settings": ("errors",),
+    "settings": ("errors", "raw_video"),
+    "raw_video": ("errors",),
+    "numbered": ("errors",),
     "background": ("errors",),
     "signals": (),
     "device": ("errors",),
@@ -29,10 +31,10 @@ ALLOWED = {
     "leftovers": (),
     "weights": ("errors", "leftovers", "sources", "pickled", "networks"),
     "report": ("__version__", "errors", "leftovers", "settings"),
-    "checks": ("errors", "report"),
+    "checks": ("errors", "numbered", "report"),
     "progress": ("report",),
     "commands": ("checks", "errors", "settings", "report", "words", "coherence", "clip_distance"),
-    "media": ("errors", "leftovers", "settings", "background"),
+    "media": ("errors", "leftovers", "settings", "background", "numbered"),
     "motion": ("errors", "settings", "device", "weights"),
     # Of the media folder values and arithmetic, no files.
     "correction": ("errors", "settings", "motion", "metrics", "media.color", "media.frame"),

@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import av
 
 from deflicker.errors import OutputError, SettingsError
+from deflicker.media.images import IMAGE_ENCODERS
 from deflicker.media.probe import VideoInfo
 from deflicker.settings import Settings
 
@@ -73,20 +75,30 @@ _TRANSPORT = {
     "mpeg": ("mpeg2video", "mpeg1video"),
 }
 """These write any codec without complaint, but only these can be read back."""
+_OWN_ENCODER = {
+    "gif": "gif",
+    "webp": "libwebp_anim",
+    "apng": "apng",
+    "yuv4mpegpipe": "rawvideo",
+    "rawvideo": "rawvideo",
+}
+"""These formats hold what one encoder makes."""
 _MIN_SIDE_PX = {"libx265": 64}
 """x265 4.1 writes outside its memory at 34x18, 48x32 and other sizes below its largest block of 64."""
 _STILLS = ("gif", "webp", "png", "apng", "bmp", "rawvideo")
 
 
-def choose_encoder(info: VideoInfo, container: str, settings: Settings) -> tuple[str, tuple[str, ...]]:
+def choose_encoder(info: VideoInfo, container: str, target: Path, settings: Settings) -> tuple[str, tuple[str, ...]]:
     """The encoder's name, and notes on why it is not the source's codec family.
 
     Raises SettingsError where the one asked for is unknown or does not fit the container, OutputError where none fits.
     """
-    if settings.codec:
+    if settings.codec and container != "image2":
         return _asked_for(settings.codec, container, info), ()
-    if container == "gif":
-        return "gif", ()
+    if container in _OWN_ENCODER:
+        return _OWN_ENCODER[container], ()
+    if container == "image2":
+        return IMAGE_ENCODERS[target.suffix.lower()], ()
     notes: list[str] = []
     encoder = _ENCODER_OF_FAMILY.get(info.codec)
     if encoder is None or not _exists(encoder):

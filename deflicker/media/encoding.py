@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -16,7 +17,7 @@ from deflicker.media.probe import VideoInfo
 from deflicker.settings import Settings
 
 _TECHNICAL = ("x265-params", "flags", "global_quality", "strict", "b", "rc", "row-mt", "deadline")
-_CONSTANT_RATE = ("avi", "mxf")
+_CONSTANT_RATE = ("avi", "mxf", "image2", "yuv4mpegpipe", "rawvideo")
 _MP4_FAMILY = ("mp4", "mov", "ipod", "3gp", "3g2", "f4v", "ismv")
 
 
@@ -51,13 +52,13 @@ class Encoding:
         context.options = dict(self.options)
 
 
-def plan_encoding(info: VideoInfo, container: str, settings: Settings) -> Encoding:
+def plan_encoding(info: VideoInfo, container: str, target: Path, settings: Settings) -> Encoding:
     """Choose encoder, pixel format and time base so that the encoder opens.
 
-    `container` is the FFmpeg name of the output's format. Raises SettingsError that names the
-    option at fault, or OutputError.
+    `container` is the FFmpeg name of the output's format, `target` the output's name. Raises SettingsError that names
+    the option at fault, or OutputError.
     """
-    encoder, notes = choose_encoder(info, container, settings)
+    encoder, notes = choose_encoder(info, container, target, settings)
     options = encoder_options(encoder, container, settings)
     for key, value in (info.hdr.options(encoder) if info.hdr else {}).items():
         options[key] = ":".join(filter(None, (value, options.get(key))))  # the user's own come last and win
@@ -77,6 +78,8 @@ def _time_bases(info: VideoInfo, container: str) -> list[Fraction]:
     rate = info.average_rate or Fraction(25)
     if container in _CONSTANT_RATE:
         return [1 / rate]
+    if container == "webp":
+        return [Fraction(1, 1000)]  # its encoder keeps times in these
     ticks = rate.numerator if rate.numerator <= 65535 else 60000
     return [info.time_base, Fraction(1, ticks * max(1, 65535 // ticks)), 1 / rate]  # the last for MPEG-1 and MPEG-2
 
@@ -85,7 +88,8 @@ def _notes(info: VideoInfo, choice: Pixels, time_base: Fraction, settings: Setti
     notes = []
     if choice.loss and not settings.pix_fmt:
         hint = ""
-        if info.layout.family == "rgb" and choice.layout.chroma_shift != (0, 0):
+        halved = info.layout.family == "rgb" and choice.layout.chroma_shift != (0, 0)
+        if halved and settings.raw_video is None:
             hint = " (--pix-fmt yuv444p keeps full chroma, but plays in fewer places)"
         notes.append(f"pixels are written as {choice.pix_fmt}: {choice.loss}{hint}")
     if time_base != info.time_base:

@@ -64,14 +64,22 @@ _BEYOND = {
 
 def beyond_reach(frame: av.VideoFrame) -> tuple[str, ...]:
     """What a decoded frame carries beside its picture that no encoder here can be given, in words."""
-    names = [side_data.type.name for side_data in cast(Any, frame.side_data)]
+    names = [side_data.type.name for side_data in side_data_of(frame)]
     return tuple(dict.fromkeys(_BEYOND[name] for name in names if name in _BEYOND))
+
+
+def side_data_of(frame: av.VideoFrame) -> list[Any]:
+    """What a decoder says beside the picture; nothing where PyAV does not know a kind of it, such as EXIF."""
+    try:
+        return list(cast(Any, frame.side_data))  # PyAV's stubs call it a mapping; it iterates over its values
+    except ValueError:
+        return []
 
 
 def hdr_of(frame: av.VideoFrame) -> HdrMetadata | None:
     """The static HDR metadata of a decoded frame, or None."""
     primaries = luminance = light = None
-    for side_data in cast(Any, frame.side_data):  # PyAV's stubs call it a mapping; it iterates over its values
+    for side_data in side_data_of(frame):
         data = bytes(side_data)
         if side_data.type == Type.MASTERING_DISPLAY_METADATA and len(data) >= 88:
             *pairs, has_primaries, has_luminance = struct.unpack("=22i", data[:88])

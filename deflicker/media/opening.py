@@ -10,6 +10,7 @@ from typing import Any
 import av
 
 from deflicker.errors import InputError, SettingsError
+from deflicker.media.described import Description, describe
 from deflicker.media.storage import check_storage
 from deflicker.media.webp import WebpStream, canvas_size, is_animated_webp
 
@@ -43,8 +44,38 @@ class Limits:
         return {"max_pixels": str(self.pixels)} | ({"err_detect": "explode"} if self.strict else {})
 
 
-def open_input(path: Path, limits: Limits = Limits()) -> av.container.InputContainer:
-    """Open `path` for demuxing. Raises InputError that says what is wrong with it."""
+def open_input(path: Path, limits: Limits = Limits(), told: Description | None = None) -> av.container.InputContainer:
+    """Open `path` for demuxing. `told`: what it does not say itself; None to find that out.
+
+    Raises InputError that says what is wrong with it.
+    """
+    told = told or describe(path)
+    head = b"" if told.format == "image2" else _head(path)
+    source: Any = str(path)
+    if is_animated_webp(head):
+        limits.check(path, *canvas_size(head))
+        source = WebpStream(path)
+    # One more than allowed: FFmpeg leaves out, in silence or as "out of memory", what is beyond its own bound.
+    options = {"max_pixels": str(limits.pixels), "max_streams": str(MAX_STREAMS + 1)} | dict(told.options)
+    crowd = f"{path} claims more than {MAX_STREAMS} streams: its header is damaged, or split it first"
+    try:
+        # metadata_errors: a tag in some old encoding is no reason to refuse a video.
+        container: av.container.InputContainer = av.open(
+            source, format=told.format, metadata_errors="replace", options=options
+        )
+        if len(container.streams) <= MAX_STREAMS:
+            return container
+        container.close()
+        raise InputError(crowd)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path} is no video that can be read: {reason}") from error
+    except MemoryError:
+        raise InputError(crowd) from None
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file. Raises InputError where it is none, or cannot be a video."""
     if not path.exists():
         raise InputError(f"{path} does not exist: check the name")
     if not path.is_file():
@@ -58,29 +89,13 @@ def open_input(path: Path, limits: Limits = Limits()) -> av.container.InputConta
         raise InputError(f"{path} is empty (0 bytes): it was probably never downloaded or written in full")
     if head.startswith(b"version https://git-lfs") or b"/annex/objects/" in head:
         raise InputError(f"{path} is a git-lfs or git-annex pointer, not the video: fetch it (git lfs pull)")
-    source: Any = str(path)
-    if is_animated_webp(head):
-        limits.check(path, *canvas_size(head))
-        source = WebpStream(path)
-    # One more than allowed: FFmpeg leaves out, in silence or as "out of memory", what is beyond its own bound.
-    options = {"max_pixels": str(limits.pixels), "max_streams": str(MAX_STREAMS + 1)}
-    crowd = f"{path} claims more than {MAX_STREAMS} streams: its header is damaged, or split it first"
-    try:
-        # metadata_errors: a tag in some old encoding is no reason to refuse a video.
-        container: av.container.InputContainer = av.open(source, metadata_errors="replace", options=options)
-        if len(container.streams) <= MAX_STREAMS:
-            return container
-        container.close()
-        raise InputError(crowd)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path} is no video that can be read: {reason}") from error
-    except MemoryError:
-        raise InputError(crowd) from None
+    return head
 
 
 def disguised(path: Path) -> str | None:
     """The codec of a file that `open_input` decodes already; None for all others."""
+    if not path.is_file():
+        return None
     with path.open("rb") as file:
         return "webp" if is_animated_webp(file.read(256)) else None
 

@@ -11,10 +11,14 @@ from typing import Any
 import av
 
 from deflicker.errors import OutputError
+from deflicker.media.animation import mend_last_delay
+from deflicker.media.images import IMAGE_ENCODERS, numbers_from
 from deflicker.media.opening import open_input
+from deflicker.media.pipe import Destination, name_of, open_target
 from deflicker.media.probe import VideoInfo, as_fraction
 from deflicker.media.streams import StreamCopier, copy_stream_tags, copy_tags
 from deflicker.media.target import Target
+from deflicker.numbered import numbered
 from deflicker.settings import Settings
 
 _FORMATS = {
@@ -35,7 +39,14 @@ _FORMATS = {
     ".wmv": "asf",
     ".mpg": "mpeg",
     ".gif": "gif",
+    ".webp": "webp",
+    ".apng": "apng",
+    ".png": "apng",
+    ".y4m": "yuv4mpegpipe",
 }
+_BY_NAME = {"mkv": "matroska", "nut": "nut", "y4m": "yuv4mpegpipe", "raw": "rawvideo"}
+_FOREVER = {"gif": "loop", "webp": "loop", "apng": "plays"}
+"""The option that makes an animation repeat without end."""
 _HOLD_CHAPTERS = ("mp4", "mov", "matroska", "webm", "nut")
 _HOLD_ROTATION = ("mp4", "mov", "matroska", "webm", "3gp")
 _AVI_TAGS = {
@@ -58,16 +69,13 @@ _MP4_TAGS = {
 class Output:
     """An open container that will become `target`. Raises OutputError where that cannot be."""
 
-    def __init__(self, target: str | Path, info: VideoInfo, settings: Settings, *, trial: bool = False) -> None:
-        self.path = Path(target)
-        self.format = _FORMATS.get(self.path.suffix.lower(), "")
-        if not self.format:
-            known = ", ".join(list(_FORMATS)[:6])
-            raise OutputError(f"{self.path} has no known video extension: end its name with one of {known}, …")
+    def __init__(self, target: Destination, info: VideoInfo, settings: Settings, *, trial: bool = False) -> None:
+        self.path = Path(name_of(target))
+        self.format = _format_of(self.path, settings)
         self._info = info
         self._trial = trial
-        self._target = Target(target, source=info.path, overwrite=settings.overwrite, trial=trial)
-        self._source = open_input(info.path)
+        self._target = open_target(target, source=info.path, overwrite=settings.overwrite, trial=trial)
+        self._source = open_input(info.path, told=info.told)
         self.copied: list[str] = []
         self.dropped: list[str] = []
         self.notes: list[str] = []
@@ -89,6 +97,12 @@ class Output:
             self.dropped.append(f"tag{'s' * (len(lost) > 1)} {', '.join(lost)}: a {self.format} file cannot hold them")
 
     def _options(self) -> dict[str, str]:
+        if self.format in _FOREVER:
+            return {_FOREVER[self.format]: "0"}
+        if self.format == "image2":
+            return {"start_number": str(numbers_from(self._info))}
+        if self.format == "yuv4mpegpipe":
+            return {"strict": "-1"}  # more than 8 bits are an extension that mpv, x264 and FFmpeg know
         if self.format not in ("mp4", "mov") or self._trial:  # faststart reads the file again
             return {}
         # faststart: players begin before all is loaded. Tags unknown to iTunes (ComfyUI's workflow) need another box.
@@ -151,8 +165,12 @@ class Output:
         if self._streams:
             self._streams.copy(packet, shift)
 
-    def finish(self) -> None:
-        """Complete the file and move it to its place."""
+    def release(self) -> None:
+        """It is certain that what is being written will be the output: a pipe gets it from now on as it comes."""
+        self._target.release()
+
+    def finish(self, *, last_delay: Fraction | None = None) -> None:
+        """Complete the file and move it to its place. last_delay: seconds for which the last picture is shown."""
         if self._streams:
             self._streams.finish()
             self.moved += self._streams.moved
@@ -160,11 +178,29 @@ class Output:
             self.notes.append(f"{self.moved} packets with a time stamp that does not increase were moved in time")
         self.container.close()
         self._source.close()
+        if last_delay and isinstance(self._target, Target):
+            mend_last_delay(self._target.temporary, self.format, last_delay)
         self._target.commit()
+        self.notes += self._target.notes
 
     def discard(self) -> None:
         """Close everything and leave nothing behind."""
+        self._target.stop()
         with contextlib.suppress(av.FFmpegError, ValueError, OSError):  # the file goes anyway
             self.container.close()
         self._source.close()
         self._target.discard()
+
+
+def _format_of(path: Path, settings: Settings) -> str:
+    """FFmpeg's name of the format. Raises OutputError where the output's name tells none."""
+    if numbered(path):
+        if path.suffix.lower() not in IMAGE_ENCODERS:
+            raise OutputError(f"{path}: images can be {', '.join(IMAGE_ENCODERS)}: end the name with one of these")
+        return "image2"
+    found = _BY_NAME[settings.format or "mkv"] if settings.format or str(path) == "-" else None
+    found = found or _FORMATS.get(path.suffix.lower())
+    if not found:
+        known = ", ".join(list(_FORMATS)[:6])
+        raise OutputError(f"{path} has no known video extension: end its name with one of {known}, …")
+    return found

@@ -40,7 +40,7 @@ def candidates(info: VideoInfo, encoder: str, container: str, settings: Settings
         return [_describe(info, "pal8")]
     # yuvj420p is yuv420p with a full-range tag, which is set anyway.
     formats = [f.name for f in codec.video_formats or () if not f.name.startswith("yuvj") and _usable(f.name)]
-    formats = formats or [format_of(info.layout)]
+    formats = formats or _uncompressed(info, container)
     if settings.pix_fmt:
         if settings.pix_fmt not in formats:
             raise SettingsError(f"{encoder} has no pixel format {settings.pix_fmt!r}: it has {', '.join(formats)}")
@@ -53,6 +53,14 @@ def candidates(info: VideoInfo, encoder: str, container: str, settings: Settings
     if not chosen:
         raise OutputError(f"{encoder} has no pixel format for {info.pix_fmt}: choose another codec")
     return chosen
+
+
+def _uncompressed(info: VideoInfo, container: str) -> list[str]:
+    """What a format without an encoder is given: the source's own arrangement of samples, or the nearest it names."""
+    if container == "yuv4mpegpipe":
+        depth = "" if info.layout.bit_depth == 8 else f"p{max(9, info.layout.bit_depth)}le"
+        return ["gray" + depth.removeprefix("p"), *(f"yuv{c}{depth or 'p'}" for c in ("420", "422", "444"))]
+    return [info.pix_fmt if packable(info.pix_fmt) else format_of(info.layout)]
 
 
 def _usable(name: str) -> bool:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import av
 from av.sidedata.sidedata import Type as SideDataType
 
 from deflicker.errors import InputError
+from deflicker.media.described import Description, describe
 from deflicker.media.formats import canonical_format, layout_of, planes_of
 from deflicker.media.frame import PlaneLayout
-from deflicker.media.hdr import HdrMetadata, beyond_reach, hdr_of
+from deflicker.media.hdr import HdrMetadata, beyond_reach, hdr_of, side_data_of
 from deflicker.media.opening import MAX_PIXELS, Limits, disguised, open_input, packets
 
 _HUGE_PIXELS = 1 << 26
@@ -68,18 +69,22 @@ class VideoInfo:
     other_streams: tuple[str, ...]
     """In words."""
     notes: tuple[str, ...]
+    told: Description | None = None
+    """What FFmpeg was told to read the file."""
 
 
-def probe(path: str | Path, limits: Limits = Limits()) -> VideoInfo:
-    """Read what `path` holds and decode its first picture.
+def probe(path: str | Path, limits: Limits = Limits(), told: Description | None = None) -> VideoInfo:
+    """Read what `path` holds and decode its first picture. `told`: what it does not say; None to find that out.
+
 
     Raises InputError where it cannot be read, holds no video, or nothing of it decodes, and what `limits` raise.
     """
     path = Path(path)
-    with open_input(path, limits) as container:
+    told = told or describe(path)
+    with open_input(path, limits, told) as container:
         stream = video_stream(container, path, limits)
         frame, pts = _first_frame(container, stream, path, limits)
-        return _describe(path, container, stream, frame, pts)
+        return replace(_describe(path, container, stream, frame, pts, rate=told.rate), told=told)
 
 
 def is_cover(stream: Any) -> bool:
@@ -148,11 +153,13 @@ def _first_frame(
     return frame, pts
 
 
-def _describe(path: Path, container: Any, stream: Any, frame: av.VideoFrame, packet_pts: list[int]) -> VideoInfo:
+def _describe(
+    path: Path, container: Any, stream: Any, frame: av.VideoFrame, packet_pts: list[int], *, rate: Fraction | None
+) -> VideoInfo:
     context = stream.codec_context
     time_base = as_fraction(stream.time_base) or Fraction(1, 1000)
     notes = _notes(frame, stream)
-    rate, doubt = _rate(as_fraction(stream.average_rate), packet_pts, time_base)
+    rate, doubt = (rate, "") if rate else _rate(as_fraction(stream.average_rate), packet_pts, time_base)
     if doubt:
         notes.append(doubt)
     duration = _duration(container, stream, time_base)
@@ -239,12 +246,8 @@ def _duration(container: Any, stream: Any, time_base: Fraction) -> float | None:
     return None
 
 
-def _side_data(frame: av.VideoFrame) -> list[Any]:
-    return list(cast(Any, frame.side_data))  # PyAV's stubs call it a mapping; it iterates over its values
-
-
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
-    for side_data in _side_data(frame):
+    for side_data in side_data_of(frame):
         if side_data.type == SideDataType.DISPLAYMATRIX:
             data = bytes(side_data)
             return struct.unpack("=9i", data[:36]) if len(data) >= 36 else None

@@ -72,7 +72,7 @@ class Reader:
         self.close()
 
     def _open(self) -> None:
-        self._container = open_input(self.info.path, self._limits)
+        self._container = open_input(self.info.path, self._limits, self.info.told)
         self._stream = video_stream(self._container, self.info.path, self._limits)
 
     def close(self) -> None:

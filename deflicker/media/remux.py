@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ import av
 from deflicker.errors import OutputError
 from deflicker.media.opening import disguised, open_input, packets
 from deflicker.media.output import Output
+from deflicker.media.pipe import Destination, name_of, open_target
 from deflicker.media.probe import VideoInfo, has_alpha_track
 from deflicker.media.streams import Clock, accepts, keep_rate, lead_of
 from deflicker.settings import Settings
@@ -29,20 +31,30 @@ class Remuxed:
     codec: str = "copy"
 
 
-def remux(info: VideoInfo, target: str | Path, settings: Settings | None = None) -> Remuxed | None:
+def may_copy(output: Output, info: VideoInfo, settings: Settings) -> bool:
+    """Whether the source's packets could be the output: no setting asks for encoding, and its format takes them."""
+    template = output.source_video
+    if disguised(info.path) or (output.format == "image2" and info.path.suffix.lower() != output.path.suffix.lower()):
+        return False
+    loses_alpha = has_alpha_track(template) and output.format not in ("matroska", "webm")
+    return not (_asks_for_encoding(settings) or loses_alpha) and accepts(output.format, template)
+
+
+def remux(info: VideoInfo, target: Destination, settings: Settings | None = None) -> Remuxed | None:
     """Copy every packet of `info.path` to `target`, or return None where the video must be encoded.
 
     It must where the settings ask for a codec, quality, pixel format or cut, or the container does not take the
     source's codec. Raises OutputError as `Writer` does; `target` is complete or not there at all.
     """
     settings = settings or Settings()
+    if copied := _copy_disguised(info, target, settings):
+        return copied
     output = Output(target, info, settings)
     try:
-        template = output.source_video
-        loses_alpha = has_alpha_track(template) and output.format not in ("matroska", "webm")
-        if _asks_for_encoding(settings) or disguised(info.path) or loses_alpha or not accepts(output.format, template):
+        if not may_copy(output, info, settings):
             output.discard()
             return None
+        template = output.source_video
         stream: Any = output.container.add_stream_from_template(template, opaque=True)
         if template.codec_context.codec_tag == "hvc1" and output.format in ("mp4", "mov"):
             stream.codec_context.codec_tag = "hvc1"
@@ -62,11 +74,28 @@ def remux(info: VideoInfo, target: str | Path, settings: Settings | None = None)
         return None  # packets so odd that the muxer refuses them: their pictures may still be encoded
     except av.FFmpegError as error:
         output.discard()
-        raise OutputError(f"{target} could not be written: {error.strerror}") from error
+        raise OutputError(f"{output.path} could not be written: {error.strerror}") from error
     except BaseException:
         output.discard()
         raise
     return Remuxed(tuple(output.copied), tuple(output.dropped), tuple(output.notes), frames)
+
+
+def _copy_disguised(info: VideoInfo, target: Destination, settings: Settings) -> Remuxed | None:
+    """The source's own bytes, where its packets cannot be had but the output has its format."""
+    suffix = info.path.suffix.lower()
+    if not disguised(info.path) or Path(name_of(target)).suffix.lower() != suffix or _asks_for_encoding(settings):
+        return None
+    place = open_target(target, source=info.path, overwrite=settings.overwrite)
+    try:
+        shutil.copyfile(info.path, str(place.sink))
+        with open_input(info.path) as source:
+            frames = sum(1 for packet in packets(source) if packet.size)
+    except OSError as error:
+        place.discard()
+        raise OutputError(f"{place.path} could not be written: {error.strerror}") from error
+    place.commit()
+    return Remuxed(("everything",), (), (), frames)
 
 
 def _asks_for_encoding(settings: Settings) -> bool:
@@ -77,7 +106,7 @@ def _asks_for_encoding(settings: Settings) -> bool:
 def _copy_packets(output: Output, stream: Any, info: VideoInfo, lead: int) -> int | None:
     """The pictures copied; None where the source hides some by an edit list that the target cannot hold."""
     clock, pictures = Clock(), 0
-    with open_input(info.path) as source:
+    with open_input(info.path, told=info.told) as source:
         for packet in packets(source):
             if packet.stream_index != info.stream_index:
                 output.copy(packet, Fraction(0))

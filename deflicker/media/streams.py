@@ -17,11 +17,16 @@ from deflicker.media.subtitles import TEXT_CODECS, payload_of, text_of
 _OWN_TAGS = {"encoder", "duration", "vendor_id", "alpha_mode", "major_brand", "minor_version", "compatible_brands"}
 """Tags that describe the source file itself and would be wrong in another."""
 
+PICTURES_ONLY = ("image2", "gif", "webp", "apng", "yuv4mpegpipe", "rawvideo")
+"""Formats without room for anything but the pictures; some of their muxers would take it without complaint."""
+
 Handler = Callable[["av.Packet[Any]", Fraction], None]
 
 
 def accepts(container: str, template: Any) -> bool:
     """Whether a container format takes a packet copy of a stream; found out by writing a header to memory."""
+    if container == "rawvideo" and template.codec_context.name != "rawvideo":
+        return False  # its muxer takes anything
     trial = av.open(io.BytesIO(), "w", format=container)
     try:
         stream: Any = trial.add_stream_from_template(template, opaque=True)
@@ -85,7 +90,9 @@ class StreamCopier:
         chapter_titles = stream.type == "data" and getattr(stream, "name", None) in ("bin_data", "text")
         if chapter_titles and self._source.chapters():
             return  # the muxer writes MP4's anew
-        if stream.type == "video" and is_cover(stream) and self._format in ("matroska", "webm"):
+        if self._format in PICTURES_ONLY:
+            self._drop(stream, f"a {self._format} file holds pictures only")
+        elif stream.type == "video" and is_cover(stream) and self._format in ("matroska", "webm"):
             self._attach_cover(stream)
         elif stream.codec_context is None and stream.type not in ("attachment", "data"):
             self._drop(stream, "its codec is not described in the file, or unknown here")

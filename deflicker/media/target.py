@@ -23,6 +23,7 @@ class Target:
         self.path = Path(path)
         self._overwrite = overwrite
         self._trial = trial
+        self.notes: tuple[str, ...] = ()
         self._check(source)
         self.temporary = unfinished_name(self.path)
         self._lock: Lock | None = None
@@ -58,6 +59,12 @@ class Target:
     @property
     def _exists_already(self) -> str:
         return f"{self.path} exists already: choose another name, or allow overwriting"
+
+    def release(self) -> None:
+        """Nothing to let go: a file is moved when it is complete."""
+
+    def stop(self) -> None:
+        """What is still written goes with the file."""
 
     def commit(self) -> None:
         """Move the finished file to its place. Raises OutputError where another one appeared there meanwhile."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,7 +16,9 @@ from deflicker.media.formats import convert
 from deflicker.media.frame import Frame
 from deflicker.media.output import Output
 from deflicker.media.palette import Palette
+from deflicker.media.pipe import Destination
 from deflicker.media.probe import VideoInfo
+from deflicker.media.remux import may_copy
 from deflicker.settings import Settings
 
 
@@ -36,13 +37,13 @@ class Writer:
     """
 
     def __init__(
-        self, target: str | Path, info: VideoInfo, settings: Settings | None = None, *, trial: bool = False
+        self, target: Destination, info: VideoInfo, settings: Settings | None = None, *, trial: bool = False
     ) -> None:
         settings = settings or Settings()
         self._info = info
         self._output = Output(target, info, settings, trial=trial)
         try:
-            self._encoding = plan_encoding(info, self._output.format, settings)
+            self._encoding = plan_encoding(info, self._output.format, self._output.path, settings)
             self._stream: Any = self._output.container.add_stream(
                 self._encoding.encoder, rate=info.average_rate or Fraction(25)
             )
@@ -59,6 +60,8 @@ class Writer:
                 self._output.dropped.append(f"mastering-display metadata: {self.codec} cannot write it")
             self._stream.codec_context.open()
             self._output.add_other_streams()
+            if not may_copy(self._output, info, settings):
+                self._output.release()
         except BaseException:
             self._output.discard()
             raise
@@ -67,6 +70,7 @@ class Writer:
         self._held: list[av.Packet[Any]] = []
         self._shift: Fraction | None = None
         self._last_pts: int | None = None
+        self._last_delay = Fraction(0)
         self._durations: dict[int, int] = {}
         self._frames = self._packets = 0
         self._saw_transparency = False
@@ -97,6 +101,10 @@ class Writer:
         """Anything else the user should know."""
         return (*self._encoding.notes, *self._output.notes)
 
+    def release(self) -> None:
+        """Say that a frame was changed, so that these frames will be the output and not the source's packets."""
+        self._output.release()
+
     def copy(self, packet: av.Packet[Any]) -> None:
         """Carry over one packet of another stream of the source."""
         if self._shift is None:  # only the first frame tells by how much to shift
@@ -117,6 +125,7 @@ class Writer:
         picture: Any = self._picture(frame)
         picture.pts, picture.time_base = self._ticks(frame), self._encoding.time_base
         picture.colorspace, picture.color_range = pixels.matrix_tag, pixels.range_tag
+        self._last_delay = frame.duration * frame.time_base
         self._durations[picture.pts] = round(frame.duration * frame.time_base / self._encoding.time_base)
         self._frames += 1
         with self._clear_errors():
@@ -172,9 +181,9 @@ class Writer:
                 raise DeflickerError(f"{self._output.path} was not written: there was no frame to write")
             with self._clear_errors():
                 self._mux(self._stream.encode(None))
-                if self._packets != self._frames:
+                if self._packets != self._frames and self.codec != "libwebp_anim":  # which makes one of all
                     raise DeflickerError(f"{self.codec} made {self._packets} pictures of {self._frames} frames")
-                self._output.finish()
+                self._output.finish(last_delay=self._last_delay)
         except BaseException:
             self._output.discard()
             raise

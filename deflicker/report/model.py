@@ -33,6 +33,20 @@ class Flicker:
 
 
 @dataclass(frozen=True)
+class WindowReport:
+    """What became of one window: frames whose corrections were solved for together."""
+
+    first_frame: int
+    frames: int
+    frames_corrected: int
+    """Frames that got a correction; a correction may be too small to change a sample."""
+    opens_shot: bool
+    flicker_before: Flicker | None
+    """None where there was no pair of frames to compare."""
+    flicker_after: Flicker | None
+
+
+@dataclass(frozen=True)
 class Report:
     """What happened to one video."""
 

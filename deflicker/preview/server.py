@@ -1,0 +1,114 @@
+"""The page's server: this machine only, and only who knows the address it was started with."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+from dataclasses import asdict
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from deflicker.errors import DeflickerError, SettingsError
+from deflicker.preview.excerpt import Workshop
+from deflicker.preview.page import page
+
+log = logging.getLogger("deflicker")
+
+_POLICY = (
+    "default-src 'none'; media-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+)
+_MOST_BYTES = 10_000
+
+
+class PreviewServer(ThreadingHTTPServer):
+    """Serves one workshop on the loopback address, on a free port where `port` is 0.
+
+    Raises SettingsError where the port is taken.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, workshop: Workshop, *, port: int, start: str, seconds: str) -> None:
+        try:
+            super().__init__(("127.0.0.1", port), _Handler)
+        except OSError as error:
+            raise SettingsError(f"port {port} cannot be had ({error.strerror or error}): give another one") from error
+        self.workshop = workshop
+        self.first = {"start": start, "seconds": seconds}
+        # Other pages in the same browser can reach this port too, but not guess this.
+        self.secret = secrets.token_urlsafe(16)
+
+    @property
+    def address(self) -> str:
+        """What to open in a browser."""
+        return f"http://127.0.0.1:{self.server_address[1]}/{self.secret}/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: PreviewServer
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """The page, or a file of an excerpt."""
+        name = self._asked()
+        workshop = self.server.workshop
+        if name == "":
+            strength = workshop.settings.strength
+            text = page(workshop.source.name, strength=strength, **self.server.first)
+            self._answer(text.encode(), "text/html; charset=utf-8")
+        elif name and re.fullmatch(r"\d+\.mp4", name) and (workshop.folder / name).is_file():
+            self._send_part((workshop.folder / name).read_bytes())
+        else:
+            self._answer(b"not here", "text/plain", HTTPStatus.NOT_FOUND)
+
+    def do_POST(self) -> None:
+        """Render an excerpt."""
+        size = int(self.headers.get("Content-Length") or 0)
+        if self._asked() != "render" or not 0 < size <= _MOST_BYTES:
+            self.close_connection = True
+            self._answer(b"not here", "text/plain", HTTPStatus.NOT_FOUND)
+            return
+        try:
+            wanted = {str(key): str(value) for key, value in dict(json.loads(self.rfile.read(size))).items()}
+            answer = asdict(self.server.workshop.render(wanted))
+        except DeflickerError as error:
+            answer = {"error": str(error)}
+        except (ValueError, KeyError, TypeError) as error:
+            answer = {"error": f"this is no request: {error}"}
+        self._answer(json.dumps(answer).encode(), "application/json")
+
+    def _asked(self) -> str | None:
+        """What lies behind the secret; None for all else."""
+        start = f"/{self.server.secret}/"
+        path = self.path.split("?")[0]
+        known = (f"127.0.0.1:{self.server.server_address[1]}", f"localhost:{self.server.server_address[1]}")
+        return path.removeprefix(start) if path.startswith(start) and self.headers.get("Host") in known else None
+
+    def _send_part(self, data: bytes) -> None:
+        """A file, or the range of it that the player asks for when it seeks (RFC 9110, section 14)."""
+        match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        if match is None or int(match[1]) >= len(data):
+            self._answer(data, "video/mp4")
+            return
+        first, last = int(match[1]), min(int(match[2] or len(data) - 1), len(data) - 1)
+        extent = {"Content-Range": f"bytes {first}-{last}/{len(data)}"}
+        self._answer(data[first : last + 1], "video/mp4", HTTPStatus.PARTIAL_CONTENT, extent)
+
+    def _answer(
+        self, data: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK, more: dict[str, str] | None = None
+    ) -> None:
+        self.send_response(status)
+        headers = {"Content-Type": kind, "Content-Length": str(len(data)), "Accept-Ranges": "bytes"} | (more or {})
+        headers |= {"Cache-Control": "no-store", "Content-Security-Policy": _POLICY, "X-Frame-Options": "DENY"}
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        try:
+            self.wfile.write(data)
+        except ConnectionError:  # the player has what it wanted
+            self.close_connection = True
+
+    def log_message(self, form: str, *values: object) -> None:
+        log.debug("preview: " + form, *values)  # noqa: G003  # the form is the standard library's

@@ -1,0 +1,150 @@
+"""A parsed command line at work: what it runs and what its log gets. It returns the words that `cli` prints."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any, BinaryIO
+
+from deflicker.batch import Batch, Outcome, Task, run_all, tasks
+from deflicker.checks import STREAM, check_paths
+from deflicker.errors import OutputError, SettingsError
+from deflicker.log import JsonLog
+from deflicker.progress import progress_bar
+from deflicker.report.model import Progress
+from deflicker.settings import CompareStyle, Settings
+from deflicker.words import explain, outlook, summary
+
+
+@dataclass(frozen=True)
+class Job:
+    """One parsed command line."""
+
+    source: Path
+    target: Path
+    settings: Settings
+    dry_run: bool
+    quiet: bool
+    verbose: bool
+    log_json: Path | None
+    report: Path | None = None
+    compare: Path | None = None
+    compare_style: CompareStyle = "side"
+    lpips: bool = True
+
+    @property
+    def extras(self) -> dict[str, Any]:
+        """What the run is asked for beside the output."""
+        measured = {"measure": True, "lpips": self.lpips} if self.report else {}
+        return measured | ({"compare": self.compare, "compare_style": self.compare_style} if self.compare else {})
+
+    @property
+    def level(self) -> int:
+        """Of the log records to show."""
+        return logging.DEBUG if self.verbose else logging.ERROR if self.quiet else logging.WARNING
+
+
+@dataclass(frozen=True)
+class BatchJob:
+    """One parsed command line for many videos."""
+
+    inputs: tuple[Path, ...]
+    batch: Batch
+    settings: Settings
+    dry_run: bool
+    quiet: bool
+    verbose: bool
+    log_json: Path | None
+
+    @property
+    def level(self) -> int:
+        """Of the log records to show."""
+        return logging.DEBUG if self.verbose else logging.ERROR if self.quiet else logging.WARNING
+
+
+def correct_all(job: BatchJob, log: JsonLog) -> Iterator[Outcome]:
+    """Take the flicker out of many videos; what became of each, as it ends."""
+    todo = tasks(job.inputs, job.batch)
+    if job.dry_run:
+        yield from (Outcome(task, "skipped", f"would become {task.target}") for task in todo)
+        return
+    from deflicker.session import Deflicker
+
+    deflicker, results = Deflicker(job.settings), {}
+
+    def work(task: Task, stop: Event) -> str:
+        check_paths(task.source, task.target, job.settings.overwrite)
+        report = results[task] = deflicker.file(task.source, task.target, cancel=stop)
+        return f"{report.frames_changed} of {report.frames} frames changed, written to {task.target}"
+
+    with closing(run_all(todo, job.batch, work, lambda error: explain(error)[1])) as outcomes:
+        for outcome in outcomes:
+            result = results.pop(outcome.task, None)
+            names = {"source": outcome.task.source, "target": outcome.task.target}
+            log.event("file", state=outcome.state, message=outcome.words, **(result.to_dict() if result else names))
+            yield outcome
+
+
+def correct(job: Job, log: JsonLog) -> list[str]:
+    """Take the flicker out; the summary."""
+    from deflicker import api
+
+    source, target = streams(job)
+    with progress_to(job, log) as on_progress:
+        report = api.deflicker(source, target, job.settings, on_progress=on_progress, **job.extras)
+    for what, times in report.losses:
+        log.event("loss", what=what, times=times)
+    log.event("result", **report.to_dict())
+    if job.report is not None:
+        report.save(job.report, overwrite=job.settings.overwrite)
+        return [*summary(report), f"report:  {job.report}"]
+    return summary(report)
+
+
+def look_ahead(job: Job, log: JsonLog) -> list[str]:
+    """Say what `correct` would do."""
+    from deflicker import api
+
+    source, target = streams(job)
+    with progress_to(job, log) as on_progress:
+        plan = api.plan(source, target, job.settings, on_progress=on_progress)
+    log.event("plan", **vars(plan))
+    return outlook(plan)
+
+
+def streams(job: Job) -> tuple[Path | BinaryIO, Path | BinaryIO]:
+    """Input and output: the file's name, or the standard stream that `-` stands for."""
+    source: Path | BinaryIO = sys.stdin.buffer if job.source == STREAM else job.source
+    if job.target != STREAM:
+        return source, job.target
+    if sys.stdout.isatty() and not job.dry_run:
+        raise OutputError("the output would be written to the terminal: redirect it to a file or a pipe")
+    # Past Python's own buffer, which would be flushed, in vain, once more at the end.
+    return source, open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
+
+
+@contextmanager
+def progress_to(job: Job, log: JsonLog) -> Iterator[Callable[[Progress], None]]:
+    """Progress for eyes and for programs."""
+    with progress_bar(shown=not job.quiet and sys.stderr.isatty()) as show:
+
+        def on_progress(step: Progress) -> None:
+            show(step)
+            log.progress(step)
+
+        yield on_progress
+
+
+def in_and_out(paths: list[Path]) -> tuple[Path, Path]:
+    """IN and OUT. Raises SettingsError where the command line has more or fewer names."""
+    if len(paths) == 2:
+        return paths[0], paths[1]
+    if len(paths) > 2:
+        more = f"{paths[2]} is one name too many"
+        raise SettingsError(f"{more}; usage: deflicker IN OUT, or for many videos deflicker IN... --output-dir FOLDER")
+    raise SettingsError("OUT is missing; usage: deflicker IN OUT")
