@@ -59,7 +59,7 @@ class Preset:
 
 
 PRESETS: dict[PresetName, Preset] = {
-    "fast": Preset("raft_large", 224, 3, (1, 2, 4), 12, 16, 12, (20, 15), 0, 0),
+    "fast": Preset("raft_large", 192, 2, (1, 2, 4), 12, 16, 12, (20, 15), 0, 0),
     "balanced": Preset("raft_large", 256, 4, (1, 2, 4), 16, 16, 16, (20, 15, 15), 2, 960),
     "quality": Preset("raft_large", 320, 8, (1, 2, 4, 8), 24, 16, 16, (25, 20, 20), 4, 1920),
 }
