@@ -24,7 +24,7 @@ _WRITTEN_AS = {".mpeg": ".mpg", ".vob": ".mpg"}
 
 @dataclass(frozen=True)
 class Batch:
-    """Where the outputs go."""
+    """Where the outputs go, and who makes them."""
 
     output_dir: Path | None = None
     """None for beside each input."""
@@ -32,9 +32,11 @@ class Batch:
     """Added to each name, before its extension."""
     recursive: bool = False
     """Also look into folders of folders; outputs lie in the same folders under `output_dir`."""
-    jobs: int = 1
-    """Videos at a time."""
+    jobs: int | None = None
+    """Videos at a time; None is one here, and as many as a cluster has GPUs or machines."""
     skip_existing: bool = False
+    ray: str | None = None
+    """Address of the Ray cluster that does it."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def run_all(
         except Exception as error:  # the others have nothing to do with it
             return Outcome(task, "failed", explain(error))
 
-    with ThreadPoolExecutor(batch.jobs, thread_name_prefix="deflicker-batch") as pool:
+    with ThreadPoolExecutor(batch.jobs or 1, thread_name_prefix="deflicker-batch") as pool:
         try:
             for done in as_completed([pool.submit(attempt, task) for task in todo]):
                 yield done.result()

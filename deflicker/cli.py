@@ -124,7 +124,12 @@ def parse(
     output_dir: Annotated[Path | None, many(metavar="FOLDER", help="Take every name as IN, write them there.")] = None,
     suffix: Annotated[str, many(metavar="TEXT", help="The same; added to each name.", show_default=False)] = "",
     recursive: Annotated[bool, many("--recursive", "-r", help="Look into folders of folders too.")] = False,
-    jobs: Annotated[int, many("--jobs", "-j", min=1, help="Videos at a time.")] = 1,
+    jobs: Annotated[
+        int | None, many("--jobs", "-j", min=1, help="Videos at a time. (default: 1, or see --ray)")
+    ] = None,
+    ray: Annotated[
+        str | None, many(metavar="auto|HOST:PORT", help="Use a Ray cluster: one video a GPU or node.")
+    ] = None,
     skip_existing: Annotated[bool, many("--skip-existing", help="Leave out what has its output already.")] = False,
     dry_run: Annotated[bool, output("--dry-run", help="Say what would be done; write nothing.")] = False,
     device: Annotated[str, hardware(metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")] = Settings.device,
@@ -191,11 +196,11 @@ def parse(
     if output_dir is not None or suffix:
         if report or compare or STREAM in paths:
             raise SettingsError("--report, --compare and pipes are for one video: leave out --output-dir and --suffix")
-        batch = Batch(output_dir, suffix, recursive, jobs, skip_existing)
+        batch = Batch(output_dir, suffix, recursive, jobs, skip_existing, ray)
         return BatchJob(tuple(paths), batch, settings, dry_run, quiet, verbose, log_json)
-    if recursive or skip_existing or jobs > 1:
+    if recursive or skip_existing or jobs or ray:
         raise SettingsError(
-            "--recursive, --jobs and --skip-existing are for many videos: give --output-dir or --suffix"
+            "--recursive, --jobs, --skip-existing and --ray are for many videos: give --output-dir or --suffix"
         )
     return Job(
         *in_and_out(paths), settings, dry_run, quiet, verbose, log_json,

@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any, BinaryIO
@@ -16,7 +16,7 @@ from deflicker.checks import STREAM, check_paths
 from deflicker.errors import OutputError, SettingsError
 from deflicker.log import JsonLog
 from deflicker.progress import progress_bar
-from deflicker.report.model import Progress
+from deflicker.report.model import Progress, Report
 from deflicker.settings import CompareStyle, Settings
 from deflicker.words import explain, outlook, summary
 
@@ -73,21 +73,39 @@ def correct_all(job: BatchJob, log: JsonLog) -> Iterator[Outcome]:
     if job.dry_run:
         yield from (Outcome(task, "skipped", f"would become {task.target}") for task in todo)
         return
-    from deflicker.session import Deflicker
+    results = {}
+    with workers(job, log) as (count, process):
 
-    deflicker, results = Deflicker(job.settings), {}
+        def work(task: Task, stop: Event) -> str:
+            check_paths(task.source, task.target, job.settings.overwrite)
+            report = results[task] = process(task.source, task.target, stop)
+            return f"{report.frames_changed} of {report.frames} frames changed, written to {task.target}"
 
-    def work(task: Task, stop: Event) -> str:
-        check_paths(task.source, task.target, job.settings.overwrite)
-        report = results[task] = deflicker.file(task.source, task.target, cancel=stop)
-        return f"{report.frames_changed} of {report.frames} frames changed, written to {task.target}"
+        batch = replace(job.batch, jobs=count)
+        with closing(run_all(todo, batch, work, lambda error: explain(error)[1])) as outcomes:
+            for outcome in outcomes:
+                result = results.pop(outcome.task, None)
+                names = {"source": outcome.task.source, "target": outcome.task.target}
+                log.event("file", state=outcome.state, message=outcome.words, **(result.to_dict() if result else names))
+                yield outcome
 
-    with closing(run_all(todo, job.batch, work, lambda error: explain(error)[1])) as outcomes:
-        for outcome in outcomes:
-            result = results.pop(outcome.task, None)
-            names = {"source": outcome.task.source, "target": outcome.task.target}
-            log.event("file", state=outcome.state, message=outcome.words, **(result.to_dict() if result else names))
-            yield outcome
+
+@contextmanager
+def workers(job: BatchJob, log: JsonLog) -> Iterator[tuple[int, Callable[[Path, Path, Event], Report]]]:
+    """How many videos are done at a time, and what does one of them: threads here, or machines of a cluster."""
+    if job.batch.ray is None:
+        from deflicker.session import Deflicker
+
+        here = Deflicker(job.settings)
+        yield job.batch.jobs or 1, lambda source, target, stop: here.file(source, target, cancel=stop)
+        return
+    from deflicker.cluster import Cluster, Hello
+
+    def on_worker(state: str, worker: Hello) -> None:
+        log.event("worker", state=state, host=worker.host, pid=worker.pid)
+
+    with Cluster(job.batch.ray, job.settings, job.batch.jobs, on_worker) as cluster:
+        yield cluster.size, cluster.file
 
 
 def correct(job: Job, log: JsonLog) -> list[str]:

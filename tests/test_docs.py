@@ -13,13 +13,14 @@ import pytest
 from tests.assets import make_video
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = ["shell.md", "python.md"]
+PAGES = ["shell.md", "python.md", "questions.md"]
 BLOCKS = [
     (page, kind, text)
     for page in PAGES
     for kind, text in re.findall(r"```(\w+)\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
 ]
-COMMANDS = [(page, line) for page, kind, text in BLOCKS if kind == "bash" for line in text.splitlines()]
+LINES = [(page, line) for page, kind, text in BLOCKS if kind == "bash" for line in text.splitlines()]
+COMMANDS = [(page, line) for page, line in LINES if "--ray" not in line]  # tests/test_cluster.py runs those
 PROGRAMS = [(page, text) for page, kind, text in BLOCKS if kind == "python"]
 
 
@@ -42,7 +43,11 @@ def test_command(page: str, command: str, folder: Path, raft: None) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    named = [word for word in command.split() if re.fullmatch(r"[\w/%]+\.(mp4|mkv|gif|webp|png)", word)]
+    named = [
+        word
+        for word in command.split()
+        if re.fullmatch(r"[\w/%]+\.(mp4|mkv|gif|webp|png)", word) and "--dry-run" not in command
+    ]
     assert [word for word in named if "%" not in word and not (folder / word).exists()] == []
 
 

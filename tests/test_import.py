@@ -43,6 +43,7 @@ ALLOWED = {
     "log": ("errors", "report"),
     "words": ("errors", "report"),
     "options": ("errors",),
+    "shares": ("errors",),
     "doctor": ("__version__", "errors", "settings", "weights", "device"),
 }
 PURE = ["correction/losses.py", "motion/warp.py", "correction/tone.py", "metrics"]

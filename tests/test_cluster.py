@@ -1,0 +1,106 @@
+"""Many videos on a Ray cluster: the outputs of a run by one machine, also where a worker is killed in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from deflicker import cli
+from tests.assets import make_video
+
+CLUSTER = """
+import sys, ray
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+print(ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.read()
+"""
+PAGE = (Path(__file__).parent.parent / "docs" / "questions.md").read_text(encoding="utf-8")
+(DOCUMENTED,) = [line.split()[1:] for line in PAGE.splitlines() if re.match("deflicker .*--ray auto", line)]
+PATIENCE_S = 280
+"""After which a test gives up; nothing is measured by it."""
+
+
+def test_without_ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    make_video(tmp_path / "a.mp4")
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([str(tmp_path / "a.mp4"), "--suffix", "_s", "--ray", "auto"])
+    assert capsys.readouterr().err.splitlines() == ["deflicker: --ray needs Ray: pip install 'video-deflicker[ray]'"]
+    assert os.listdir(tmp_path) == ["a.mp4"]
+
+
+@pytest.fixture
+def cluster() -> Iterator[str]:
+    """The address of a cluster of this machine with room for two workers."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'video-deflicker[ray]'")
+    words = [sys.executable, "-c", CLUSTER]
+    environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
+    with subprocess.Popen(words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdin
+        address = process.stdout.readline().strip()
+        assert address, "no cluster could be started"
+        yield address
+        process.stdin.close()
+        process.wait(PATIENCE_S)
+
+
+def events(log: Path, name: str) -> list[dict[str, Any]]:
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [event for line in lines if (event := json.loads(line))["event"] == name]
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """What the condition gives once it gives something."""
+    end = time.monotonic() + PATIENCE_S
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return found
+
+
+def pictures(path: Path) -> list[bytes]:
+    with av.open(path) as container:
+        return [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
+@pytest.mark.usefixtures("raft")
+def test_a_worker_is_killed(cluster: str, command: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    for number in range(4):
+        make_video(tmp_path / "clips" / f"{number}.mp4", frames=10, width=64, height=48, flicker=0.05 + 0.01 * number)
+    (tmp_path / "clips" / "broken.mp4").write_text("This is no video.")
+    options = ("--preset", "fast", "--device", "cpu")
+    serial = command("clips", "--output-dir", "serial", *options)
+    log, words = tmp_path / "farm.jsonl", [cluster if word == "auto" else word for word in DOCUMENTED]
+    with subprocess.Popen(
+        [sys.executable, "-m", "deflicker", *words, "--jobs", "2", *options],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as run:  # fmt: skip
+        until(lambda: list((tmp_path / "farmed").glob(".*.part.mp4")))  # a worker writes
+        os.kill(events(log, "worker")[0]["pid"], signal.SIGKILL)
+        out, err = run.communicate(timeout=PATIENCE_S)
+    names = [f"{number}.mp4" for number in range(4)]
+    assert (run.returncode, sorted(out.splitlines())) == (1, [f"farmed/{name}" for name in names]), err
+    assert "Traceback" not in err
+    assert next(line for line in serial.stderr.splitlines() if "broken" in line) in err.splitlines()
+    assert err.splitlines()[-1] == "videos: 4 done, 0 skipped, 1 failed"
+    assert [event["state"] for event in events(log, "worker")].count("lost") == 1
+    assert {event["frames"] for event in events(log, "file") if event["state"] == "done"} == {10}
+    assert sorted(os.listdir(tmp_path / "farmed")) == names
+    for name in names:
+        assert pictures(tmp_path / "farmed" / name) == pictures(tmp_path / "serial" / name)
+        assert pictures(tmp_path / "farmed" / name) != pictures(tmp_path / "clips" / name)
