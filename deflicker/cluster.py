@@ -9,6 +9,7 @@ import logging
 import os
 import platform
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ log = logging.getLogger("deflicker")
 ATTEMPTS = 3
 """Workers that one file may lose."""
 POLL_S = 0.2
+KNOCK_S = 10.0
 PATIENCE_S = 30.0
 """After which a missing worker is talked of."""
 
@@ -217,13 +219,21 @@ def _connected(address: str) -> Any:
         raise SettingsError("--ray needs Ray: pip install 'video-deflicker[ray]'") from error
     handler = signal.getsignal(signal.SIGTERM)
     try:
+        _knock(address)
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise DeflickerError(
             f"no Ray cluster at {address} ({_last_line(error)}): start one with `ray start --head`"
         ) from error
     signal.signal(signal.SIGTERM, handler)  # Ray's own exits at once
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody answers at `HOST:PORT`. Ray itself takes minutes, and says more than a line."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "//" not in host:
+        socket.create_connection((host, int(port)), timeout=KNOCK_S).close()
 
 
 def _absolute(settings: Settings) -> Settings:
