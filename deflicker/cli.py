@@ -256,13 +256,13 @@ def run(job: Job | BatchJob) -> int:
 
 def run_batch(job: BatchJob) -> int:
     """The same for many videos: names of what was written go to stdout, the rest is for people."""
-    states: Counter[str] = Counter()
+    states, out = Counter[str](), sys.stdout
     with JsonLog(job.log_json) as log, records_to(Stderr(job.level), log):
         log.event("start", version=__version__, inputs=job.inputs, batch=vars(job.batch), settings=vars(job.settings))
         for outcome in correct_all(job, log):
             states[outcome.state] += 1
             if outcome.state == "done" and str(job.log_json) != "-":
-                print(outcome.task.target, flush=True)
+                print(outcome.task.target, file=out, flush=True)
             if not job.quiet or outcome.state == "failed":
                 print(f"{outcome.state}: {outcome.task.source}: {outcome.words}", file=sys.stderr)
         log.event("end", **states)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -104,7 +104,8 @@ def workers(job: BatchJob, log: JsonLog) -> Iterator[tuple[int, Callable[[Path, 
     def on_worker(state: str, worker: Hello) -> None:
         log.event("worker", state=state, host=worker.host, pid=worker.pid)
 
-    with Cluster(job.batch.ray, job.settings, job.batch.jobs, on_worker) as cluster:
+    # Ray prints what befalls its machines, and standard output is for programs.
+    with redirect_stdout(sys.stderr), Cluster(job.batch.ray, job.settings, job.batch.jobs, on_worker) as cluster:
         yield cluster.size, cluster.file
 
 
