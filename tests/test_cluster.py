@@ -58,7 +58,7 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys:
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a cluster of this machine with room for two workers, on loopback only and so without a token."""
+    """The address of a cluster of this machine with room for two workers. It lives for one test, so it has no token."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'video-deflicker[ray]'")
     words = [sys.executable, "-c", CLUSTER]
