@@ -21,8 +21,20 @@ from deflicker.settings import CompareStyle, Settings
 from deflicker.words import explain, outlook, summary
 
 
+class _Loud:
+    """How much a job says."""
+
+    quiet: bool
+    verbose: bool
+
+    @property
+    def level(self) -> int:
+        """Of the log records to show."""
+        return logging.DEBUG if self.verbose else logging.ERROR if self.quiet else logging.WARNING
+
+
 @dataclass(frozen=True)
-class Job:
+class Job(_Loud):
     """One parsed command line."""
 
     source: Path
@@ -43,14 +55,9 @@ class Job:
         measured = {"measure": True, "lpips": self.lpips} if self.report else {}
         return measured | ({"compare": self.compare, "compare_style": self.compare_style} if self.compare else {})
 
-    @property
-    def level(self) -> int:
-        """Of the log records to show."""
-        return logging.DEBUG if self.verbose else logging.ERROR if self.quiet else logging.WARNING
-
 
 @dataclass(frozen=True)
-class BatchJob:
+class BatchJob(_Loud):
     """One parsed command line for many videos."""
 
     inputs: tuple[Path, ...]
@@ -60,11 +67,6 @@ class BatchJob:
     quiet: bool
     verbose: bool
     log_json: Path | None
-
-    @property
-    def level(self) -> int:
-        """Of the log records to show."""
-        return logging.DEBUG if self.verbose else logging.ERROR if self.quiet else logging.WARNING
 
 
 def correct_all(job: BatchJob, log: JsonLog) -> Iterator[Outcome]:

@@ -68,6 +68,15 @@ def lying_matroska(path: Path) -> Path:
     return path
 
 
+def _write_ten(out: Any, video: Any) -> None:
+    """Ten pictures, 25 a second."""
+    for index in range(10):
+        frame = picture(index)
+        frame.pts, frame.time_base = index, Fraction(1, 25)
+        out.mux(video.encode(frame))
+    out.mux(video.encode())
+
+
 def cover_art(path: Path) -> Path:
     """A cover before the video, as music shops and downloaders add it."""
     with av.open(str(path), "w") as out:
@@ -78,11 +87,7 @@ def cover_art(path: Path) -> Path:
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
         video.codec_context.time_base = Fraction(1, 25)
         out.mux([*cover.encode(picture(9, "yuvj420p", 32, 32)), *cover.encode()])
-        for index in range(10):
-            frame = picture(index)
-            frame.pts, frame.time_base = index, Fraction(1, 25)
-            out.mux(video.encode(frame))
-        out.mux(video.encode())
+        _write_ten(out, video)
     return path
 
 
@@ -97,11 +102,7 @@ def two_covers(path: Path) -> Path:
             Image.fromarray(np.full((32, 32, 3), colour, np.uint8)).save(jpeg, "JPEG")
             out.add_attachment(name, "image/jpeg", jpeg.getvalue())
         out.add_attachment("a.ttf", "application/x-truetype-font", b"font")
-        for index in range(10):
-            frame = picture(index)
-            frame.pts, frame.time_base = index, Fraction(1, 25)
-            out.mux(video.encode(frame))
-        out.mux(video.encode())
+        _write_ten(out, video)
     return path
 
 

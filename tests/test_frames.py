@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from deflicker import Settings, deflicker_frames, engine, weights
+from deflicker import Settings, deflicker_frames, weights
 from deflicker.settings import PRESETS
 from tests.assets import drifting
 
@@ -75,21 +75,6 @@ def test_steady_frames_come_back_as_they_are(kind: str) -> None:
     frames = [KINDS[kind](picture) for picture in drifting(20, flicker=0)]
     for before, after in zip(frames, deflicker_frames(frames, settings=FAST), strict=True):
         assert before is after
-
-
-class NoMotion:
-    """A flow network for what stands still, and at once."""
-
-    def features(self, frames: torch.Tensor) -> list[torch.Tensor]:
-        return [frame[:2] * 0 for frame in frames]
-
-    def flow(self, first: list[torch.Tensor], second: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.stack(first), torch.stack(second)
-
-
-@pytest.fixture
-def no_motion(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "load_flow", lambda *_: NoMotion())
 
 
 @pytest.mark.usefixtures("no_motion")

@@ -20,21 +20,6 @@ from tests.assets import drifting, make_video
 FAST = Settings(preset="fast", device="cpu", precision="fp32", encoder_preset="ultrafast")
 
 
-class NoMotion:
-    """A flow network for what stands still, and at once."""
-
-    def features(self, frames: torch.Tensor) -> list[torch.Tensor]:
-        return [frame[:2] * 0 for frame in frames]
-
-    def flow(self, first: list[torch.Tensor], second: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.stack(first), torch.stack(second)
-
-
-@pytest.fixture
-def no_motion(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "load_flow", lambda *_: NoMotion())
-
-
 def codes(count: int, seed: int = 0) -> list[Any]:
     gain = 1 + 0.1 * np.random.default_rng(seed).standard_normal(count)
     steady = drifting(count, 64, 48, flicker=0)

@@ -20,7 +20,7 @@ from deflicker.motion.warp import sample, target_grid
 _DARK = 0.06
 """Mean value at which a cell's log ratio is trusted a quarter: below, noise and rounding dominate."""
 CLIPPED = 0.985
-"""R'G'B' from which a sample may have been cut off, so that a step to or from it says nothing."""
+"""R'G'B' from which a sample may have been cut off, so that a step to or from it is a bound at most."""
 _CODE_VALUE = 0.004
 _FEW = 0.05
 """Part of a cell below which samples that were cut off say nothing."""

@@ -30,7 +30,7 @@ AHEAD = 8
 """Pictures whose boil is known before one is given out."""
 _SHARE = (0.08, 0.13)
 """Part of all change that is boil, from which the gate begins to open and is open. Of the clean clips this was
-chosen on, one of fast dancers comes up to it in single pictures (0.083), the rest stay below or are held by the next
+chosen on, one of fast dancers opens it a little (79 dB come back), the rest stay below or are held by the next
 bound; where boil was added to what can be followed, they have 0.19 to 0.48."""
 _WORTH = (1.0 / 255, 1.5 / 255)
 """Root mean square of boil, likewise: below a code value it may be what an encoder left, and is not worth touching."""

@@ -79,13 +79,8 @@ def solve_tone(
     gain = known
     for round_, iterations in enumerate(options.iterations):
         if round_ == 2:
-            aligned, bounds = None, "bounds" not in options.without
-            if "agreement" not in options.without:
-                aligned = relight(frames, spread(gain, (frames.shape[-2], frames.shape[-1]))).clamp(0, 1)
-            steps = {
-                offset: without_trend(observe(frames, match, aligned=aligned, bounds=bounds), path)
-                for offset, match in matches.items()
-            }
+            seen = _looked_again(frames, matches, gain, options.without)
+            steps = {offset: without_trend(step, path) for offset, step in seen.items()}
         if round_ != 1:
             operator = StepOperator(steps, (len(frames), height, width))
         residual = operator.apply(gain) + operator.offset
@@ -107,6 +102,15 @@ def solve_tone(
     if float((gain - known).abs().max()) < _INVISIBLE:
         return known
     return gain
+
+
+def _looked_again(frames: Tensor, matches: Mapping[int, Match], gain: Tensor, without: Set[str]) -> dict[int, Step]:
+    """The steps once there is an estimate: matches it contradicts count less, cut off samples it contradicts count."""
+    aligned = None
+    if "agreement" not in without:
+        aligned = relight(frames, spread(gain, (frames.shape[-2], frames.shape[-1]))).clamp(0, 1)
+    bounds = "bounds" not in without
+    return {offset: observe(frames, match, aligned=aligned, bounds=bounds) for offset, match in matches.items()}
 
 
 def _flicker_and_trend(
