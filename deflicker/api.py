@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from threading import Event
@@ -203,8 +203,9 @@ def _run(
     with (
         Background(put_out, QUEUED_FRAMES) as output,
         closing(prefetch(reader.frames(on_packet=output.put), QUEUED_FRAMES)) as frames,
+        closing(_decide(frames, reader, engine, settings, witnesses)) as decided,
     ):
-        for frame in watched(_decide(frames, reader, engine, settings, witnesses), on_window):
+        for frame in watched(decided, on_window):
             correction = frame.correction and frame.correction.scaled(settings.strength)
             output.put(_Decided(frame.item, correction))
             tally.count(frame)
@@ -214,7 +215,7 @@ def _run(
 
 def _decide(
     frames: Iterator[Frame], reader: Reader, engine: Engine | None, settings: Settings, witnesses: Sequence[Witness]
-) -> Iterator[Corrected[Frame]]:
+) -> Generator[Corrected[Frame], None, None]:
     if engine is None:
         return (Corrected(frame, None, False, None, None) for frame in frames)
     info, side_px, device = reader.info, engine.preset.texture_max_side_px, engine.device.torch_device
@@ -227,7 +228,7 @@ def _decide(
         for frame, proxy in with_proxies(frames, info.layout, engine.preset, device)
     )
     size = proxy_size(info.height, info.width, engine.preset.flow_max_side_px)
-    return decide(proxies, luma, engine, settings, size=size, source=info, witnesses=witnesses)
+    return decide(proxies, luma, engine, settings, size=size, source=info, witnesses=witnesses, overlap=True)
 
 
 def _missed(report: Report, settings: Settings) -> list[str]:

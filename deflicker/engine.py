@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -72,8 +72,17 @@ def load_flow(preset: Preset, device: Device, settings: Settings, tell: OnProgre
     """The preset's flow network with its weights, fetched first where that was never done."""
     tell(Progress("weights", 0, None))
     state = weights.load(preset.flow_network, path=settings.weights, offline=settings.offline)
+    return flow_network(state, preset, device)
+
+
+def flow_network(state: Mapping[str, Tensor], preset: Preset, device: Device) -> FlowEstimator:
+    """The flow network of these weights as a preset and a device want it."""
     return FlowEstimator(
-        preset.flow_network, state, device=device.torch_device, dtype=device.dtype, updates=preset.flow_updates
+        state,
+        device=device.torch_device,
+        dtype=device.dtype,
+        updates=preset.flow_updates,
+        workers=device.workers,
     )
 
 

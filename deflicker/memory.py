@@ -8,7 +8,7 @@ from deflicker.errors import SettingsError
 from deflicker.settings import Preset
 
 QUEUED_FRAMES = 4
-"""Frames each of the two queues may hold."""
+"""Frames that the queues after decoding, after texture and before encoding may hold each."""
 BATCH_FRAMES = 8
 """Frames whose motion is estimated at once."""
 _BASE_BYTES = 900 << 20
@@ -29,7 +29,7 @@ _BYTES_PER_TEXTURE_PIXEL = 120
 def estimate(width: int, height: int, frame_bytes: int, preset: Preset) -> int:
     """Peak bytes of a run on frames of `width` × `height` whose planes take `frame_bytes`."""
     texture_frames = 2 * preset.texture_reach + TEXTURE_FRAMES if preset.texture_reach else 0
-    held = preset.core_frames + preset.lookahead_frames + BATCH_FRAMES + 2 * QUEUED_FRAMES + _CODEC_FRAMES
+    held = preset.core_frames + preset.lookahead_frames + _waiting(preset.core_frames) + _CODEC_FRAMES
     side = preset.flow_max_side_px
     proxy_pixels = min(side * side * min(width, height) // max(width, height), width * height)
     texture_pixels = width * height * min(1.0, preset.texture_max_side_px / max(width, height)) ** 2
@@ -42,9 +42,14 @@ def estimate(width: int, height: int, frame_bytes: int, preset: Preset) -> int:
     )
 
 
+def _waiting(core_frames: int) -> int:
+    """Frames between the stages: decoded, tracked in one batch and in the next, solved, texture done, to be encoded."""
+    return 3 * QUEUED_FRAMES + 2 * BATCH_FRAMES + core_frames
+
+
 def most_pixels(max_memory: int) -> int:
     """Pixels of a picture beyond which no run can stay under `max_memory`, whatever the picture holds."""
-    held = _SMALLEST_WINDOW[1] + _SMALLEST_WINDOW[2] + BATCH_FRAMES + 2 * QUEUED_FRAMES + _CODEC_FRAMES
+    held = _SMALLEST_WINDOW[1] + _SMALLEST_WINDOW[2] + _waiting(_SMALLEST_WINDOW[1]) + _CODEC_FRAMES
     return max(0, max_memory - _BASE_BYTES) // (held + _FLOATS_PER_PIXEL)
 
 

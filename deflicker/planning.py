@@ -21,7 +21,7 @@ from deflicker.correction.steady import steady
 from deflicker.correction.stream import Corrected
 from deflicker.correction.window import Window
 from deflicker.device import Device, choose
-from deflicker.engine import OnProgress, frame_bytes, limits_of, luma_of, relit, with_proxies
+from deflicker.engine import OnProgress, flow_network, frame_bytes, limits_of, luma_of, relit, with_proxies
 from deflicker.media.frame import Frame
 from deflicker.media.intake import Source, take_in
 from deflicker.media.pipe import Destination, name_of
@@ -100,8 +100,7 @@ def _network(preset: Preset, device: Device, settings: Settings) -> tuple[FlowEs
 
         state = dict(build(name).state_dict())
         notes.append(f"the weights of {name} are fetched first")
-    network = FlowEstimator(name, state, device=device.torch_device, dtype=device.dtype, updates=preset.flow_updates)
-    return network, notes
+    return flow_network(state, preset, device), notes
 
 
 @dataclass

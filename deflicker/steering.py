@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -11,18 +11,20 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from deflicker.background import prefetch
 from deflicker.correction.steady import LumaOf, steady
 from deflicker.correction.stream import Corrected, correct
 from deflicker.engine import Engine, proxy_of
 from deflicker.errors import InputError, SettingsError
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
-from deflicker.memory import BATCH_FRAMES
+from deflicker.memory import BATCH_FRAMES, QUEUED_FRAMES
 from deflicker.motion.flashes import find_flashes
 from deflicker.motion.track import Given, Tracked, track
 from deflicker.settings import Preset, Settings
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Follower(Protocol[T]):
@@ -41,11 +43,13 @@ def decide(
     size: tuple[int, int],
     source: VideoInfo | None = None,
     witnesses: Iterable[Follower[T]] = (),
-) -> Iterator[Corrected[T]]:
+    overlap: bool = False,
+) -> Generator[Corrected[T], None, None]:
     """The correction of every frame: tone first, then texture.
 
     frames: with proxies `[3, h, w]` of `size`; luma_of: see `steady`; source: the video they are from; witnesses see
-    what was tracked.
+    what was tracked. overlap: motion, tone and texture run side by side, each on a thread of its own, and `frames` are
+    asked for on the first of them; else everything happens in the caller's.
 
     Raises InputError where guide or reference cannot be used, SettingsError where a reference frame is asked for and
     there is no file to look it up in.
@@ -53,19 +57,22 @@ def decide(
     device = engine.device.torch_device
     reference = _reference(settings, source, size, device)
 
-    def followed(given: Iterable[Given[T]]) -> Iterator[Corrected[T]]:
-        given = find_flashes(given) if settings.keep_flashes else given
+    with ExitStack() as stack:
+
+        def ahead(stage: Iterator[U], depth: int) -> Iterator[U]:
+            return stack.enter_context(closing(prefetch(stage, depth))) if overlap else stage
+
+        if settings.guide is not None:
+            guide = stack.enter_context(closing(_guide(settings.guide, settings, size, device)))
+            frames = _in_step(frames, guide, settings.guide)
+        given = find_flashes(frames) if settings.keep_flashes else frames
         tracked = track(given, engine.flow, batch_frames=BATCH_FRAMES, key_every=settings.key_every, key=reference)
+        tracked = ahead(tracked, BATCH_FRAMES)
         for witness in witnesses:
             tracked = witness.follow(tracked)
-        toned = correct(tracked, engine.preset, settings, reference=reference)
-        return steady(toned, luma_of, reach=texture_reach(engine.preset, settings))
-
-    if settings.guide is None:
-        yield from followed(frames)
-        return
-    with closing(_guide(settings.guide, settings, size, device)) as guide:
-        yield from followed(_in_step(frames, guide, settings.guide))
+        toned = ahead(correct(tracked, engine.preset, settings, reference=reference), engine.preset.core_frames)
+        reach = texture_reach(engine.preset, settings)
+        yield from ahead(steady(toned, luma_of, reach=reach), QUEUED_FRAMES) if reach else toned
 
 
 def texture_reach(preset: Preset, settings: Settings) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,12 @@ import pytest
 import torch
 
 from deflicker import InputError, Settings, SettingsError, deflicker, deflicker_frames, engine, plan
+from deflicker.correction.apply import Correction
+from deflicker.device import choose
+from deflicker.motion.track import Given
 from deflicker.report.kept import KeptPart
-from deflicker.settings import Span, TimePoint
+from deflicker.settings import PRESETS, Span, TimePoint
+from deflicker.steering import decide
 from tests.assets import drifting, write_video
 from tests.media.making import frames_of, same_planes
 from tests.test_api import shaking
@@ -275,3 +281,56 @@ def test_texture_and_report_leave_alone_what_is_kept(tmp_path: Path) -> None:
     assert set(changed(source, target)) == set(range(16)) - {10, 11}
     assert report.measures is not None
     assert report.measures.verdict.judgement
+
+
+# --- Side by side -----------------------------------------------------------------------------------------------------
+
+
+def decided(overlap: bool, pictures: Any, flow: Any, reach: int) -> Any:
+    preset = replace(PRESETS["balanced"], history_frames=4, core_frames=8, lookahead_frames=4, texture_reach=reach)
+    loaded = engine.Engine(choose("cpu", "fp32"), flow, preset)
+    frames = (Given(number, proxy, proxy) for number, proxy in enumerate(pictures))
+
+    def luma(number: int, correction: Correction | None) -> torch.Tensor:
+        return engine.toned_luma(pictures[number], correction)
+
+    return decide(frames, luma, loaded, Settings(device="cpu"), size=pictures[0].shape[-2:], overlap=overlap)
+
+
+def proxies(frames: int) -> Any:
+    still = torch.from_numpy(drifting(1)[0]).permute(2, 0, 1).float() / 255
+    return list(still * (0.8 + 0.2 * torch.rand(frames, 1, 1, 1, generator=torch.Generator().manual_seed(3))))
+
+
+@pytest.mark.parametrize("reach", [0, 2])
+def test_stages_on_threads_of_their_own_decide_the_same(reach: int) -> None:
+    pictures = proxies(24)
+    alone, beside = (list(decided(overlap, pictures, Still(), reach)) for overlap in (False, True))
+    assert [frame.item for frame in beside] == [frame.item for frame in alone] == list(range(24))
+    assert sum(frame.correction is not None for frame in alone) > 6
+    for one, other in zip(alone, beside, strict=True):
+        assert (one.correction is None) == (other.correction is None)
+        if one.correction and other.correction:
+            assert torch.equal(one.correction.applied(pictures[0]), other.correction.applied(pictures[0]))
+
+
+class Broken(Still):
+    """Fails at the second batch."""
+
+    calls = 0
+
+    def features(self, frames: torch.Tensor) -> list[torch.Tensor]:
+        self.calls += 1
+        if self.calls > 1:
+            raise RuntimeError("no flow today")
+        return super().features(frames)
+
+
+def test_what_fails_on_a_thread_comes_up_in_the_callers_and_no_thread_stays() -> None:
+    before = threading.active_count()
+    with pytest.raises(RuntimeError, match="no flow today"):
+        list(decided(True, proxies(24), Broken(), 2))
+    early = decided(True, proxies(24), Still(), 2)
+    assert next(early).item == 0
+    early.close()
+    assert threading.active_count() == before

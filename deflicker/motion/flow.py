@@ -1,24 +1,31 @@
 """Optical flow between frames, by RAFT, on frames whose flicker is divided out first.
 
-RAFT: Teed & Deng, ECCV 2020 (arXiv:2003.12039). The network is torchvision's; the forward pass is our own, so that a
-frame's features are computed once however many pairs it is in, both directions share one correlation matmul and one
-update loop, what does not change between updates is computed once, and only the last one is upsampled.
+RAFT: Teed & Deng, ECCV 2020 (arXiv:2003.12039). A frame's features are computed once however many pairs it is in, both
+directions share one correlation matmul and one update loop, what does not change between updates is computed once, and
+only the last one is upsampled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.motion.gru import RecurrentUpdate
-from deflicker.motion.raft import build
+from deflicker.motion.raft import LEVELS, Raft
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 MIN_SIDE_PX = 128
-"""RAFT's four pyramid levels need 16 × 16 cells of 8 px."""
+"""The longer side at which the network sees a frame, at least."""
+SHORTEST_SIDE_PX = 96
+"""The shorter one: 12 cells, of which RAFT's four pyramid levels leave one. With fewer, small clean videos begin to be
+touched; more costs time and gains nothing."""
 LOCAL_MEAN_PART = 65 / 480
 """Width of the local mean at half height, as a part of the frame's longer side."""
 CORRELATION_BYTES = {"cpu": 8 << 20, "gpu": 1 << 30}
@@ -47,31 +54,27 @@ class FlowEstimator:
 
     def __init__(
         self,
-        network: str,
         state_dict: Mapping[str, Tensor],
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         updates: int = 12,
+        workers: int = 1,
     ) -> None:
-        """`network`: `raft_small` or `raft_large`. `state_dict`: its weights under torchvision's names.
+        """`state_dict`: the weights of RAFT, small or large, under torchvision's names; ValueError for others.
 
         `dtype`: of the convolutions; coordinates, correlations and flow stay float32. `updates`: recurrent updates, at
-        least 1.
+        least 1. `workers`: threads that take frames and pairs side by side, which keeps CPU cores busier than several
+        threads for each operation do.
         """
         if updates < 1:
             raise ValueError(f"at least one update: {updates = }")
-        model = build(network)
-        model.load_state_dict(dict(state_dict), strict=True)
-        self._model = model.to(device=device, dtype=dtype, memory_format=torch.channels_last).requires_grad_(False)
-        self._radius, self._levels = model.corr_block.radius, model.corr_block.num_levels
-        self._hidden_channels = model.update_block.hidden_state_size
-        context_channels = model.context_encoder.output_dim - self._hidden_channels
-        self._recur = RecurrentUpdate(self._model.update_block.recurrent_block, context_channels)
+        self._raft = Raft(state_dict, device=device, dtype=dtype)
         self._device, self._dtype, self._updates = torch.device(device), dtype, updates
         self._kind = "cpu" if self._device.type == "cpu" else "gpu"
+        self._workers = workers
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="deflicker-flow") if workers > 1 else None
 
-    @torch.no_grad()
     def features(self, frames: Tensor) -> list[Features]:
         """Return what flow needs of each frame.
 
@@ -79,10 +82,9 @@ class FlowEstimator:
         """
         if frames.ndim != 4 or frames.shape[1] != 3:
             raise ValueError(f"frames are [B, 3, H, W]: {frames.shape = }")
-        batch = FRAMES_AT_ONCE[self._kind]
-        return [one for i in range(0, len(frames), batch) for one in self._features(frames[i : i + batch])]
+        parts = self._each(self._features, torch.split(frames, FRAMES_AT_ONCE[self._kind]))
+        return [one for part in parts for one in part]
 
-    @torch.no_grad()
     def flow(self, first: Sequence[Features], second: Sequence[Features]) -> tuple[Tensor, Tensor]:
         """Return the flow first → second and second → first of each pair.
 
@@ -94,11 +96,18 @@ class FlowEstimator:
             raise ValueError(f"as many first frames as second, at least one, all of one size: {sizes = }")
         cells = first[0].matching[0].numel()
         # Both directions in float32, and a third more for the coarser levels.
-        batch = max(1, CORRELATION_BYTES[self._kind] // (cells * cells * 4 * 2 * 4 // 3))
-        parts = [self._flow(first[i : i + batch], second[i : i + batch]) for i in range(0, len(first), batch)]
+        most = max(1, CORRELATION_BYTES[self._kind] // (cells * cells * 4 * 2 * 4 // 3))
+        batch = min(most, -(-len(first) // self._workers))
+        starts = range(0, len(first), batch)
+        parts = self._each(lambda i: self._flow(first[i : i + batch], second[i : i + batch]), starts)
         forward, backward = zip(*parts, strict=True)
         return torch.cat(forward), torch.cat(backward)
 
+    def _each(self, work: Callable[[T], U], pieces: Iterable[T]) -> list[U]:
+        """`work` on each piece, in order, by all workers."""
+        return list(self._pool.map(work, pieces) if self._pool else map(work, pieces))
+
+    @torch.no_grad()  # which holds for one thread only
     def _features(self, frames: Tensor) -> list[Features]:
         size_px = frames.shape[-2], frames.shape[-1]
         inputs = even_light(frames.to(self._device, torch.float32)) * 2 - 1
@@ -106,15 +115,15 @@ class FlowEstimator:
             inputs = F.interpolate(inputs, enlarged_px, mode="bicubic", align_corners=False)
         inputs = F.pad(inputs, _padding(*enlarged_px), mode="replicate")
         inputs = inputs.to(self._dtype, memory_format=torch.channels_last)
-        matching = self._model.feature_encoder(inputs)
-        context = self._model.context_encoder(inputs)
-        hidden, context = context.tensor_split([self._hidden_channels], dim=1)
-        hidden, context = torch.tanh(hidden), self._recur.prepare(torch.relu(context))
+        matching = self._raft.matching(inputs)
+        hidden, context = self._raft.context(inputs).tensor_split([self._raft.hidden_channels], dim=1)
+        hidden, context = torch.tanh(hidden), self._raft.recur.prepare(torch.relu(context))
         return [Features(*parts, size_px) for parts in zip(matching, hidden, context, strict=True)]
 
+    @torch.no_grad()
     def _flow(self, first: Sequence[Features], second: Sequence[Features]) -> tuple[Tensor, Tensor]:
         matching = [torch.stack([one.matching for one in frames]) for frames in (first, second)]
-        pyramid = _correlation(*matching, levels=self._levels, radius=self._radius)
+        pyramid = _correlation(*matching, radius=self._raft.radius)
         both = [*first, *second]
         hidden = torch.stack([one.hidden for one in both]).contiguous(memory_format=torch.channels_last)
         context = torch.stack([one.context for one in both]).contiguous(memory_format=torch.channels_last)
@@ -123,11 +132,10 @@ class FlowEstimator:
         flow = torch.zeros(len(both), 2, height, width, device=self._device)
         for _ in range(self._updates):
             correlation = _look_up(pyramid, start + flow).to(self._dtype)
-            motion = self._model.update_block.motion_encoder(flow.to(self._dtype), correlation)
-            hidden = self._recur(hidden, context, motion)
-            flow = flow + self._model.update_block.flow_head(hidden).float()
-        weights = self._model.mask_predictor(hidden) if self._model.mask_predictor is not None else None
-        flow = _fit(_upsample(flow, weights), first[0].size_px)
+            motion = self._raft.motion(flow.to(self._dtype), correlation)
+            hidden = self._raft.recur(hidden, context, motion)
+            flow = flow + self._raft.step(hidden).float()
+        flow = _fit(_upsample(flow, self._raft.upsampling(hidden)), first[0].size_px)
         forward, backward = flow.chunk(2)
         return forward, backward
 
@@ -158,8 +166,8 @@ def _enlarged(height_px: int, width_px: int) -> tuple[int, int]:
 
 
 def _padding(height_px: int, width_px: int) -> tuple[int, int, int, int]:
-    """Left, right, top, bottom padding to a multiple of 8 px of at least MIN_SIDE_PX."""
-    x, y = (max(MIN_SIDE_PX, -(-side // 8) * 8) - side for side in (width_px, height_px))
+    """Left, right, top, bottom padding to a multiple of 8 px of at least SHORTEST_SIDE_PX."""
+    x, y = (max(SHORTEST_SIDE_PX, -(-side // 8) * 8) - side for side in (width_px, height_px))
     return x // 2, x - x // 2, y // 2, y - y // 2
 
 
@@ -192,7 +200,7 @@ class _Level:
     """[2 radius + 1, 2 radius + 1, 2]: the cells around a place, and the offset, in grid_sample's coordinates."""
 
 
-def _correlation(first: Tensor, second: Tensor, *, levels: int, radius: int) -> list[_Level]:
+def _correlation(first: Tensor, second: Tensor, *, radius: int) -> list[_Level]:
     """Compare every cell with every cell of the other frame, both ways. `first`, `second`: [B, C, h, w]."""
     height, width = first.shape[-2:]
     # RAFT divides the products by √C; half of that on each side keeps them in the range of fp16.
@@ -204,7 +212,9 @@ def _correlation(first: Tensor, second: Tensor, *, levels: int, radius: int) -> 
     # x varies slowest: so the weights were trained.
     around = torch.stack(torch.meshgrid(cells, cells, indexing="ij"), dim=-1)
     pyramid = []
-    for level in range(levels):
+    for level in range(LEVELS):
+        # grid_sample with its corners aligned knows no distances along a side of one cell; outside, all is 0 anyway.
+        volume = F.pad(volume, [max(0, 2 - side) * end for side in volume.shape[:1:-1] for end in (0, 1)])
         unit = torch.stack([torch.full_like(cells[0], 2 / (side - 1)) for side in volume.shape[:1:-1]])
         pyramid.append(_Level(volume, unit / 2**level, around * unit - 1))
         volume = F.avg_pool2d(volume, 2)

@@ -1,6 +1,8 @@
-"""RAFT as torchvision builds it, under both names its weights go by.
+"""RAFT, as functions of its weights, and the names these go by.
 
-Teed & Deng, RAFT: Recurrent All-Pairs Field Transforms for Optical Flow, ECCV 2020 (arXiv:2003.12039).
+Teed & Deng, RAFT: Recurrent All-Pairs Field Transforms for Optical Flow, ECCV 2020 (arXiv:2003.12039). torchvision has
+the same network as modules, and the tests hold this one to it. It is not used to run because loading it takes longer
+than correcting a short clip does, and for what is done here only once, or not at all: see `Raft`.
 """
 
 from __future__ import annotations
@@ -9,9 +11,18 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor
+
+from deflicker.motion.convolution import State
+from deflicker.motion.encoder import Encoder
+from deflicker.motion.gru import RecurrentUpdate
+
 if TYPE_CHECKING:
-    from torch import Tensor
     from torchvision.models.optical_flow import RAFT
+
+LEVELS = 4
+"""Of the correlation pyramid."""
 
 # Princeton's name → torchvision's, applied in this order.
 _RENAMES = [
@@ -33,8 +44,62 @@ _RENAMES = [
 ]
 
 
+class Raft:
+    """The network's parts. Batch normalisation is folded into the convolutions before it, the context's share of the
+    gates is apart, activations change tensors in place, and everything stays channels-last.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor], *, device: torch.device | str, dtype: torch.dtype) -> None:
+        """weights: of the small or the large network, under torchvision's names. Raises ValueError for others."""
+        state = State(weights, device, dtype)
+        self.matching = Encoder(state, "feature_encoder", normalised=True)
+        """`[B, 3, H, W]` in [-1, 1] → `[B, C, h, w]`, to be compared between frames; h = H / 8."""
+        self.context = Encoder(state, "context_encoder", normalised=False)
+        """→ `[B, Ch + Cc, h, w]`: start of the hidden state and context, before their activations."""
+        block = "update_block"
+        first = state.convolution(f"{block}.motion_encoder.convcorr1.0")
+        second = f"{block}.motion_encoder.convcorr2.0"
+        self._correlation = [first, *([state.convolution(second)] if f"{second}.weight" in state else [])]
+        self._flow = [state.convolution(f"{block}.motion_encoder.convflow{number}.0") for number in (1, 2)]
+        self._motion = state.convolution(f"{block}.motion_encoder.conv.0")
+        self._head = [state.convolution(f"{block}.flow_head.conv{number}") for number in (1, 2)]
+        self.hidden_channels = self._head[0].weight.shape[1]
+        self.radius = (round((first.weight.shape[1] / LEVELS) ** 0.5) - 1) // 2
+        """Cells around a place in which likeness is looked up."""
+        context_channels = self.context.channels - self.hidden_channels
+        self.recur = RecurrentUpdate(
+            state, f"{block}.recurrent_block", hidden=self.hidden_channels, context=context_channels
+        )
+        self._mask = None
+        if "mask_predictor.conv.weight" in state:  # its scale is that of the authors' code
+            convolution = state.convolution("mask_predictor.conv", scale=0.25)
+            self._mask = state.convolution("mask_predictor.convrelu.0"), convolution
+        state.finish()
+
+    def motion(self, flow: Tensor, correlation: Tensor) -> Tensor:
+        """What an update takes of flow `[B, 2, h, w]` and correlation `[B, L (2 r + 1)², h, w]`: `[B, Cm, h, w]`."""
+        seen = flow
+        for convolution in self._correlation:
+            correlation = convolution(correlation).relu_()
+        for convolution in self._flow:
+            seen = convolution(seen).relu_()
+        return torch.cat([self._motion(torch.cat([correlation, seen], 1)).relu_(), flow], 1)
+
+    def step(self, hidden: Tensor) -> Tensor:
+        """By how much the flow is to change, `[B, 2, h, w]` in cells."""
+        first, second = self._head
+        return second(first(hidden).relu_())
+
+    def upsampling(self, hidden: Tensor) -> Tensor | None:
+        """Logits `[B, 9 · 8 · 8, h, w]` of the convex combination each pixel takes; None in the small network."""
+        if self._mask is None:
+            return None
+        first, second = self._mask
+        return second(first(hidden).relu_())
+
+
 def build(network: str) -> RAFT:
-    """Return torchvision's `raft_small` or `raft_large` without weights, in eval mode.
+    """Return torchvision's `raft_small` or `raft_large` without weights, in eval mode: for its names and shapes.
 
     Raises ValueError for any other name.
     """

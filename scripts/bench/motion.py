@@ -61,4 +61,4 @@ def _enlarge(flow_px: Tensor, height: int, width: int) -> Tensor:
 @lru_cache(maxsize=1)
 def _network() -> FlowEstimator:
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return FlowEstimator(NETWORK, weights.load(NETWORK), device=device, updates=UPDATES)
+    return FlowEstimator(weights.load(NETWORK), device=device, updates=UPDATES)

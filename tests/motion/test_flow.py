@@ -24,7 +24,7 @@ def state(network: str) -> dict:
 
 @functools.cache
 def estimator(network: str = "raft_small", *, dtype=torch.float32, updates: int = 12) -> FlowEstimator:
-    return FlowEstimator(network, state(network), dtype=dtype, updates=updates)
+    return FlowEstimator(state(network), dtype=dtype, updates=updates)
 
 
 @functools.cache
@@ -158,7 +158,7 @@ def test_padding_and_back(height_px, width_px):
     enlarged_px = _enlarged(height_px, width_px)
     across = torch.tensor([enlarged_px[1], enlarged_px[0]]).float().reshape(1, 2, 1, 1).expand(1, 2, *enlarged_px)
     padded = F.pad(across, _padding(*enlarged_px), mode="replicate")
-    assert all(side % 8 == 0 and side >= 128 for side in padded.shape[-2:])
+    assert all(side % 8 == 0 and side >= 96 for side in padded.shape[-2:])
     expected = torch.tensor([width_px, height_px]).float().reshape(1, 2, 1, 1).expand(1, 2, height_px, width_px)
     torch.testing.assert_close(_fit(padded, (height_px, width_px)), expected)
 
@@ -186,9 +186,13 @@ def test_misuse_is_told():
     with pytest.raises(ValueError, match=r"frames\.shape"):
         estimator().features(torch.rand(3, 16, 16))
     with pytest.raises(ValueError, match="updates = 0"):
-        FlowEstimator("raft_small", state("raft_small"), updates=0)
+        FlowEstimator(state("raft_small"), updates=0)
+    with pytest.raises(ValueError, match="missing"):
+        FlowEstimator({})
+    with pytest.raises(ValueError, match=r"extra\.weight not expected"):
+        FlowEstimator({**state("raft_small"), "extra.weight": torch.zeros(1)})
     with pytest.raises(ValueError, match="raft_huge"):
-        FlowEstimator("raft_huge", {})
+        build("raft_huge")
 
 
 @pytest.mark.cuda
@@ -196,6 +200,6 @@ def test_misuse_is_told():
 def test_cuda_is_near_the_cpu(network):
     exact, _ = flow(shifted_pair(), estimator(network, updates=6))
     for dtype, bound_px in ((torch.float32, 0.05), (torch.bfloat16, 0.1), (torch.float16, 0.1)):
-        on_gpu = FlowEstimator(network, state(network), device="cuda", dtype=dtype, updates=6)
+        on_gpu = FlowEstimator(state(network), device="cuda", dtype=dtype, updates=6)
         found, _ = flow(shifted_pair(), on_gpu)
         assert (found.cpu() - exact).norm(dim=1).median() < bound_px
