@@ -28,18 +28,26 @@ def merge_bands(bands: Sequence[Tensor]) -> Tensor:
     return image
 
 
+def pool(image: Tensor, cell_px: int) -> Tensor:
+    """Means of cells of `cell_px`²: `[..., H, W]` → `[..., ⌈H / cell_px⌉, ⌈W / cell_px⌉]`."""
+    return F.avg_pool2d(image, cell_px, ceil_mode=True, count_include_pad=False)
+
+
 def shrink(image: Tensor) -> Tensor:
     """Means of 2 × 2 pixels; sides are rounded up."""
-    return F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False)
+    return pool(image, 2)
 
 
-def local_mean(image: Tensor, *, cell_px: int = 4, reach: int = 2) -> Tensor:
-    """Mean around each pixel over (2 reach + 1)² cells of `cell_px`, at the image's size: cheap at any width."""
-    cells = F.avg_pool2d(image, cell_px, ceil_mode=True, count_include_pad=False)
-    full = F.interpolate(box_mean(cells, reach), scale_factor=cell_px, mode="bilinear", align_corners=False)
-    return full[..., : image.shape[-2], : image.shape[-1]]
+def cell_means(image: Tensor, cell_px: int, *, reach: int = 2) -> Tensor:
+    """Mean around each cell of `cell_px`² over (2 reach + 1)² cells, one value a cell."""
+    return box_mean(pool(image, cell_px), reach)
+
+
+def spread(cells: Tensor, cell_px: int, size: Sequence[int]) -> Tensor:
+    """Values of cells at each pixel of a picture of `size`, bilinear."""
+    full = F.interpolate(cells, scale_factor=cell_px, mode="bilinear", align_corners=False)
+    return full[..., : size[0], : size[1]]
 
 
 def _enlarge(coarse: Tensor, like: Tensor) -> Tensor:
-    fine = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
-    return fine[..., : like.shape[-2], : like.shape[-1]]
+    return spread(coarse, 2, like.shape[-2:])

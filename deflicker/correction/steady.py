@@ -16,7 +16,7 @@ from deflicker.correction.stream import Corrected
 from deflicker.correction.texture import Boil, Neighbours, TextureOptions, boiling, boiling_alike
 from deflicker.motion.neighbourhood import length
 from deflicker.motion.refine import even_luma, refine
-from deflicker.motion.warp import compose, visibility, warp
+from deflicker.motion.warp import compose, round_trip, warp
 
 T = TypeVar("T")
 
@@ -58,10 +58,28 @@ class _Link:
     there_visible: Tensor
     """`[1, 1, H, W]` in {0, 1}."""
     back_visible: Tensor
+    there_error_px: Tensor
+    """`[1, 1, H, W]`: how wrong the way there may be."""
+    back_error_px: Tensor
+
+    @classmethod
+    def of(cls, there_px: Tensor, back_px: Tensor) -> _Link:
+        (there, there_gap_px), (back, back_gap_px) = (
+            round_trip(one, other, tolerance_px=_SLACK_PX) for one, other in ((there_px, back_px), (back_px, there_px))
+        )
+        errors = _error_px(there_px, there, there_gap_px), _error_px(back_px, back, back_gap_px)
+        return cls(there_px, back_px, there, back, *errors)
 
     def reversed(self) -> _Link:
         """The same motion the other way."""
-        return _Link(self.back_px, self.there_px, self.back_visible, self.there_visible)
+        return _Link(
+            self.back_px,
+            self.there_px,
+            self.back_visible,
+            self.there_visible,
+            self.back_error_px,
+            self.there_error_px,
+        )
 
 
 class _Picture(Generic[T]):
@@ -203,7 +221,7 @@ class _Shot(Generic[T]):
         there = torch.cat([self._view(index + offset).luma for offset in offsets])
         links = [self._link(index + 1)] if ahead else []
         links += [self._link(index).reversed()] if behind else []
-        error_px = torch.stack([_error_px(link) for link in links]).mean(0)
+        error_px = torch.stack([link.there_error_px for link in links]).mean(0)
         return Neighbours(offsets, warp(there, torch.cat(flows), "bicubic"), torch.cat(visible), error_px)
 
     def _paths(self, index: int, sign: int) -> list[tuple[Tensor, Tensor]]:
@@ -234,15 +252,13 @@ class _Shot(Generic[T]):
                 raise ValueError("a picture that opens no shot comes with its motion")
             there_px = refine(before, here, _enlarged(frame.forward_px, here.shape[-2:]))
             back_px = refine(here, before, _enlarged(frame.backward_px, here.shape[-2:]))
-            seen = (visibility(a, b, tolerance_px=_SLACK_PX) for a, b in ((there_px, back_px), (back_px, there_px)))
-            picture.link = _Link(there_px, back_px, *seen)
+            picture.link = _Link.of(there_px, back_px)
         return picture.link
 
 
-def _error_px(link: _Link) -> Tensor:
-    """How wrong the flow of a link may be, `[1, 1, H, W]`: more for long ways, gaps on the way back, hidden places."""
-    gap = length(link.there_px + warp(link.back_px, link.there_px)).clamp(max=2)
-    error: Tensor = 0.02 + 0.02 * length(link.there_px) + gap / 2 + 1 - link.there_visible
+def _error_px(flow_px: Tensor, visible: Tensor, gap_px: Tensor) -> Tensor:
+    """How wrong flow may be, `[1, 1, H, W]`: more for long ways, gaps on the way back, hidden places."""
+    error: Tensor = 0.02 + 0.02 * length(flow_px) + gap_px.clamp(max=2) / 2 + 1 - visible
     return error
 
 

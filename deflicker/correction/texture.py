@@ -33,7 +33,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.correction.bands import local_mean, merge_bands, shrink, split_bands
+from deflicker.correction.bands import cell_means, merge_bands, pool, shrink, split_bands, spread
 from deflicker.motion.neighbourhood import box_max, box_mean
 
 LEVELS = 4
@@ -68,7 +68,8 @@ _IMPOSSIBLE = 40.0
 """Least squared difference to any neighbour, in units of σ², of what is no boil."""
 _SURE_PX = 0.15
 """Error of the flow, in pixels, at which half of S + P − E counts."""
-_PATCH = 5
+_CELL_PX = 4
+"""Side of the cells, in pixels of each band, on which its boil is estimated."""
 _PERIODS = (4.0, 8.0, 16.0, 32.0)
 """Of the sinusoidal positions, in frames."""
 
@@ -94,7 +95,7 @@ class Boil:
     residual: Tensor
     """`[1, 1, H, W]`: z − y, added to the luma."""
     variance: tuple[Tensor, ...]
-    """σ² of each band, `[1, 1, H_b, W_b]`."""
+    """σ² of each band on cells of 4 px, `[1, 1, ⌈H_b / 4⌉, ⌈W_b / 4⌉]`."""
     explained: Tensor
     """Σ σ² over bands, a mean over the places where motion is certain: energy of the boil. A scalar."""
     change: Tensor
@@ -108,76 +109,86 @@ def boiling(luma: Tensor, neighbours: Neighbours, options: TextureOptions = Text
     beside = [(at[a], at[2 * a]) for a in (1, -1) if a in at and 2 * a in at]
     if not across or not beside:
         return None
-    bands, visible = _differences(luma, neighbours)
+    differences = (neighbours.luma - luma) * neighbours.visible
+    bands, visible = split_bands(differences, LEVELS), _visible(neighbours.visible)
     doubt = _doubt(neighbours.flow_error_px)
     variance, explained, change = [], [], []
-    for level, (band, seen) in enumerate(zip(bands[:-1], visible, strict=True)):
+    for level, (band, seen) in enumerate(zip(bands[:-1], visible, strict=False)):
         found = boil_variance(band, seen, across, beside, options.suspicion * doubt, FLOORS[level])
         variance.append(found)
         explained.append((found * (1 - doubt)).mean())
-        change.append((band[[at[1], at[-1]]].square() * (1 - doubt)).mean())
+        change.append((pool(band[[at[1], at[-1]]].square(), _CELL_PX) * (1 - doubt)).mean())
         doubt = shrink(doubt)
-    residual = _attended(bands, visible, variance, neighbours.offsets, options)
+    residual = _attended(differences, bands, visible, variance, neighbours.offsets, options)
     return Boil(residual, tuple(variance), torch.stack(explained).sum(), torch.stack(change).sum())
 
 
 def boiling_alike(luma: Tensor, neighbours: Neighbours, like: Boil, options: TextureOptions = TextureOptions()) -> Boil:
     """As `boiling`, for a frame that boils as the one beside it does: at the edge of a shot it cannot tell itself."""
-    bands, visible = _differences(luma, neighbours)
-    residual = _attended(bands, visible, like.variance, neighbours.offsets, options)
+    differences = (neighbours.luma - luma) * neighbours.visible
+    bands, visible = split_bands(differences, LEVELS), _visible(neighbours.visible)
+    residual = _attended(differences, bands, visible, like.variance, neighbours.offsets, options)
     return replace(like, residual=residual)
 
 
-def _differences(luma: Tensor, neighbours: Neighbours) -> tuple[list[Tensor], list[Tensor]]:
-    """Bands of the aligned differences, a rest after them, and visibility at each band's size."""
-    bands = split_bands((neighbours.luma - luma) * neighbours.visible, LEVELS)
-    visible = [neighbours.visible]
-    while len(visible) < LEVELS:
-        visible.append(shrink(visible[-1]))
-    return bands, visible
+def _visible(visible: Tensor) -> list[Tensor]:
+    """Visibility at the size of each band and of the rest."""
+    sizes = [visible]
+    while len(sizes) <= LEVELS:
+        sizes.append(shrink(sizes[-1]))
+    return sizes
 
 
 def _attended(
+    differences: Tensor,
     bands: Sequence[Tensor],
     visible: Sequence[Tensor],
     variance: Sequence[Tensor],
     offsets: Sequence[int],
     options: TextureOptions,
 ) -> Tensor:
-    """What attention adds to the frame, all bands together: `[1, 1, H, W]`."""
-    position = options.position_share * _position_scores(offsets, bands[0])
-    residuals, alike = [], 1 - _unique(bands, visible[0], variance)
-    for band, seen, sigma2 in zip(bands[:-1], visible, variance, strict=True):
-        squared = band.square()
-        distance = box_mean(squared, _PATCH // 2)
+    """What attention adds to the frame, all bands together: `[1, 1, H, W]`.
+
+    Scores are smooth, so they are made at half the size of each band, for a quarter of the work.
+    """
+    position = options.position_share * _position_scores(offsets, differences)
+    residuals, another = [], _unique(differences, visible[0], variance)
+    for level, (band, cells) in enumerate(zip(bands[:-1], variance, strict=True)):
+        near = shrink(band.square())
+        distance = box_mean(near, 1)
+        sigma2 = spread(cells, _CELL_PX // 2, near.shape[-2:])
         misfit = options.misfit_share * (distance - 2 * (1 + options.tolerance) * sigma2).clamp_min(0)
         attention = torch.exp(position - misfit / (options.patience * sigma2 + 1e-9))
-        attention = attention * sigma2 / (sigma2 + misfit + 1e-9) * (seen > 0.7)
-        near = box_mean(squared, 1)
-        alike = alike * (2 - near / (options.limit * sigma2 + 1e-9)).clamp(0, 1)
-        residuals.append(attend(band, attention * alike))
-        alike = 1 - F.max_pool2d(1 - alike, 2, ceil_mode=True)  # what is another thing here is one in coarser bands
+        attention = attention * sigma2 / (sigma2 + misfit + 1e-9) * (visible[level + 1] > 0.7)
+        # What is another thing here is one in coarser bands too.
+        another = 1 - (1 - F.max_pool2d(another, 2, ceil_mode=True)) * (
+            2 - near / (options.limit * sigma2 + 1e-9)
+        ).clamp(0, 1)
+        residuals.append(attend(band, attention * (1 - another)))
     return merge_bands([*residuals, torch.zeros_like(bands[-1][:1])])
 
 
-def _unique(bands: Sequence[Tensor], visible: Tensor, variance: Sequence[Tensor]) -> Tensor:
+def _unique(differences: Tensor, visible: Tensor, variance: Sequence[Tensor]) -> Tensor:
     """1 where a frame differs from every neighbour it is seen in by more than boil does, else 0: `[1, 1, H, W]`.
 
     A thin thing that passes is nowhere else at this place; boil this far out is all but impossible.
     """
-    size = visible.shape[-2:]
-    usual = sum(F.interpolate(sigma2, size=size, mode="bilinear", align_corners=False) for sigma2 in variance)
-    nearest = torch.where(visible > 0.7, merge_bands(bands).square(), torch.inf).amin(0, keepdim=True)
-    unique = torch.isfinite(nearest) & (nearest > _IMPOSSIBLE * usual)
+    usual = torch.zeros_like(variance[0])
+    for sigma2 in variance:
+        usual = usual + F.interpolate(sigma2, size=usual.shape[-2:], mode="bilinear", align_corners=False)
+    bound = _IMPOSSIBLE * spread(usual, _CELL_PX, visible.shape[-2:])
+    nearest = torch.where(visible > 0.7, differences.abs(), torch.inf).amin(0, keepdim=True)
+    unique = torch.isfinite(nearest) & (nearest.square() > bound)
     return box_max(unique.float(), 2)
 
 
 def attend(differences: Tensor, attention: Tensor) -> Tensor:
     """Σ_k softmax(s)_k D_k over neighbours `[N, 1, H, W]` and the frame itself (s = 0, D = 0): `[1, 1, H, W]`.
 
-    attention: exp(s) of the neighbours, at most 1, which the scores are products of anyway.
+    attention: exp(s) of the neighbours, at most 1, which the scores are products of anyway: `[N, 1, ⌈H / 2⌉, ⌈W / 2⌉]`.
     """
-    return (attention * differences).sum(0, keepdim=True) / (1 + attention.sum(0, keepdim=True))
+    weights = attention / (1 + attention.sum(0, keepdim=True))
+    return (spread(weights, 2, differences.shape[-2:]) * differences).sum(0, keepdim=True)
 
 
 def boil_variance(
@@ -188,10 +199,11 @@ def boil_variance(
     suspicion: Tensor,
     floor: float,
 ) -> Tensor:
-    """σ² `[1, 1, H, W]` of one band from its aligned differences `[N, 1, H, W]`; 0 where there is no boil.
+    """σ² `[1, 1, h, w]` of one band on cells of 4 px, h = ⌈H / 4⌉, from its aligned differences `[N, 1, H, W]`; 0 where
+    there is no boil.
 
     across, beside: pairs of rows on both sides of the frame, the nearest first, and on the same side. suspicion:
-    `[1, 1, H, W]`, how often what S + P exceeds E by is counted off.
+    `[1, 1, h, w]`, how often what S + P exceeds E by is counted off.
     """
     band = _usual(band)
     every = torch.stack([band[i].square() + band[j].square() for i, j in across]).sum(0) / 2
@@ -199,14 +211,14 @@ def boil_variance(
     products, masses = zip(
         *(_products(band, visible, pairs) for pairs in (across, beside, across[:1], near)), strict=True
     )
-    sums = local_mean(torch.stack([*products, *masses, every]))
+    sums = cell_means(torch.stack([*products, *masses, every]), _CELL_PX)
     opposite, same, nearest, energy = (sums[:4] / sums[4:8].clamp_min(1e-3)).chunk(4)
     excess = (same + nearest - energy).clamp_min(0)
     closed, open_ = 0.15, 0.35
     opening = ((sums[:1] / sums[8:].clamp_min(1e-9) - closed) / (open_ - closed)).clamp(0, 1)
     variance = (opposite - suspicion * excess - floor).clamp_min(0) * opening
     variance = variance * (2 - variance / _STRONGEST).clamp(0, 1)
-    usual = torch.exp(local_mean((variance + 1e-6).log(), cell_px=8)) - 0.9e-6
+    usual = torch.exp(spread(cell_means((variance + 1e-6).log(), 2), 2, variance.shape[-2:])) - 0.9e-6
     return torch.minimum(variance, _ODD * usual.clamp_min(0))
 
 
@@ -217,7 +229,7 @@ def _usual(band: Tensor) -> Tensor:
     E[log D²] = log σ² − 1.27.
     """
     energy = (band.square() + 1e-8).log().mean(0, keepdim=True)
-    bound = 4 * (local_mean(energy, cell_px=8) + 1.27).exp().sqrt()
+    bound = spread(4 * (cell_means(energy, 8) + 1.27).exp().sqrt(), 8, band.shape[-2:])
     return torch.minimum(torch.maximum(band, -bound), bound)
 
 
@@ -228,8 +240,8 @@ def _products(band: Tensor, visible: Tensor, pairs: Sequence[tuple[int, int]]) -
 
 
 def _doubt(flow_error_px: Tensor) -> Tensor:
-    """0 where motion is certain, towards 1 where it is not."""
-    squared = local_mean(flow_error_px).square()
+    """0 where motion is certain, towards 1 where it is not, on cells of 4 px."""
+    squared = cell_means(flow_error_px, _CELL_PX).square()
     return squared / (squared + _SURE_PX**2)
 
 

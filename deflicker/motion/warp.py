@@ -10,14 +10,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+_ROUNDING = 1e-6
+"""How far beyond ±1 rounding may put a target on the border."""
+
+
 def target_grid(flow_px: Tensor) -> Tensor:
     """Where each pixel's match lies, in `grid_sample`'s units: `[B, H, W, 2]`, -1 … 1 from pixel centre to centre."""
     height, width = flow_px.shape[-2:]
-    ys = torch.arange(height, device=flow_px.device, dtype=flow_px.dtype)[:, None]
-    xs = torch.arange(width, device=flow_px.device, dtype=flow_px.dtype)[None, :]
-    x = (xs + flow_px[:, 0]) * (2 / max(width - 1, 1)) - 1
-    y = (ys + flow_px[:, 1]) * (2 / max(height - 1, 1)) - 1
-    return torch.stack([x, y], -1)
+    grid = flow_px.new_empty(flow_px.shape[0], height, width, 2)
+    for axis, size in enumerate((width, height)):
+        unit = 2 / max(size - 1, 1)
+        place = torch.arange(size, device=flow_px.device, dtype=flow_px.dtype) * unit - 1
+        place = place if axis == 0 else place[:, None]
+        # Written in place: stacking x and y takes seven times as long on a CPU.
+        torch.add(place, flow_px[:, axis], alpha=unit, out=grid[..., axis])
+    return grid
 
 
 def sample(image: Tensor, grid: Tensor, mode: str = "bilinear") -> Tensor:
@@ -30,12 +37,14 @@ def sample(image: Tensor, grid: Tensor, mode: str = "bilinear") -> Tensor:
 
 def warp(image: Tensor, flow_px: Tensor, mode: str = "bilinear") -> Tensor:
     """W(image): `image [B, C, H, W]` brought to the frame where `flow_px [B, 2, H, W]` starts."""
-    return sample(image, target_grid(flow_px), mode)
+    grid = target_grid(flow_px).clamp_(-1, 1)
+    return F.grid_sample(image, grid, mode=mode, padding_mode="zeros", align_corners=True)
 
 
 def inside(grid: Tensor) -> Tensor:
     """1 where a target lies inside the picture: `[B, 1, H, W]`."""
-    return (grid.abs() <= 1).all(-1)[:, None].to(grid.dtype)
+    within = grid.abs() <= 1 + _ROUNDING
+    return (within[..., 0] & within[..., 1])[:, None].to(grid.dtype)  # several times as fast as `all` on a CPU
 
 
 def visibility(forward_px: Tensor, backward_px: Tensor, *, tolerance_px: float = 0.35) -> Tensor:
@@ -44,11 +53,21 @@ def visibility(forward_px: Tensor, backward_px: Tensor, *, tolerance_px: float =
     A match counts where going there and back returns to within |f + b|² < 0.01 (|f|² + |b|²) + tolerance²
     (Sundaram, Brox, Keutzer, ECCV 2010) and where it lies inside the picture.
     """
+    return round_trip(forward_px, backward_px, tolerance_px=tolerance_px)[0]
+
+
+def round_trip(forward_px: Tensor, backward_px: Tensor, *, tolerance_px: float = 0.35) -> tuple[Tensor, Tensor]:
+    """`visibility`, and |f + b| in pixels, how far from its start going there and back ends: `[B, 1, H, W]` each."""
     grid = target_grid(forward_px)
     back = sample(backward_px, grid)
-    gap = (forward_px + back).square().sum(1, keepdim=True)
-    reach = forward_px.square().sum(1, keepdim=True) + back.square().sum(1, keepdim=True)
-    return (gap < 0.01 * reach + tolerance_px**2).to(forward_px.dtype) * inside(grid)
+    gap, there, again = (_squared(each) for each in (forward_px + back, forward_px, back))
+    visible = (gap < 0.01 * (there + again) + tolerance_px**2).to(forward_px.dtype) * inside(grid)
+    return visible, gap.sqrt()
+
+
+def _squared(vectors: Tensor) -> Tensor:
+    """Squared length: `[B, 2, ...]` → `[B, 1, ...]`."""
+    return vectors[:, :1].square() + vectors[:, 1:].square()
 
 
 def compose(first_px: Tensor, first_visible: Tensor, then_px: Tensor, then_visible: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,10 +1,11 @@
 """Bands add up to the picture again, at any size, and hold what they should."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deflicker.correction.bands import local_mean, merge_bands, shrink, split_bands
+from deflicker.correction.bands import cell_means, merge_bands, shrink, split_bands, spread
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 4))
@@ -32,10 +33,16 @@ def test_shrinking_takes_means_and_rounds_up():
     assert shrink(torch.tensor([[1.0, 3.0, 5.0]])[None, None]).tolist() == [[[[2.0, 5.0]]]]
 
 
-def test_a_local_mean_is_the_mean_of_the_cells_around():
-    """One of 7 × 7 cells holds 25, seen from the middle of itself by 5 × 5 of them."""
+def test_cell_means_are_those_of_the_cells_around():
+    """One of 7 × 7 cells holds 25, seen from itself by 5 × 5 of them."""
     image = torch.zeros(1, 1, 28, 28)
     image[..., 12:16, 12:16] = 25.0
-    around = local_mean(image, cell_px=4, reach=2)
-    assert torch.allclose(around[..., 13:15, 13:15], torch.ones(2, 2))
+    around = cell_means(image, 4)
+    assert around.shape == (1, 1, 7, 7)
+    assert float(around[..., 3, 3]) == pytest.approx(1)
     assert float(around[..., 0, 0]) == 0
+
+
+def test_cells_spread_to_every_pixel():
+    cells = torch.tensor([[1.0, 3.0]])[None, None]
+    assert spread(cells, 2, (1, 3))[0, 0].tolist() == [[1.0, 1.5, 2.5]]

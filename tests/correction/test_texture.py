@@ -39,20 +39,20 @@ def around(luma, *, flow_error_px=0.02, visible=None):
 
 def test_attention_is_the_weighted_least_squares_mean():
     generator = torch.Generator().manual_seed(3)
-    frame, others = torch.rand(1, 1, 5, 7, generator=generator), torch.rand(4, 1, 5, 7, generator=generator)
-    variance, misfit = torch.rand(1, 1, 5, 7, generator=generator), torch.rand(4, 1, 5, 7, generator=generator)
+    frame, others = torch.rand(1, 1, 2, 2, generator=generator), torch.rand(4, 1, 2, 2, generator=generator)
+    variance, misfit = torch.rand(1, 1, 1, 1, generator=generator), torch.rand(4, 1, 1, 1, generator=generator)
     found = frame + attend(others - frame, variance / (variance + misfit))
-    trust = torch.cat([1 / variance, 1 / (variance + misfit)])
+    trust = torch.cat([1 / variance, 1 / (variance + misfit)])  # on a cell of 2 × 2 pixels, as scores are
     expected = (trust * torch.cat([frame, others])).sum(0, keepdim=True) / trust.sum(0, keepdim=True)
     assert torch.allclose(found, expected, atol=1e-6)
 
 
 def test_attention_to_nobody_changes_nothing():
-    assert torch.equal(attend(torch.rand(4, 1, 3, 3), torch.zeros(4, 1, 3, 3)), torch.zeros(1, 1, 3, 3))
+    assert torch.equal(attend(torch.rand(4, 1, 3, 3), torch.zeros(4, 1, 2, 2)), torch.zeros(1, 1, 3, 3))
 
 
 def variance_of(differences, *, suspicion=0.0, floor=0.0):
-    doubt = torch.full_like(differences[:1], suspicion)
+    doubt = torch.full((1, 1, 24, 32), suspicion)
     return boil_variance(differences, torch.ones_like(differences), ACROSS, BESIDE, doubt, floor)
 
 

@@ -25,7 +25,7 @@ def test_a_rough_flow_becomes_exact(motion):
     first, second = even_luma(texture((0, 0))), even_luma(texture(motion))
     truth = torch.tensor(motion).view(1, 2, 1, 1).expand(1, 2, 72, 96)
     rough = truth + torch.tensor([0.5, -0.4]).view(1, 2, 1, 1)
-    found = refine(first, second, rough, steps=4)
+    found = refine(first, second, rough)
     assert inner(found - truth).norm(dim=1).mean() < 0.1
     assert inner(rough - truth).norm(dim=1).mean() > 0.6
 
