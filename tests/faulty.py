@@ -2,8 +2,9 @@
 
     python -m tests.faulty FAULT N IN OUT [OPTION ...]
 
-FAULT is `count` (print the number of calls to stdout, and how many windows were solved), `kill` (SIGKILL), `interrupt` (SIGINT), `vanish` (remove the
-folder of OUT) or `full` (no file may grow beyond N bytes: what a full disk looks like to whoever writes).
+FAULT is `count` (print to stdout the number of calls, and of windows that were solved), `kill` (SIGKILL), `interrupt`
+(SIGINT), `vanish` (remove the folder of OUT) or `full` (no file may grow beyond N bytes: what a full disk looks like to
+whoever writes).
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class Unfinished:
         return self._hash.hexdigest()
 
     def close(self) -> None:
-        """Leave it unfinished."""
+        """Leave it unfinished, where it is."""
         with contextlib.suppress(OSError):
             self._file.close()
 
@@ -120,6 +120,8 @@ class Folder:
     def _checked(self, number: int) -> Segment:
         found = _unsealed(self.path / f"{number}.json")
         segment = Segment(**found | {"held": tuple(found["held"]), "hashes": tuple(found["hashes"])})
+        if segment.number != number or len(segment.hashes) != number:
+            raise ValueError(f"{number}.json is of another segment")
         expected = {f"{number}.{stage}": value for stage, value in segment.states.items()}
         expected |= {f"{at}.frames": value for at, value in enumerate(segment.hashes, 1)}
         for name, value in expected.items():
@@ -159,9 +161,9 @@ class Folder:
 
     def _seal(self, name: str, value: object) -> None:
         text = json.dumps(value).encode()
-        file = Unfinished(self.path / name)
-        file.write(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
-        file.complete()
+        with contextlib.closing(Unfinished(self.path / name)) as file:
+            file.write(hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+            file.complete()
         _force_folder(self.path)
 
     def give_up(self) -> None:
