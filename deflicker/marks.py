@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import count
 from typing import Any, Protocol
 
 
@@ -27,10 +28,13 @@ class Marker(Protocol):
 
 
 def marked(frames: Iterable[Any], marker: Marker | None, every: int) -> Iterator[Any]:
-    """The frames, with the marker's marks between batches of so many."""
-    for number, frame in enumerate(frames):
+    """The frames, with the marker's marks between batches of so many: each before the next frame is asked for."""
+    source = iter(frames)
+    for number in count():
         if marker is not None and number % every == 0 and (mark := marker.mark()):
             yield mark
+        if (frame := next(source, None)) is None:
+            return
         yield frame
 
 

@@ -56,6 +56,18 @@ def test_a_mark_lies_between_the_same_frames_everywhere(threads: bool) -> None:
         assert [*done, *held["two"], *held["one"]] == list(range(before))
 
 
+def test_a_mark_comes_before_the_next_frame_is_asked_for() -> None:
+    asked = []
+
+    def source() -> Iterator[int]:
+        for item in range(4):
+            asked.append(item)
+            yield item
+
+    for item in marked(source(), Every(), 2):
+        assert not isinstance(item, Mark) or len(asked) % 2 == 0
+
+
 def test_without_a_marker_nothing_happens() -> None:
     passage = Passage(None, "stage", None)
     assert list(passage.out_of(passage.into(marked("abc", None, 1)))) == ["a", "b", "c"]
