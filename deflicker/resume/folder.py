@@ -59,18 +59,19 @@ class Unfinished:
         self._hash.update(data)
         return self._file.write(data)
 
-    def complete(self) -> str:
-        """Force it to the disk and give it its name; the hash of what was written."""
+    def complete(self, path: Path | None = None) -> str:
+        """Force it to the disk and give it its name, or another; the hash of what was written."""
         with self._file as file:
             file.flush()
             os.fsync(file.fileno())
-        os.replace(self._file.name, self._path)
+        os.replace(self._file.name, path or self._path)
         return self._hash.hexdigest()
 
     def close(self) -> None:
-        """Leave it unfinished, where it is."""
+        """Forget it, unless it is complete."""
         with contextlib.suppress(OSError):
             self._file.close()
+            os.unlink(self._file.name)
 
 
 class Folder:
@@ -143,16 +144,16 @@ class Folder:
             self._frames = Unfinished(self.path / f"{self.segment.number + 1}.frames")
         write(self._frames)
 
-    def next_state(self, stage: str) -> Unfinished:
-        """A file for what a stage remembers after the segment that is being made. Raises OSError."""
-        return Unfinished(self.path / f"{self.segment.number + 1}.{stage}")
+    def state_to_be(self, stage: str, snapshot: int) -> Unfinished:
+        """A file for what a stage remembers at the end of some segment to come. Raises OSError."""
+        return Unfinished(self.path / f"snapshot-{snapshot}.{stage}")
 
     def finish(self, frames: int, taken: int, held: Iterable[int], states: Mapping[str, Unfinished]) -> None:
         """Complete a segment of what was added. Raises OSError; the segments before stay good."""
         assert self._frames is not None
         last, number = self.segment, self.segment.number + 1
         hashes = (*last.hashes, self._frames.complete())
-        kept = {stage: file.complete() for stage, file in states.items()}
+        kept = {stage: file.complete(self.path / f"{number}.{stage}") for stage, file in states.items()}
         segment = Segment(number, frames, taken, tuple(sorted(held)), kept, hashes)
         self._seal(f"{number}.json", asdict(segment))
         self._frames, self.segment = None, segment

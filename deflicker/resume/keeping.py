@@ -43,7 +43,8 @@ class Decide(Protocol):
 class _Snapshot(Mark):
     """What the stages remember where this mark lies."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        self.number = number
         self.states: dict[str, Unfinished] = {}
         self.held: set[int] = set()
         self.taken = 0
@@ -64,10 +65,10 @@ class Keeping:
     def __init__(self, target: Path) -> None:
         self._folder = Folder(target)
         self._keeps = True
-        self._since, self._done = 0.0, 0
+        self._since, self._done = time.monotonic(), 0
         self._named: Mapping[str, object] = {}
-        self._snapshot: _Snapshot | None = None
-        """The one that is on its way through the stages."""
+        self._marks = 0
+        self._on_the_way: list[_Snapshot] = []
         self.notes: list[str] = []
 
     def look(self, about: dict[str, str]) -> None:
@@ -116,11 +117,13 @@ class Keeping:
                     yield frame
 
     def mark(self) -> Mark | None:
-        """A mark where a segment may end; no other while one is on its way."""
-        if not self._keeps or self._snapshot or time.monotonic() - self._since < SEGMENT_S:
+        """A mark where a segment may end."""
+        if not self._keeps or time.monotonic() - self._since < SEGMENT_S:
             return None
-        self._snapshot = _Snapshot()
-        return self._snapshot
+        self._since, self._marks = time.monotonic(), self._marks + 1
+        snapshot = _Snapshot(self._marks)
+        self._on_the_way.append(snapshot)
+        return snapshot
 
     def seen(self, mark: Mark, stage: str, memory: object) -> None:
         """Write down what a stage remembers, on its own thread."""
@@ -128,7 +131,7 @@ class Keeping:
         if isinstance(memory, Following):
             mark.taken = memory.frames
         try:
-            mark.states[stage] = file = self._folder.next_state(stage)
+            mark.states[stage] = file = self._folder.state_to_be(stage, mark.number)
             mark.held |= freeze(memory, file, self._named)
         except OSError as error:
             mark.error = error
@@ -153,7 +156,7 @@ class Keeping:
     def _finish(self, snapshot: _Snapshot) -> None:
         """A mark has come out: all before it is decided."""
         try:
-            if snapshot.error:
+            if snapshot.error and self._keeps:
                 raise snapshot.error
             if self._keeps and self._done > self._folder.segment.frames:
                 self._folder.finish(self._done, snapshot.taken, snapshot.held, snapshot.states)
@@ -161,7 +164,7 @@ class Keeping:
             self._stop(error)
         finally:
             snapshot.close()
-        self._snapshot, self._since = None, time.monotonic()
+            self._on_the_way.remove(snapshot)
 
     def _stop(self, error: OSError) -> None:
         """Progress that cannot be kept is no reason to end what works."""
@@ -176,8 +179,8 @@ class Keeping:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         frames = self._folder.segment.frames
-        if self._snapshot:
-            self._snapshot.close()
+        for snapshot in self._on_the_way:
+            snapshot.close()
         self._folder.close(remove=kind is None or frames == 0)
         if kind is not None and frames:
             log.warning("progress is kept, %d frames: the same command with resume goes on there", frames)

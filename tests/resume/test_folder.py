@@ -24,7 +24,7 @@ def filled(out: Path, segments: int) -> Path:
     for number in range(1, segments + 1):
         for frame in range(10):
             folder.add(lambda file, frame=frame: file.write(bytes([frame]) * 100))  # type: ignore[misc]
-        states = {stage: folder.next_state(stage) for stage in ("motion", "tone")}
+        states = {stage: folder.state_to_be(stage, 7) for stage in ("motion", "tone")}
         for stage, file in states.items():
             file.write(stage.encode() * number)
         folder.finish(10 * number, 10 * number + 5, {3, 1}, states)
