@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from threading import Event
 from typing import Any
@@ -34,6 +34,9 @@ from deflicker.motion.track import Given
 from deflicker.planning import plan
 from deflicker.report.kept import KeptFrames
 from deflicker.report.model import Flicker, Progress, Report
+from deflicker.resume.command import check_resume, kept_progress
+from deflicker.resume.keeping import Keeping
+from deflicker.resume.sameness import circumstances
 from deflicker.settings import CompareStyle, Settings
 from deflicker.steering import check_guide, decide
 from deflicker.windows import OnWindow, watched
@@ -72,6 +75,7 @@ def deflicker(
     started = time.monotonic()
     tell = on_progress or (lambda _: None)
     bounds = limits_of(settings)
+    check_resume(source, target, settings, measure=measure)
     with (
         take_in(source, settings, target=target, limits=bounds) as intake,
         Reader(
@@ -82,23 +86,28 @@ def deflicker(
             info=intake.info,
             limits=bounds,
         ) as reader,
+        ExitStack() as stack,
     ):
         info = reader.info
         check_guide(settings)
         # Whatever is wrong with the target shows before anything is fetched or loaded.
         Writer(target, info, settings, trial=True).discard()
+        keep = stack.enter_context(kept_progress(target, settings))
         engine = None
         if settings.strength > 0:
             size = frame_bytes(info.width, info.height, info.layout)
             engine = Engine.load(info.width, info.height, size, settings, tell, networks)
+            if keep is not None:
+                keep.look(circumstances(info.path, settings, engine))
         watch = watch_run(engine, info.layout, settings, lpips=lpips) if engine and measure else None
         with compared(compare, info, settings, compare_style) as comparison:
             witnesses = tuple(each for each in (watch, comparison) if each is not None)
             tell = _unless(cancel, tell)
-            tally, output = _process(reader, target, engine, settings, tell, witnesses, on_window)
+            tally, output = _process(reader, target, engine, settings, tell, witnesses, on_window, keep)
         elapsed_s = time.monotonic() - started
         report = _report(intake, name_of(target), reader, engine.device if engine else None, tally, output, elapsed_s)
-        report = replace(report, settings=settings.words, notes=(*report.notes, *_missed(report, settings)))
+        notes = (*report.notes, *_missed(report, settings), *(keep.notes if keep else ()))
+        report = replace(report, settings=settings.words, notes=notes)
         return replace(report, measures=watch.finish(), gallery=watch.album.gallery()) if watch else report
 
 
@@ -123,13 +132,14 @@ def _process(
     tell: OnProgress,
     witnesses: Sequence[Witness],
     on_window: OnWindow | None,
+    keep: Keeping | None,
 ) -> tuple[_Tally, Writer | Remuxed]:
     """Write the target: the source's own packets where nothing is to be corrected, else encoded frames."""
     if engine is None and not witnesses and (copy := remux(reader.info, target, settings)):
         return _Tally(copy.frames), copy
     writer = Writer(target, reader.info, settings)
     try:
-        tally = _run(reader, writer, engine, settings, tell, witnesses, on_window)
+        tally = _run(reader, writer, engine, settings, tell, witnesses, on_window, keep)
         tell(Progress("finish", tally.frames, tally.frames))
         copy = None if tally.changed else remux(reader.info, target, settings)
         if copy is None:
@@ -184,6 +194,7 @@ def _run(
     tell: OnProgress,
     witnesses: Sequence[Witness],
     on_window: OnWindow | None,
+    keep: Keeping | None,
 ) -> _Tally:
     """Frames from reader to writer, each with its correction; the writer is left open."""
     layout, tally = reader.info.layout, _Tally()
@@ -203,7 +214,7 @@ def _run(
     with (
         Background(put_out, QUEUED_FRAMES) as output,
         closing(prefetch(reader.frames(on_packet=output.put), QUEUED_FRAMES)) as frames,
-        closing(_decide(frames, reader, engine, settings, witnesses)) as decided,
+        closing(_decide(frames, reader, engine, settings, witnesses, keep)) as decided,
     ):
         for frame in watched(decided, on_window):
             correction = frame.correction and frame.correction.scaled(settings.strength)
@@ -214,7 +225,12 @@ def _run(
 
 
 def _decide(
-    frames: Iterator[Frame], reader: Reader, engine: Engine | None, settings: Settings, witnesses: Sequence[Witness]
+    frames: Iterator[Frame],
+    reader: Reader,
+    engine: Engine | None,
+    settings: Settings,
+    witnesses: Sequence[Witness],
+    keep: Keeping | None,
 ) -> Generator[Corrected[Frame], None, None]:
     if engine is None:
         return (Corrected(frame, None, False, None, None) for frame in frames)
@@ -223,12 +239,20 @@ def _decide(
     def luma(frame: Frame, correction: Correction | None) -> Tensor:
         return luma_of(frame, info.layout, correction, side_px, device)
 
-    proxies = (
-        Given(frame, proxy, proxy, "excluded" if frame.as_is else None)
-        for frame, proxy in with_proxies(frames, info.layout, engine.preset, device)
-    )
-    size = proxy_size(info.height, info.width, engine.preset.flow_max_side_px)
-    return decide(proxies, luma, engine, settings, size=size, source=info, witnesses=witnesses, overlap=True)
+    def of(frames: Iterator[Frame], **how_far: Any) -> Generator[Corrected[Frame], None, None]:
+        proxies = (
+            Given(frame, proxy, proxy, "excluded" if frame.as_is else None)
+            for frame, proxy in with_proxies(frames, info.layout, engine.preset, device)
+        )
+        size = proxy_size(info.height, info.width, engine.preset.flow_max_side_px)
+        return decide(
+            proxies, luma, engine, settings, size=size, source=info, witnesses=witnesses, overlap=True, **how_far
+        )
+
+    if keep is None:
+        return of(frames)
+    named = {"flow": engine.flow, "preset": engine.preset, "settings": settings, "luma": luma}
+    return keep.go_on(frames, of, named, device)
 
 
 def _missed(report: Report, settings: Settings) -> list[str]:

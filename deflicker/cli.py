@@ -97,6 +97,7 @@ def parse(
     end: Annotated[str | None, correction(metavar="TIME", help="First frame to leave out.")] = None,
     overwrite: Annotated[bool, output("--overwrite", "-y", help="Replace OUT if it exists.")] = False,
     strict: Annotated[bool, output("--strict", help="Refuse a damaged input instead of keeping the rest.")] = False,
+    resume: Annotated[bool, output("--resume", help="Keep progress, and go on where a run was interrupted.")] = False,
     codec: Annotated[str | None, output(metavar="NAME", help="FFmpeg video encoder. (default: as the source)")] = None,
     crf: Annotated[float | None, output(help="Quality, lower is better. (default: visually lossless)")] = None,
     encoder_preset: Annotated[str | None, output(metavar="NAME", help="Speed preset of the encoder.")] = None,
@@ -192,6 +193,7 @@ def parse(
         offline=offline,
         overwrite=overwrite,
         strict=strict,
+        resume=resume,
     )
     if output_dir is not None or suffix:
         if report or compare or STREAM in paths:

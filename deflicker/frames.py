@@ -15,7 +15,7 @@ from torch import Tensor
 
 from deflicker.correction.apply import Correction
 from deflicker.engine import Engine, Networks, proxy_of, relit, texture_size, toned_luma
-from deflicker.errors import Cancelled
+from deflicker.errors import Cancelled, SettingsError
 from deflicker.media.color import proxy_size, resize
 from deflicker.media.frame import Frame, PlaneLayout
 from deflicker.motion.track import Given
@@ -53,6 +53,8 @@ def deflicker_frames(
     """
     if not fps > 0:
         raise ValueError(f"frames a second must be more than 0: {fps = }")
+    if settings.resume:
+        raise SettingsError("frames that come as a stream have no file to keep progress beside: leave out resume")
     alike = _alike(frames, cancel)
     return alike if settings.strength == 0 else _corrected(alike, fps, settings, on_window, networks)
 

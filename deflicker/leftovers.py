@@ -12,6 +12,8 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 try:
@@ -63,6 +65,43 @@ class Lock:
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
+
+
+def held_alone(folder: Path, name: str) -> Callable[[], None]:
+    """Make a folder, where there is none, and hold it against other runs; call the result to let go.
+
+    name: of the file in it that is locked. Raises BlockingIOError where another run holds it, OSError where it cannot
+    be made.
+    """
+    for _ in range(_TRIES):
+        folder.mkdir(exist_ok=True)
+        if folder.is_symlink():
+            raise OSError(f"{folder} is a link")
+        path = folder / name
+        try:
+            if fcntl is None and path.exists():
+                path.unlink()  # which fails while it is open
+            file = os.open(path, _OPEN | os.O_CREAT, 0o666)
+        except FileNotFoundError:
+            continue  # its holder has just removed it
+        except PermissionError:
+            if fcntl is None:
+                raise BlockingIOError(f"{folder} is in use") from None
+            raise
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(file), os.stat(path)):
+                return partial(os.close, file)
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            os.close(file)
+            raise
+        except OSError:  # a file system without locks
+            return partial(os.close, file)
+        os.close(file)
+    raise OSError(f"{folder} is being removed by somebody else")
 
 
 def sweep(path: Path) -> None:

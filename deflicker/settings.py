@@ -217,6 +217,8 @@ class Settings:
     """Replace an existing output."""
     strict: bool = False
     """Refuse a damaged input instead of keeping what decodes of it."""
+    resume: bool = False
+    """Keep progress beside the output, and go on where an interrupted run of the same video stopped."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from deflicker.background import prefetch
-from deflicker.correction.steady import LumaOf, steady
-from deflicker.correction.stream import Corrected, correct
+from deflicker.correction.steady import LumaOf, Steadying, steady
+from deflicker.correction.stream import Corrected, Toning, correct
 from deflicker.engine import Engine, proxy_of
 from deflicker.errors import InputError, SettingsError
+from deflicker.marks import Marker, Passage, marked
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
 from deflicker.memory import BATCH_FRAMES, QUEUED_FRAMES
-from deflicker.motion.flashes import find_flashes
-from deflicker.motion.track import Given, Tracked, track
+from deflicker.motion.flashes import Watching, find_flashes
+from deflicker.motion.track import Given, Tracked, Tracking, track
 from deflicker.settings import Preset, Settings
 
 T = TypeVar("T")
@@ -34,6 +36,25 @@ class Follower(Protocol[T]):
         """Hand it on."""
 
 
+@dataclass
+class Following(Generic[T]):
+    """How far the first stage has come."""
+
+    frames: int = 0
+    """Frames that have come in."""
+    flashes: Watching[T] = field(default_factory=Watching)
+    track: Tracking[T] = field(default_factory=Tracking)
+
+
+@dataclass
+class Standing(Generic[T]):
+    """How far `decide` has come: all that its stages remember, each while it is at rest."""
+
+    motion: Following[T] = field(default_factory=Following)
+    tone: Toning[T] = field(default_factory=Toning)
+    texture: Steadying[T] = field(default_factory=Steadying)
+
+
 def decide(
     frames: Iterable[Given[T]],
     luma_of: LumaOf[T],
@@ -44,18 +65,23 @@ def decide(
     source: VideoInfo | None = None,
     witnesses: Iterable[Follower[T]] = (),
     overlap: bool = False,
+    at: Standing[T] | None = None,
+    marker: Marker | None = None,
 ) -> Generator[Corrected[T], None, None]:
     """The correction of every frame: tone first, then texture.
 
     frames: with proxies `[3, h, w]` of `size`; luma_of: see `steady`; source: the video they are from; witnesses see
     what was tracked. overlap: motion, tone and texture run side by side, each on a thread of its own, and `frames` are
-    asked for on the first of them; else everything happens in the caller's.
+    asked for on the first of them; else everything happens in the caller's. at: where an earlier run stopped, to go on
+    there with the frames that had not come in; it is kept up to date. marker: sees each stage's part of it at rest, and
+    its marks come out among the frames.
 
     Raises InputError where guide or reference cannot be used, SettingsError where a reference frame is asked for and
     there is no file to look it up in.
     """
     device = engine.device.torch_device
     reference = _reference(settings, source, size, device)
+    stand = at or Standing()
 
     with ExitStack() as stack:
 
@@ -64,15 +90,29 @@ def decide(
 
         if settings.guide is not None:
             guide = stack.enter_context(closing(_guide(settings.guide, settings, size, device)))
-            frames = _in_step(frames, guide, settings.guide)
-        given = find_flashes(frames) if settings.keep_flashes else frames
-        tracked = track(given, engine.flow, batch_frames=BATCH_FRAMES, key_every=settings.key_every, key=reference)
-        tracked = ahead(tracked, BATCH_FRAMES)
+            frames = _in_step(frames, islice(guide, stand.motion.frames, None), settings.guide)
+        motion, tone, texture = (Passage(marker, stage, memory) for stage, memory in vars(stand).items())
+        given: Iterator[Given[T]] = _counted(frames, stand.motion)
+        given = find_flashes(given, at=stand.motion.flashes) if settings.keep_flashes else given
+        given, key_every = motion.into(marked(given, marker, BATCH_FRAMES)), settings.key_every
+        tracked = track(
+            given, engine.flow, batch_frames=BATCH_FRAMES, key_every=key_every, key=reference, at=stand.motion.track
+        )
+        tracked = ahead(motion.out_of(tracked), BATCH_FRAMES)
         for witness in witnesses:
             tracked = witness.follow(tracked)
-        toned = ahead(correct(tracked, engine.preset, settings, reference=reference), engine.preset.core_frames)
-        reach = texture_reach(engine.preset, settings)
-        yield from ahead(steady(toned, luma_of, reach=reach), QUEUED_FRAMES) if reach else toned
+        toned = correct(tone.into(tracked), engine.preset, settings, reference=reference, at=stand.tone)
+        toned = ahead(tone.out_of(toned), engine.preset.core_frames)
+        if reach := texture_reach(engine.preset, settings):
+            done = steady(texture.into(toned), luma_of, reach=reach, at=stand.texture)
+            toned = ahead(texture.out_of(done), QUEUED_FRAMES)
+        yield from toned
+
+
+def _counted(frames: Iterable[Given[T]], at: Following[T]) -> Iterator[Given[T]]:
+    for frame in frames:
+        at.frames += 1
+        yield frame
 
 
 def texture_reach(preset: Preset, settings: Settings) -> int:

@@ -2,8 +2,9 @@
 
     python -m tests.faulty FAULT N IN OUT [OPTION ...]
 
-FAULT is `count` (print the number of calls to stdout), `kill` (SIGKILL), `interrupt` (SIGINT), `vanish` (remove the
-folder of OUT) or `full` (no file may grow beyond N bytes: what a full disk looks like to whoever writes).
+FAULT is `count` (print to stdout the number of calls, and of windows that were solved), `kill` (SIGKILL), `interrupt`
+(SIGINT), `vanish` (remove the folder of OUT) or `full` (no file may grow beyond N bytes: what a full disk looks like to
+whoever writes).
 """
 
 from __future__ import annotations
@@ -36,11 +37,13 @@ class Trap:
     """Counts the calls of functions of the tool, in every thread, and acts at one of them."""
 
     def __init__(self, fault: str, at: int, target: Path) -> None:
-        self.calls, self._fault, self._at, self._target = 0, fault, at, target
+        self.calls = self.solves = 0
+        self._fault, self._at, self._target = fault, at, target
 
     def __call__(self, frame: FrameType, event: str, _: Any) -> None:
         if event == "call" and frame.f_code.co_filename.startswith(ROOT):
             self.calls += 1
+            self.solves += frame.f_code.co_name == "solve"
             if self.calls == self._at:
                 self.spring()
 
@@ -56,8 +59,10 @@ class Trap:
 def main() -> None:
     fault, number, *words = sys.argv[1:]
     from deflicker import cli, engine
+    from deflicker.resume import keeping
 
     engine.load_flow = lambda *_: Still()  # type: ignore[assignment,return-value]
+    keeping.SEGMENT_S = 0
     trap = Trap(fault, int(number), Path(words[1]))
     if fault == "full":
         import resource
@@ -71,7 +76,7 @@ def main() -> None:
     finally:
         sys.setprofile(None)
         if fault == "count":
-            print(trap.calls)
+            print(trap.calls, trap.solves)
 
 
 if __name__ == "__main__":

@@ -391,7 +391,7 @@ def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> N
     )
     words += "--pix-fmt yuv420p10le -e tune=grain -e x=a=b --start 1:30.5 --end 2700f --max-memory 8G --weights w "
     words += "--offline -y --strict --anchor 0.7 --reference 120f --guide g.mp4 --without seams --without anchors "
-    words += "--exclude 1:30-1:35.5 --exclude 120f-140f --keep-flashes "
+    words += "--exclude 1:30-1:35.5 --exclude 120f-140f --keep-flashes --resume "
     words += "--format mkv --fps 23.976 --rawvideo 64x48@24"
     assert main(clip, tmp_path / "out.mp4", *words.split()) == 0
     values = vars(seen[0])
@@ -420,6 +420,7 @@ def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> N
         "offline": True,
         "overwrite": True,
         "strict": True,
+        "resume": True,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -93,6 +93,17 @@ class _Picture(Generic[T]):
         self.link: _Link | None = None
         """From the picture before to this one."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """To be kept for a later run: what is large and can be seen again is left out."""
+        return self.__dict__ | {"view": None, "link": None}
+
+
+@dataclass
+class Steadying(Generic[T]):
+    """How far `steady` has come: all it remembers whenever it asks for a frame."""
+
+    shot: _Shot[T] | None = None
+
 
 def steady(
     frames: Iterable[Corrected[T]],
@@ -100,21 +111,24 @@ def steady(
     *,
     reach: int,
     options: TextureOptions = TextureOptions(),
+    at: Steadying[T] | None = None,
 ) -> Iterator[Corrected[T]]:
     """Yield every frame once, in order, its correction completed by the detail that takes its boil away.
 
-    reach: neighbours compared with on each side; 0 looks at nothing. Nothing is carried across a shot's end.
+    reach: neighbours compared with on each side; 0 looks at nothing. Nothing is carried across a shot's end. at: where
+    an earlier run stopped, to go on there; it is kept up to date.
     """
     if reach == 0:
         yield from frames
         return
-    shot: _Shot[T] = _Shot(luma_of, reach, options)
+    at = at or Steadying()
+    at.shot = at.shot or _Shot(luma_of, reach, options)
     for frame in frames:
         if frame.opens_shot:
-            yield from shot.finish()
-            shot = _Shot(luma_of, reach, options)
-        yield from shot.add(frame)
-    yield from shot.finish()
+            yield from at.shot.finish()
+            at.shot = _Shot(luma_of, reach, options)
+        yield from at.shot.add(frame)
+    yield from at.shot.finish()
 
 
 class _Shot(Generic[T]):

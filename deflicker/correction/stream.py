@@ -48,26 +48,39 @@ class Corrected(Generic[T]):
     """Why it stays as it is, where it was not for the correction to decide."""
 
 
+@dataclass
+class Toning(Generic[T]):
+    """How far `correct` has come: all it remembers whenever it asks for a frame."""
+
+    shot: _Shot[T] | None = None
+    frames: int = 0
+    """Frames that have come in."""
+
+
 def correct(
     tracked: Iterable[Tracked[T]],
     preset: Preset,
     settings: Settings = Settings(),
     *,
     reference: Tensor | None = None,
+    at: Toning[T] | None = None,
 ) -> Iterator[Corrected[T]]:
     """Yield every frame once, in order, at most a window later. Nothing is carried across a shot's end, and kept frames
     are not looked at.
 
     preset: the numbers to work with, which memory may have made smaller than those of the settings. reference: a proxy
-    `[3, h, w]` with the look to anchor to; None to choose a frame of each shot.
+    `[3, h, w]` with the look to anchor to; None to choose a frame of each shot. at: where an earlier run stopped, to go
+    on there; it is kept up to date.
     """
-    shot: _Shot[T] = _Shot(preset, settings, reference, 0)
-    for number, frame in enumerate(tracked):
+    at = at or Toning()
+    at.shot = at.shot or _Shot(preset, settings, reference, at.frames)
+    for frame in tracked:
         if frame.opens_shot:
-            yield from shot.finish()
-            shot = _Shot(preset, settings, reference, number)
-        yield from shot.add(frame)
-    yield from shot.finish()
+            yield from at.shot.finish()
+            at.shot = _Shot(preset, settings, reference, at.frames)
+        at.frames += 1
+        yield from at.shot.add(frame)
+    yield from at.shot.finish()
 
 
 class _Shot(Generic[T]):

@@ -13,10 +13,10 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from statistics import quantiles
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import torch
 
@@ -40,28 +40,44 @@ _FLOOR = 0.04
 """Added to the tone before its logarithm, so that noise in the dark is no flash."""
 
 
-def find_flashes(frames: Iterable[Given[T]]) -> Iterator[Given[T]]:
-    """Yield every frame once, in order, those of flashes marked to be kept; `AHEAD` to twice as many frames late."""
-    source, waiting = iter(frames), deque[Given[T]]()
-    tones: deque[float] = deque()
-    past: deque[float] = deque(maxlen=_BEHIND)
-    flashing = False
+@dataclass
+class Watching(Generic[T]):
+    """How far `find_flashes` has come: all it remembers whenever somebody waits for a frame of it."""
 
-    def next_one() -> Given[T]:
-        nonlocal flashing
-        frame, tone = waiting.popleft(), tones.popleft()
-        flashing = stands_out(tuple(past), tone, tuple(islice(tones, AHEAD)), flashing=flashing)
-        past.append(tone)
-        return replace(frame, kept="flash") if flashing and frame.kept is None else frame
+    waiting: deque[Given[T]] = field(default_factory=deque)
+    tones: deque[float] = field(default_factory=deque)
+    past: deque[float] = field(default_factory=lambda: deque(maxlen=_BEHIND))
+    flashing: bool = False
 
-    while block := list(islice(source, AHEAD)):
-        waiting.extend(block)
+    def take(self, block: Sequence[Given[T]]) -> None:
+        """Look at further frames."""
+        self.waiting.extend(block)
         means = torch.stack([frame.proxy.mean() for frame in block])
-        tones.extend((means + _FLOOR).log().tolist())
-        while len(waiting) > AHEAD:
-            yield next_one()
-    while waiting:
-        yield next_one()
+        self.tones.extend((means + _FLOOR).log().tolist())
+
+    def next_one(self) -> Given[T]:
+        """Judge the frame that has waited longest."""
+        frame, tone = self.waiting.popleft(), self.tones.popleft()
+        after = tuple(islice(self.tones, AHEAD))
+        self.flashing = stands_out(tuple(self.past), tone, after, flashing=self.flashing)
+        self.past.append(tone)
+        return replace(frame, kept="flash") if self.flashing and frame.kept is None else frame
+
+
+def find_flashes(frames: Iterable[Given[T]], *, at: Watching[T] | None = None) -> Iterator[Given[T]]:
+    """Yield every frame once, in order, those of flashes marked to be kept; `AHEAD` to twice as many frames late.
+
+    at: where an earlier run stopped, to go on there; it is kept up to date.
+    """
+    source, at = iter(frames), at or Watching()
+    while True:
+        while len(at.waiting) > AHEAD:
+            yield at.next_one()
+        if not (block := list(islice(source, AHEAD))):
+            break
+        at.take(block)
+    while at.waiting:
+        yield at.next_one()
 
 
 def stands_out(before: Sequence[float], tone: float, after: Sequence[float], *, flashing: bool) -> bool:

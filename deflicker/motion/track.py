@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -83,6 +83,18 @@ class _Picture:
     features: Any
 
 
+@dataclass
+class Tracking(Generic[T]):
+    """How far `track` has come: all it remembers whenever it asks for the first frame of a batch."""
+
+    previous: _Picture | None = None
+    waiting: list[Given[T]] = field(default_factory=list)
+    pace: tuple[int, int] = (0, _CALM)
+    gap: int = 0
+    cuts: CutFinder = field(default_factory=CutFinder)
+    keys: _Keys | None = None
+
+
 def track(
     frames: Iterable[tuple[T, Tensor] | Given[T]],
     flow: Flow,
@@ -90,31 +102,30 @@ def track(
     batch_frames: int = 8,
     key_every: int = 0,
     key: Tensor | None = None,
+    at: Tracking[T] | None = None,
 ) -> Iterator[Tracked[T]]:
     """Yield every frame once, in order. frames: (frame, its proxy `[3, h, w]`); `batch_frames` go through RAFT at once.
 
     One frame is held back, because a cut shows only in the frame after it. key_every: every so many pictures of a
     shot, flow to a key picture is given too, which is `key [3, h, w]` or the shot's first; 0 for never. Frames that
     are kept pass by; the one that makes a gap too long to look across opens a shot, as does the picture after it.
+    at: where an earlier run stopped, to go on there; it is kept up to date.
     """
     source = _seen(frames)
-    keys = _Keys(flow, key_every, key)
-    cuts = CutFinder()
-    previous: _Picture | None = None
-    waiting: list[Given[T]] = []
-    pace, gap = (0, _CALM), 0
+    at = at or Tracking()
+    at.keys = at.keys or _Keys(flow, key_every, key)
     while True:
         arrived = list(islice(source, batch_frames))
         last = len(arrived) < batch_frames
-        batch = waiting + arrived
+        batch = at.waiting + arrived
         if not batch:
             return
-        same = _same(batch, previous, gap)
-        held, paces = _held(same, pace)
+        same = _same(batch, at.previous, at.gap)
+        held, paces = _held(same, at.pace)
         decided = len(batch) if last else _decidable(batch, held)
-        tracked, previous, gap = _follow(batch, same, held, decided, previous, gap, flow, cuts, keys)
+        tracked, at.previous, at.gap = _follow(batch, same, held, decided, at.previous, at.gap, flow, at.cuts, at.keys)
+        at.waiting, at.pace = batch[decided:], paces[decided]
         yield from tracked
-        waiting, pace = batch[decided:], paces[decided]
         if last:
             return
 

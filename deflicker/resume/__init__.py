@@ -1,0 +1,1 @@
+"""What an interrupted run leaves for the next one to go on from (`--resume`)."""
