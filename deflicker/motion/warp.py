@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
 _ROUNDING = 1e-6
 """How far beyond ±1 rounding may put a target on the border."""
 
