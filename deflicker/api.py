@@ -17,7 +17,7 @@ from deflicker.comparison import compared
 from deflicker.correction.apply import Correction
 from deflicker.correction.stream import Corrected
 from deflicker.device import Device
-from deflicker.engine import Engine, Networks, OnProgress, frame_bytes, limits_of, luma_of, relit, with_proxies
+from deflicker.engine import Engine, Networks, OnProgress, frame_bytes, limits_of, luma_of, with_proxies
 from deflicker.errors import Cancelled
 from deflicker.frames import deflicker_frames
 from deflicker.measuring import Witness, watch_run
@@ -201,7 +201,7 @@ def _run(
 
     def put_out(job: Any) -> None:
         if isinstance(job, _Decided):
-            frame = relit(job.frame, layout, job.correction)
+            frame = engine.relit(job.frame, layout, job.correction) if engine else job.frame
             if frame is not job.frame:
                 tally.changed += 1
                 writer.release()
@@ -251,7 +251,7 @@ def _decide(
 
     if keep is None:
         return of(frames)
-    named = {"flow": engine.flow, "preset": engine.preset, "settings": settings, "luma": luma}
+    named = {**engine.named, "settings": settings, "luma": luma}
     return keep.go_on(frames, of, named, device)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -12,12 +12,18 @@ from torch import Tensor
 
 from deflicker import weights
 from deflicker.correction.apply import Correction, corrected_planes
+from deflicker.correction.solve import solve
+from deflicker.correction.sparing import Solver, SparingSolver
+from deflicker.correction.steady import step_down
 from deflicker.device import Device, choose
+from deflicker.ladder import Ladder, moved
 from deflicker.media.color import as_tensors, normalise, proxy_size, to_rgb
 from deflicker.media.frame import Frame, PlaneLayout
 from deflicker.media.opening import MAX_PIXELS, Limits
 from deflicker.memory import fit, most_pixels
 from deflicker.motion.flow import FlowEstimator
+from deflicker.motion.sparing import SparingFlow
+from deflicker.motion.track import Flow
 from deflicker.report.model import Progress
 from deflicker.settings import Preset, Settings
 
@@ -30,8 +36,11 @@ class Engine:
     """The device, the flow network on it, and the preset fitted to memory."""
 
     device: Device
-    flow: FlowEstimator
+    flow: Flow
     preset: Preset
+    solver: Solver = solve
+    texturing: Ladder = field(default_factory=step_down)
+    applying: Ladder = field(default_factory=lambda: Ladder("applying corrections", ("on the CPU",)))
 
     @classmethod
     def load(
@@ -49,7 +58,17 @@ class Engine:
         """
         device = choose(settings.device, settings.precision)
         preset = fit(width, height, frame_bytes, settings.plan, settings.max_memory)
-        return cls(device, (networks or Networks()).flow(preset, device, settings, tell), preset)
+        flow = (networks or Networks()).flow(preset, device, settings, tell)
+        return cls(device, flow, preset, solve if device.torch_device.type == "cpu" else SparingSolver())
+
+    @property
+    def named(self) -> dict[str, object]:
+        """Its parts that what is remembered of a run refers to."""
+        return {"flow": self.flow, "preset": self.preset, "solver": self.solver, "texturing": self.texturing}
+
+    def relit(self, frame: Frame, layout: PlaneLayout, correction: Correction | None) -> Frame:
+        """As the function `relit`, on the CPU once the GPU's memory has ended."""
+        return self.applying.run(lambda rung: relit(frame, layout, moved(correction, "cpu") if rung else correction))
 
 
 class Networks:
@@ -57,9 +76,9 @@ class Networks:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._loaded: dict[tuple[object, ...], FlowEstimator] = {}
+        self._loaded: dict[tuple[object, ...], Flow] = {}
 
-    def flow(self, preset: Preset, device: Device, settings: Settings, tell: OnProgress) -> FlowEstimator:
+    def flow(self, preset: Preset, device: Device, settings: Settings, tell: OnProgress) -> Flow:
         """The preset's flow network on a device, as `load_flow` gives it."""
         key = (preset.flow_network, preset.flow_updates, str(device.torch_device), device.dtype, settings.weights)
         with self._lock:
@@ -68,22 +87,25 @@ class Networks:
             return self._loaded[key]
 
 
-def load_flow(preset: Preset, device: Device, settings: Settings, tell: OnProgress) -> FlowEstimator:
+def load_flow(preset: Preset, device: Device, settings: Settings, tell: OnProgress) -> Flow:
     """The preset's flow network with its weights, fetched first where that was never done."""
     tell(Progress("weights", 0, None))
     state = weights.load(preset.flow_network, path=settings.weights, offline=settings.offline)
     return flow_network(state, preset, device)
 
 
-def flow_network(state: Mapping[str, Tensor], preset: Preset, device: Device) -> FlowEstimator:
+def flow_network(state: Mapping[str, Tensor], preset: Preset, device: Device) -> Flow:
     """The flow network of these weights as a preset and a device want it."""
-    return FlowEstimator(
+    network = FlowEstimator(
         state,
         device=device.torch_device,
         dtype=device.dtype,
         updates=preset.flow_updates,
         workers=device.workers,
     )
+    if device.torch_device.type == "cpu":
+        return network
+    return SparingFlow(network, lambda: flow_network(state, preset, choose("cpu")))
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -28,8 +28,7 @@ from deflicker.media.pipe import Destination, name_of
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
 from deflicker.media.writer import Writer
-from deflicker.motion.flow import FlowEstimator
-from deflicker.motion.track import Tracked, track
+from deflicker.motion.track import Flow, Tracked, track
 from deflicker.report.model import Plan, Progress
 from deflicker.settings import Preset, Settings
 from deflicker.steering import check_guide, texture_reach
@@ -86,7 +85,7 @@ def plan(
         )
 
 
-def _network(preset: Preset, device: Device, settings: Settings) -> tuple[FlowEstimator | None, list[str]]:
+def _network(preset: Preset, device: Device, settings: Settings) -> tuple[Flow | None, list[str]]:
     """The flow network, and what to say about its weights. Without them it is as fast: the time can be measured."""
     if settings.strength == 0:
         return None, ["strength 0 corrects nothing: the source's packets are copied where the other options allow it"]
@@ -144,7 +143,7 @@ def _scan(reader: Reader, preset: Preset, device: Device, tell: OnProgress) -> _
 
 
 def _estimate(
-    scan: _Scan, network: FlowEstimator | None, preset: Preset, settings: Settings, writer: Writer, info: VideoInfo
+    scan: _Scan, network: Flow | None, preset: Preset, settings: Settings, writer: Writer, info: VideoInfo
 ) -> float:
     """Seconds to follow, correct and encode all frames, from doing so with the sample."""
     items = [frame.item for frame in scan.sample]
@@ -193,7 +192,7 @@ def _with_texture(
     return [frame.correction for frame in steady(toned, luma, reach=texture_reach(preset, settings))]
 
 
-def _follow(network: FlowEstimator, proxies: Tensor) -> tuple[Tensor, Tensor]:
+def _follow(network: Flow, proxies: Tensor) -> tuple[Tensor, Tensor]:
     features = network.features(proxies)
     if len(features) == 1:
         none = proxies.new_zeros(0, 2, *proxies.shape[-2:])

@@ -101,10 +101,12 @@ def decide(
         tracked = ahead(motion.out_of(tracked), BATCH_FRAMES)
         for witness in witnesses:
             tracked = witness.follow(tracked)
-        toned = correct(tone.into(tracked), engine.preset, settings, reference=reference, at=stand.tone)
+        toned = correct(
+            tone.into(tracked), engine.preset, settings, reference=reference, solver=engine.solver, at=stand.tone
+        )
         toned = ahead(tone.out_of(toned), engine.preset.core_frames)
         if reach := texture_reach(engine.preset, settings):
-            done = steady(texture.into(toned), luma_of, reach=reach, at=stand.texture)
+            done = steady(texture.into(toned), luma_of, reach=reach, ladder=engine.texturing, at=stand.texture)
             toned = ahead(texture.out_of(done), QUEUED_FRAMES)
         yield from toned
 

@@ -20,10 +20,13 @@ import torch
 from deflicker import OutputError, Settings, api, cli, deflicker, engine
 from deflicker.comparison import Comparison
 from deflicker.correction import stream
+from deflicker.correction.solve import solve
+from deflicker.correction.sparing import SparingSolver
 from deflicker.media.output import Output
 from deflicker.media.reader import Reader
 from deflicker.media.target import Target
 from deflicker.media.writer import Writer
+from deflicker.motion.sparing import SparingFlow
 from tests.assets import make_video
 from tests.faulty import Still
 from tests.media.making import frames_of
@@ -255,6 +258,40 @@ def test_the_gpu_runs_out_of_memory(
     code, said = main(capsys, clip, out)
     assert (code, said) == (1, "deflicker: out of memory: try --preset fast, --max-memory or --device cpu\n")
     assert list(out.parent.iterdir()) == []
+
+
+@pytest.mark.usefixtures("still")
+def test_the_gpu_runs_out_of_memory_and_the_run_goes_on(
+    clip: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In motion, solving and applying: each steps down, says so, and no frame is lost."""
+    full, tried = torch.OutOfMemoryError("CUDA out of memory"), []
+
+    def at_first(work: Callable[..., Any], times: int) -> Callable[..., Any]:
+        def full_at_first(*arguments: Any) -> Any:
+            tried.append(work)
+            if tried.count(work) <= times:
+                raise full
+            return work(*arguments)
+
+        return full_at_first
+
+    small = Still()
+    monkeypatch.setattr(small, "flow", at_first(small.flow, 99))
+    monkeypatch.setattr(engine, "load_flow", lambda *_: SparingFlow(small, Still))
+    monkeypatch.setattr(engine, "solve", SparingSolver(at_first(solve, 2)))
+    monkeypatch.setattr(engine, "relit", at_first(engine.relit, 1))
+    code, said = main(capsys, clip, out)
+    assert code == 0
+    assert [line.split("warning: ")[-1] for line in said.splitlines() if "out of memory" in line] == [
+        "out of memory in flow: one frame at a time from here on",
+        "out of memory in flow: at half the size from here on",
+        "out of memory in flow: on the CPU from here on",
+        "out of memory in solving: without looking ahead from here on",
+        "out of memory in solving: on the CPU from here on",
+        "out of memory in applying corrections: on the CPU from here on",
+    ]
+    assert len(frames_of(out)) == len(frames_of(clip))
 
 
 # --- Weights and their cache ------------------------------------------------------------------------------------------

@@ -35,9 +35,10 @@ ALLOWED = {
     "progress": ("report",),
     "commands": ("checks", "errors", "settings", "report", "words", "coherence", "clip_distance"),
     "media": ("errors", "leftovers", "settings", "background", "numbered"),
-    "motion": ("errors", "settings", "device", "weights"),
+    "ladder": (),
+    "motion": ("errors", "settings", "device", "weights", "ladder"),
     # Of the media folder values and arithmetic, no files.
-    "correction": ("errors", "settings", "motion", "metrics", "media.color", "media.frame"),
+    "correction": ("errors", "settings", "ladder", "motion", "metrics", "media.color", "media.frame"),
     "metrics": ("errors", "motion"),
     "memory": ("errors", "settings"),
     "log": ("errors", "report"),

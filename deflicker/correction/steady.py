@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from deflicker.correction.apply import Correction
 from deflicker.correction.stream import Corrected
 from deflicker.correction.texture import Boil, Neighbours, TextureOptions, boiling, boiling_alike
-from deflicker.motion.neighbourhood import length
-from deflicker.motion.refine import even_luma, refine
-from deflicker.motion.warp import compose, round_trip, warp
+from deflicker.correction.views import Link, View
+from deflicker.ladder import Ladder, moved
+from deflicker.motion.warp import compose, warp
 
 T = TypeVar("T")
 
@@ -34,52 +33,6 @@ chosen on, one of fast dancers opens it a little (79 dB come back), the rest sta
 bound; where boil was added to what can be followed, they have 0.19 to 0.48."""
 _WORTH = (1.0 / 255, 1.5 / 255)
 """Root mean square of boil, likewise: below a code value it may be what an encoder left, and is not worth touching."""
-_SLACK_PX = 1.0
-"""Gap of flow there and back that still counts as visible; much of it is boil's doing."""
-
-
-@dataclass(frozen=True, eq=False)
-class _View:
-    """What is looked at of a picture."""
-
-    luma: Tensor
-    """`[1, 1, H, W]` in [0, 1], tone corrected."""
-    even: Tensor
-    """`even_luma` of it."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Link:
-    """Motion between a picture and the one before it, at the luma's size."""
-
-    there_px: Tensor
-    """`[1, 2, H, W]`: from the picture before to this one."""
-    back_px: Tensor
-    there_visible: Tensor
-    """`[1, 1, H, W]` in {0, 1}."""
-    back_visible: Tensor
-    there_error_px: Tensor
-    """`[1, 1, H, W]`: how wrong the way there may be."""
-    back_error_px: Tensor
-
-    @classmethod
-    def of(cls, there_px: Tensor, back_px: Tensor) -> _Link:
-        (there, there_gap_px), (back, back_gap_px) = (
-            round_trip(one, other, tolerance_px=_SLACK_PX) for one, other in ((there_px, back_px), (back_px, there_px))
-        )
-        errors = _error_px(there_px, there, there_gap_px), _error_px(back_px, back, back_gap_px)
-        return cls(there_px, back_px, there, back, *errors)
-
-    def reversed(self) -> _Link:
-        """The same motion the other way."""
-        return _Link(
-            self.back_px,
-            self.there_px,
-            self.back_visible,
-            self.there_visible,
-            self.back_error_px,
-            self.there_error_px,
-        )
 
 
 class _Picture(Generic[T]):
@@ -89,8 +42,8 @@ class _Picture(Generic[T]):
         self.frames = [frame]
         self.looked = False
         self.boil: Boil | None = None
-        self.view: _View | None = None
-        self.link: _Link | None = None
+        self.view: View | None = None
+        self.link: Link | None = None
         """From the picture before to this one."""
 
     def __getstate__(self) -> dict[str, Any]:
@@ -111,22 +64,23 @@ def steady(
     *,
     reach: int,
     options: TextureOptions = TextureOptions(),
+    ladder: Ladder | None = None,
     at: Steadying[T] | None = None,
 ) -> Iterator[Corrected[T]]:
     """Yield every frame once, in order, its correction completed by the detail that takes its boil away.
 
     reach: neighbours compared with on each side; 0 looks at nothing. Nothing is carried across a shot's end. at: where
-    an earlier run stopped, to go on there; it is kept up to date.
+    an earlier run stopped, to go on there; it is kept up to date. ladder: see `step_down`.
     """
     if reach == 0:
         yield from frames
         return
-    at = at or Steadying()
-    at.shot = at.shot or _Shot(luma_of, reach, options)
+    at, ladder = at or Steadying(), ladder or step_down()
+    at.shot = at.shot or _Shot(luma_of, reach, options, ladder)
     for frame in frames:
         if frame.opens_shot:
             yield from at.shot.finish()
-            at.shot = _Shot(luma_of, reach, options)
+            at.shot = _Shot(luma_of, reach, options, ladder)
         yield from at.shot.add(frame)
     yield from at.shot.finish()
 
@@ -134,8 +88,10 @@ def steady(
 class _Shot(Generic[T]):
     """The pictures of one shot between the first that is still needed and the last that has arrived."""
 
-    def __init__(self, luma_of: LumaOf[T], reach: int, options: TextureOptions) -> None:
-        self._luma_of, self._reach, self._options = luma_of, reach, options
+    def __init__(self, luma_of: LumaOf[T], reach: int, options: TextureOptions, ladder: Ladder) -> None:
+        self._luma_of, self._reach, self._options, self._ladder = luma_of, reach, options, ladder
+        self._spares = False
+        """Whether everything is on the CPU, because there is no memory left for it elsewhere."""
         self._pictures: list[_Picture[T]] = []
         self._looked_at = self._given = 0
         self._suspected = False
@@ -219,13 +175,22 @@ class _Shot(Generic[T]):
         if picture.looked or last < 2:
             return
         picture.looked = True
-        if 0 < index < last:
-            picture.boil = boiling(self._view(index).luma, self._neighbours(index), self._options)
-            return
         inner = max(1, min(index, last - 1))
-        self._study(inner)
-        if alike := self._pictures[inner].boil:
-            picture.boil = boiling_alike(self._view(index).luma, self._neighbours(index), alike, self._options)
+        if inner != index:
+            self._study(inner)
+        picture.boil = self._ladder.run(lambda rung: self._boil(index, inner, on_cpu=rung > 0))
+
+    def _boil(self, index: int, inner: int, *, on_cpu: bool) -> Boil | None:
+        """Boil of a picture, at the shot's edge that of the one beside it."""
+        if on_cpu and not self._spares:
+            self._spares = True
+            for each in self._pictures:
+                each.view = each.link = None
+                each.boil = moved(each.boil, "cpu")
+        if inner == index:
+            return boiling(self._view(index).luma, self._neighbours(index), self._options)
+        alike = self._pictures[inner].boil
+        return alike and boiling_alike(self._view(index).luma, self._neighbours(index), alike, self._options)
 
     def _neighbours(self, index: int) -> Neighbours:
         """The pictures around one, aligned to it."""
@@ -249,31 +214,30 @@ class _Shot(Generic[T]):
             paths.append(compose(*paths[-1], *step) if paths else step)
         return paths
 
-    def _view(self, index: int) -> _View:
+    def _view(self, index: int) -> View:
         picture = self._pictures[index]
         if picture.view is None:
             frame = picture.frames[0]
-            luma = self._luma_of(frame.item, frame.correction)[None, None]
-            picture.view = _View(luma, even_luma(luma))
+            picture.view = View.of(self._here(self._luma_of(frame.item, frame.correction)))
         return picture.view
 
-    def _link(self, index: int) -> _Link:
+    def _link(self, index: int) -> Link:
         picture = self._pictures[index]
         if picture.link is None:
-            before, here = self._view(index - 1).even, self._view(index).even
             frame = picture.frames[0]
             if frame.forward_px is None or frame.backward_px is None:
                 raise ValueError("a picture that opens no shot comes with its motion")
-            there_px = refine(before, here, _enlarged(frame.forward_px, here.shape[-2:]))
-            back_px = refine(here, before, _enlarged(frame.backward_px, here.shape[-2:]))
-            picture.link = _Link.of(there_px, back_px)
+            flows = self._here(frame.forward_px), self._here(frame.backward_px)
+            picture.link = Link.between(self._view(index - 1), self._view(index), *flows)
         return picture.link
 
+    def _here(self, tensor: Tensor) -> Tensor:
+        return tensor.cpu() if self._spares else tensor
 
-def _error_px(flow_px: Tensor, visible: Tensor, gap_px: Tensor) -> Tensor:
-    """How wrong flow may be, `[1, 1, H, W]`: more for long ways, gaps on the way back, hidden places."""
-    error: Tensor = 0.02 + 0.02 * length(flow_px) + gap_px.clamp(max=2) / 2 + 1 - visible
-    return error
+
+def step_down() -> Ladder:
+    """What becomes of texture where memory ends."""
+    return Ladder("texture", ("on the CPU",))
 
 
 def _numbers(gates: list[Tensor | None]) -> list[float]:
@@ -284,13 +248,8 @@ def _numbers(gates: list[Tensor | None]) -> list[float]:
 
 
 def _with_detail(correction: Correction | None, detail: Tensor) -> Correction:
-    return replace(correction or Correction(detail.new_zeros(3, 1, 1)), detail=detail)
-
-
-def _enlarged(flow_px: Tensor, size: torch.Size) -> Tensor:
-    """Flow `[2, h, w]` of a proxy as `[1, 2, H, W]` of the luma."""
-    scale = flow_px.new_tensor([size[1] / flow_px.shape[-1], size[0] / flow_px.shape[-2]]).view(1, 2, 1, 1)
-    return F.interpolate(flow_px[None], size=tuple(size), mode="bilinear", align_corners=False) * scale
+    correction = correction or Correction(detail.new_zeros(3, 1, 1))
+    return replace(correction, detail=detail.to(correction.log_gain.device))
 
 
 def _ramp(value: Tensor, bounds: tuple[float, float]) -> Tensor:

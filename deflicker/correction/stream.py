@@ -14,6 +14,7 @@ from torch import Tensor
 
 from deflicker.correction.apply import Correction
 from deflicker.correction.solve import is_sound, solve
+from deflicker.correction.sparing import Solver
 from deflicker.correction.window import State, Window
 from deflicker.metrics.flicker import FlickerSums
 from deflicker.motion.matches import LongMatch
@@ -63,21 +64,22 @@ def correct(
     settings: Settings = Settings(),
     *,
     reference: Tensor | None = None,
+    solver: Solver = solve,
     at: Toning[T] | None = None,
 ) -> Iterator[Corrected[T]]:
     """Yield every frame once, in order, at most a window later. Nothing is carried across a shot's end, and kept frames
     are not looked at.
 
     preset: the numbers to work with, which memory may have made smaller than those of the settings. reference: a proxy
-    `[3, h, w]` with the look to anchor to; None to choose a frame of each shot. at: where an earlier run stopped, to go
-    on there; it is kept up to date.
+    `[3, h, w]` with the look to anchor to; None to choose a frame of each shot. solver: `solve`, or one that knows what
+    to do where memory ends. at: where an earlier run stopped, to go on there; it is kept up to date.
     """
     at = at or Toning()
-    at.shot = at.shot or _Shot(preset, settings, reference, at.frames)
+    at.shot = at.shot or _Shot(preset, settings, reference, solver, at.frames)
     for frame in tracked:
         if frame.opens_shot:
             yield from at.shot.finish()
-            at.shot = _Shot(preset, settings, reference, at.frames)
+            at.shot = _Shot(preset, settings, reference, solver, at.frames)
         at.frames += 1
         yield from at.shot.add(frame)
     yield from at.shot.finish()
@@ -86,8 +88,10 @@ def correct(
 class _Shot(Generic[T]):
     """The pictures of one shot that wait to be decided, each with the held and the kept frames after it."""
 
-    def __init__(self, preset: Preset, settings: Settings, reference: Tensor | None, first: int) -> None:
-        self._preset, self._settings, self._reference = preset, settings, reference
+    def __init__(
+        self, preset: Preset, settings: Settings, reference: Tensor | None, solver: Solver, first: int
+    ) -> None:
+        self._preset, self._settings, self._reference, self._solver = preset, settings, reference, solver
         self._number = first
         """Of the next frame to hand out, counted from the video's first."""
         self._state: State | None = None
@@ -125,7 +129,7 @@ class _Shot(Generic[T]):
         )
         gaps = tuple(number for number, p in enumerate(pictures) if p.after_gap)
         window = Window(proxies, forward_px, backward_px, core, far, self._reference, gaps)
-        solution = solve(window, self._state, self._preset, self._settings)
+        solution = self._solver(window, self._state, self._preset, self._settings)
         diverged = not is_sound(solution, window)
         if diverged:
             self._warn(core)

@@ -188,3 +188,25 @@ def test_boil_that_is_no_number_does_not_hide_the_boil_around_it(monkeypatch):
     found = run(frames)
     assert [frame.item[0] for frame in found if frame.correction is None] == [9]
     assert all(frame.correction.detail.isfinite().all() for frame in found if frame.correction)
+
+
+@pytest.mark.parametrize("at", [1, 3, 12])
+def test_where_memory_ends_texture_goes_on_elsewhere(monkeypatch, at):
+    """On the CPU all the while here; what was seen before is seen anew."""
+    frames = shot(clean() + boil(22, 0.02))
+    expected = run(frames)
+    calls = []
+
+    def full_once(*arguments):
+        calls.append(1)
+        if len(calls) == at:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return boiling(*arguments)
+
+    boiling = steady_module.boiling
+    monkeypatch.setattr(steady_module, "boiling", full_once)
+    ladder = steady_module.step_down()
+    found = list(steady(iter(frames), luma_of, reach=2, ladder=ladder))
+    assert ladder.rung == 1
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one.correction.detail, other.correction.detail)
