@@ -17,9 +17,8 @@ from typing import Any
 import pytest
 import torch
 
-from deflicker import OutputError, Settings, api, cli, deflicker, engine
+from deflicker import OutputError, Settings, cli, deflicker, engine
 from deflicker.comparison import Comparison
-from deflicker.correction import stream
 from deflicker.correction.solve import solve
 from deflicker.correction.sparing import SparingSolver
 from deflicker.media.output import Output
@@ -212,8 +211,8 @@ PLACES: dict[str, tuple[Any, str, int]] = {
     "reading": (Reader, "_exact_pts", 7),
     "reading the last": (Reader, "_check", 0),
     "tracking": (Still, "flow", 1),
-    "solving": (stream, "solve", 0),
-    "correcting": (api, "relit", 9),
+    "solving": (engine, "solve", 0),
+    "correcting": (engine, "relit", 9),
     "encoding": (Writer, "write", 9),
     "copying sound": (Writer, "copy", 3),
     "drawing the comparison": (Comparison, "see", 9),
