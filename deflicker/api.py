@@ -83,6 +83,7 @@ def deflicker(
             start=settings.start,
             end=settings.end,
             exclude=settings.exclude,
+            decoder=settings.decoder,
             info=intake.info,
             limits=bounds,
         ) as reader,

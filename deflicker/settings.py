@@ -186,6 +186,8 @@ class Settings:
     max_memory: int | None = None
     """Bytes the run should stay under, or None for no bound of its own."""
 
+    decoder: str | None = None
+    """FFmpeg decoder name, such as a GPU's `h264_cuvid`; None takes FFmpeg's usual one for the video."""
     codec: str | None = None
     """FFmpeg encoder name; None keeps the source's codec family."""
     crf: float | None = None

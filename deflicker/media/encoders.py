@@ -54,7 +54,13 @@ _DEFAULTS = {
 _HARDWARE = {
     "nvenc": Defaults("cq", 19, "preset", "p5", {"rc": "vbr", "b": "0"}),
     "qsv": Defaults("global_quality", 18),
+    "amf": Defaults(),
+    "vaapi": Defaults(),
+    "videotoolbox": Defaults(),
+    "v4l2m2m": Defaults(),
+    "vulkan": Defaults(),
 }
+"""By how their names end."""
 
 _ENCODER_OF_FAMILY = {
     "h264": "libx264",
@@ -170,6 +176,13 @@ def _quiet(encoder: str, options: dict[str, str]) -> dict[str, str]:
     if encoder == "libx265":
         return options | {"x265-params": ":".join(filter(None, ("log-level=none", options.get("x265-params"))))}
     return options
+
+
+def software(encoder: str) -> str | None:
+    """The software encoder that makes what a hardware one would; None for those that are none."""
+    if not encoder.endswith(tuple(_HARDWARE)):
+        return None
+    return _ENCODER_OF_FAMILY.get(av.Codec(encoder, "w").canonical_name)
 
 
 def _too_small(encoder: str, info: VideoInfo) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import av
 
 from deflicker.errors import OutputError, SettingsError
 from deflicker.media import pixels
-from deflicker.media.encoders import choose_encoder, encoder_options
+from deflicker.media.encoders import choose_encoder, encoder_options, software
 from deflicker.media.pixels import Pixels
 from deflicker.media.probe import VideoInfo
 from deflicker.settings import Settings
@@ -55,8 +55,9 @@ class Encoding:
 def plan_encoding(info: VideoInfo, container: str, target: Path, settings: Settings) -> Encoding:
     """Choose encoder, pixel format and time base so that the encoder opens.
 
-    `container` is the FFmpeg name of the output's format, `target` the output's name. Raises SettingsError that names
-    the option at fault, or OutputError.
+    `container` is the FFmpeg name of the output's format, `target` the output's name. Where a hardware encoder does not
+    run, software of the same codec takes its place. Raises SettingsError that names the option at fault, or
+    OutputError.
     """
     encoder, notes = choose_encoder(info, container, target, settings)
     options = encoder_options(encoder, container, settings)
@@ -69,6 +70,12 @@ def plan_encoding(info: VideoInfo, container: str, target: Path, settings: Setti
             failure = _refusal(plan, info, container)
             if not failure:
                 return plan
+    if instead := software(encoder):
+        plain = replace(settings, codec=instead, encoder_preset=None, encoder_options={})
+        plan = plan_encoding(info, container, target, plain)
+        lost = " without the options for it" if settings.encoder_preset or settings.encoder_options else ""
+        note = f"{encoder} does not run here ({failure}): encoded with {plan.encoder}{lost}"
+        return replace(plan, notes=(note, *plan.notes))
     _blame(encoder, options, settings, info, container)
     raise OutputError(f"{encoder} cannot encode {info.width}x{info.height} {info.pix_fmt}: {failure}")
 

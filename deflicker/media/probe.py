@@ -124,6 +124,23 @@ def open_decoder(stream: av.VideoStream, limits: Limits = Limits()) -> av.VideoC
     return context  # type: ignore[no-any-return]
 
 
+def decoder_of_name(name: str, stream: av.VideoStream, limits: Limits) -> av.VideoCodecContext | str:
+    """The decoder that FFmpeg calls so, open for `stream`; in words why not, where it cannot be had here."""
+    try:
+        codec, wanted = av.Codec(name, "r"), stream.codec_context.codec.canonical_name
+        if codec.canonical_name != wanted:
+            return f"it does not decode {wanted}"
+        context: Any = codec.create("video")
+        context.extradata, context.options = stream.codec_context.extradata, limits.options
+        context.width, context.height = stream.codec_context.width, stream.codec_context.height
+        context.open()
+    except av.codec.codec.UnknownCodecError:
+        return "there is none of that name"
+    except (av.FFmpegError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return context  # type: ignore[no-any-return]
+
+
 def _first_frame(
     container: av.container.InputContainer, stream: av.VideoStream, path: Path, limits: Limits
 ) -> tuple[av.VideoFrame, list[int]]:

@@ -17,7 +17,7 @@ from deflicker.media.frame import Frame
 from deflicker.media.gate import Gate
 from deflicker.media.losses import Ending, Losses
 from deflicker.media.opening import Limits, open_input, packets
-from deflicker.media.probe import VideoInfo, open_decoder, probe, video_stream
+from deflicker.media.probe import VideoInfo, decoder_of_name, open_decoder, probe, video_stream
 from deflicker.settings import Span, TimePoint
 
 OnPacket = Callable[["av.Packet[Any]"], None]  # quoted: generic for type checkers only
@@ -36,7 +36,8 @@ class Reader:
     ```
 
     `start` is the first frame kept and `end` the first no longer kept; frames in a part to `exclude` come marked as
-    such (`Frame.as_is`). Raises InputError as `probe` does.
+    such (`Frame.as_is`). `decoder` is FFmpeg's name for one, such as `h264_cuvid`; where it does not run, the usual one
+    does and a note says so. Raises InputError as `probe` does.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Reader:
         start: TimePoint | None = None,
         end: TimePoint | None = None,
         exclude: Sequence[Span] = (),
+        decoder: str | None = None,
         info: VideoInfo | None = None,
         limits: Limits = Limits(),
     ) -> None:
@@ -54,7 +56,7 @@ class Reader:
         """Seconds to take off every time stamp of the output; known once the first frame is out."""
         self._start = start if start and (start.seconds or start.frame) else None
         self._end = end
-        self._exclude = exclude
+        self._exclude, self._decoder = exclude, decoder
         self._counts: Counter[str] = Counter()
         self._limits = limits
         self._losses = Losses(self.info.path, strict=limits.strict)
@@ -189,7 +191,7 @@ class Reader:
 
     def _events(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
         """Everything in the file, in the order read: pictures of the video stream, packets of the others."""
-        decoder = open_decoder(self._stream, self._limits)
+        decoder = self._open_decoder()
         failures: list[str] = []
         ending = Ending(self._container, self._stream)
         for packet in packets(self._container, losses=failures):
@@ -210,6 +212,14 @@ class Reader:
             yield from self._decode(decoder, None)
             if len(self._losses) == errors:
                 return
+
+    def _open_decoder(self) -> av.VideoCodecContext:
+        if self._decoder:
+            found = decoder_of_name(self._decoder, self._stream, self._limits)
+            if not isinstance(found, str):
+                return found
+            self._counts[f"the decoder {self._decoder} does not run here ({found}): FFmpeg's usual one was taken"] = 1
+        return open_decoder(self._stream, self._limits)
 
     def _decode(self, decoder: av.VideoCodecContext, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
         if packet is not None and packet.is_corrupt:

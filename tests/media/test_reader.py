@@ -207,3 +207,29 @@ def test_frame_numbers_hold_where_the_start_could_be_jumped_to(tmp_path: Path, s
         assert [frame.pts * frame.time_base for frame in reader.frames() if frame.as_is] == [
             Fraction(n, 25) for n in range(130, 135)
         ]
+
+
+# --- A decoder by name ------------------------------------------------------------------------------------------------
+
+
+def test_a_decoder_by_name_decodes_the_same(tmp_path: Path) -> None:
+    source = make(tmp_path / "in.webm", codec="libvpx-vp9")
+    with Reader(source) as usual, Reader(source, decoder="libvpx-vp9") as named:
+        pairs = list(zip(usual.frames(), named.frames(), strict=True))
+    assert len(pairs) == 10
+    assert all(a.pts == b.pts and same_planes(a.planes, b.planes) for a, b in pairs)
+    assert named.notes == usual.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "because"),
+    [("h264_cuvid", ""), ("libvpx-vp9", "it does not decode h264"), ("h264_magic", "there is none of that name")],
+)
+def test_a_decoder_that_does_not_run_is_replaced_in_words(tmp_path: Path, name: str, because: str) -> None:
+    source = make(tmp_path / "in.mp4")
+    with Reader(source, decoder=name) as reader:
+        frames = list(reader.frames())
+    assert len(frames) == 10
+    if name != "h264_cuvid" or reader.notes:  # where there is such a GPU, there is nothing to say
+        (note,) = reader.notes
+        assert note.startswith(f"the decoder {name} does not run here ({because}")

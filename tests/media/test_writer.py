@@ -431,6 +431,19 @@ def test_encoder_settings_that_cannot_be_used(tmp_path: Path, settings: Settings
     assert _folder(tmp_path) == ["in.mp4"]
 
 
+@pytest.mark.parametrize("preset", [None, "p7"])
+def test_a_hardware_encoder_that_does_not_run_is_replaced_in_words(tmp_path: Path, preset: str | None) -> None:
+    source = make(tmp_path / "in.mp4", size=(320, 240))
+    settings = Settings(codec="h264_nvenc", encoder_preset=preset)
+    _, writer, _ = transcode(source, tmp_path / "out.mp4", settings)
+    if writer.codec == "h264_nvenc":
+        pytest.skip("this machine has such a GPU")
+    assert writer.codec == "libx264"
+    (note,) = (note for note in writer.notes if "nvenc" in note)
+    assert note.startswith("h264_nvenc does not run here (")
+    assert note.endswith("encoded with libx264" + (" without the options for it" if preset else ""))
+
+
 def test_encoder_settings_take_effect(tmp_path: Path) -> None:
     source = make(tmp_path / "in.mp4", size=(320, 240))
     transcode(source, tmp_path / "fine.mp4", replace(FAST, crf=5))
