@@ -129,7 +129,7 @@ def parse(
         int | None, many("--jobs", "-j", min=1, help="Videos at a time. (default: 1, or see --ray)")
     ] = None,
     ray: Annotated[
-        str | None, many(metavar="auto|HOST:PORT", help="Use a Ray cluster: one video a GPU or node.")
+        str | None, many(metavar="auto|HOST:PORT", help="Use a Ray cluster, also for the shots of one.")
     ] = None,
     skip_existing: Annotated[bool, many("--skip-existing", help="Leave out what has its output already.")] = False,
     dry_run: Annotated[bool, output("--dry-run", help="Say what would be done; write nothing.")] = False,
@@ -200,13 +200,15 @@ def parse(
             raise SettingsError("--report, --compare and pipes are for one video: leave out --output-dir and --suffix")
         batch = Batch(output_dir, suffix, recursive, jobs, skip_existing, ray)
         return BatchJob(tuple(paths), batch, settings, dry_run, quiet, verbose, log_json)
-    if recursive or skip_existing or jobs or ray:
+    if recursive or skip_existing or (jobs and not ray):
         raise SettingsError(
-            "--recursive, --jobs, --skip-existing and --ray are for many videos: give --output-dir or --suffix"
+            "--recursive, --jobs and --skip-existing are for many videos: give --output-dir or --suffix"
         )
+    if ray and STREAM in paths:
+        raise SettingsError("a pipe cannot be read by other machines: leave out --ray, or store the video first")
     return Job(
         *in_and_out(paths), settings, dry_run, quiet, verbose, log_json,
-        report, compare, compare_style, lpips,  # type: ignore[arg-type]
+        report, compare, compare_style, lpips, ray, jobs,  # type: ignore[arg-type]
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from deflicker.batch import Batch, Outcome, Task, run_all, tasks
 from deflicker.checks import STREAM, check_paths
@@ -19,6 +19,11 @@ from deflicker.progress import progress_bar
 from deflicker.report.model import Progress, Report
 from deflicker.settings import CompareStyle, Settings
 from deflicker.words import explain, outlook, summary
+
+if TYPE_CHECKING:
+    from deflicker.cluster import Cluster
+    from deflicker.film import Film
+    from deflicker.shots import Piece
 
 
 class _Loud:
@@ -48,6 +53,8 @@ class Job(_Loud):
     compare: Path | None = None
     compare_style: CompareStyle = "side"
     lpips: bool = True
+    ray: str | None = None
+    jobs: int | None = None
 
     @property
     def extras(self) -> dict[str, Any]:
@@ -101,14 +108,21 @@ def workers(job: BatchJob, log: JsonLog) -> Iterator[tuple[int, Callable[[Path, 
         here = Deflicker(job.settings)
         yield job.batch.jobs or 1, lambda source, target, stop: here.file(source, target, cancel=stop)
         return
+    with farm(job.batch.ray, job.settings, job.batch.jobs, log) as cluster:
+        yield cluster.size, cluster.file
+
+
+@contextmanager
+def farm(address: str, settings: Settings, count: int | None, log: JsonLog) -> Iterator[Cluster]:
+    """The workers of a cluster."""
     from deflicker.cluster import Cluster, Hello
 
     def on_worker(state: str, worker: Hello) -> None:
         log.event("worker", state=state, host=worker.host, pid=worker.pid)
 
     # Ray prints what befalls its machines, and standard output is for programs.
-    with redirect_stdout(sys.stderr), Cluster(job.batch.ray, job.settings, job.batch.jobs, on_worker) as cluster:
-        yield cluster.size, cluster.file
+    with redirect_stdout(sys.stderr), Cluster(address, settings, count, on_worker) as cluster:
+        yield cluster
 
 
 def correct(job: Job, log: JsonLog) -> list[str]:
@@ -116,8 +130,10 @@ def correct(job: Job, log: JsonLog) -> list[str]:
     from deflicker import api
 
     source, target = streams(job)
-    with progress_to(job, log) as on_progress:
-        report = api.deflicker(source, target, job.settings, on_progress=on_progress, **job.extras)
+    with progress_to(job, log) as on_progress, by_shots(job, log) as decider:
+        extras = job.extras | ({"decider": decider} if decider else {})
+        report = api.deflicker(source, target, job.settings, on_progress=on_progress, **extras)
+        report = decider.signed(report) if decider else report
     for what, times in report.losses:
         log.event("loss", what=what, times=times)
     log.event("result", **report.to_dict())
@@ -125,6 +141,24 @@ def correct(job: Job, log: JsonLog) -> list[str]:
         report.save(job.report, overwrite=job.settings.overwrite)
         return [*summary(report), f"report:  {job.report}"]
     return summary(report)
+
+
+@contextmanager
+def by_shots(job: Job, log: JsonLog) -> Iterator[Film | None]:
+    """A film whose shots the machines of a cluster decide; None where this machine does all."""
+    if job.ray is None or job.settings.strength == 0:
+        yield None
+        return
+    from deflicker.film import Film
+
+    def on_piece(how: str, piece: Piece) -> None:
+        log.event("shots", state=how, first_frame=piece.part.first, frames=len(piece.part))
+
+    with (
+        farm(job.ray, job.settings, job.jobs, log) as cluster,
+        Film(job.source, job.target, job.settings, cluster, motion=job.report is not None, on_piece=on_piece) as film,
+    ):
+        yield film
 
 
 def look_ahead(job: Job, log: JsonLog) -> list[str]:
