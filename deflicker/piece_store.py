@@ -1,10 +1,10 @@
-"""Pieces of a film that are decided, kept beside the output until it is complete, so that an interrupted run goes on."""
+"""Pieces of a film that are decided, kept beside the output until it is complete: an interrupted run goes on there."""
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import logging
+import re
 import shutil
 from dataclasses import fields
 from pathlib import Path
@@ -26,7 +26,7 @@ class PieceStore:
 
     def __init__(self, target: Path, settings: Settings, motion: bool) -> None:
         self._target = target
-        self._folder = target.with_name(f".{target.stem}.{_key(settings, motion)}.shots")
+        self._folder = target.with_name(f".{target.name}.{_key(settings, motion)}.shots")
         self._lock: Lock | None = None
 
     def path(self, piece: Piece) -> Path:
@@ -40,15 +40,16 @@ class PieceStore:
             self._lock = Lock(self._folder / "lock")
         except OSError as error:
             raise OutputError(f"{self._folder}: cannot be written, or another run writes it: {error}") from error
-        for other in self._target.parent.glob(f".{glob.escape(self._target.stem)}.*.shots"):
-            if other != self._folder:
+        named = re.compile(rf"\.{re.escape(self._target.name)}\.[0-9a-f]{{12}}\.shots")
+        for other in self._target.parent.iterdir():
+            if named.fullmatch(other.name) and other != self._folder and not other.is_symlink():
                 _remove_if_left(other)
 
     def close(self, *, complete: bool) -> None:
         """Let go; what an unfinished run has done stays for the next."""
         if self._lock is not None:
             self._lock.release()
-        if complete or not any(self._folder.glob("*.corrections")):
+        if complete or all(path.name.startswith(".") or path.name == "lock" for path in self._folder.iterdir()):
             shutil.rmtree(self._folder, ignore_errors=True)
         else:
             log.warning("what was done of %s is kept: the same command goes on from there", self._target)
