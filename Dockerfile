@@ -14,9 +14,11 @@ RUN case "$VARIANT" in \
         *) echo "VARIANT is cpu or cuda, not $VARIANT" >&2; exit 1 ;; \
     esac
 
+# Git, which knows the version, is not in the image: --build-arg VERSION="$(git describe --tags | sed s/^v//)" tells it.
+ARG VERSION=
 COPY pyproject.toml README.md LICENSE /src/
 COPY deflicker /src/deflicker
-RUN pip install --no-cache-dir /src && rm -r /src
+RUN SETUPTOOLS_SCM_PRETEND_VERSION="$VERSION" pip install --no-cache-dir /src && rm -r /src
 
 # The network's weights are part of the image: it runs without a network, and as any user.
 ENV DEFLICKER_CACHE=/weights
