@@ -4,7 +4,8 @@
 #   docker build -t deflicker:cuda --build-arg VARIANT=cuda .    for NVIDIA GPUs
 #   docker run --rm -v "$PWD:/videos" deflicker in.mp4 out.mp4
 #   docker run --rm --gpus all -v "$PWD:/videos" deflicker:cuda in.mp4 out.mp4
-FROM python:3.12-slim
+ARG PYTHON=3.12
+FROM python:${PYTHON}-slim
 
 # The CUDA libraries, 5 GB, come with PyTorch's ordinary wheels; those of its CPU index have none.
 ARG VARIANT=cpu
