@@ -21,6 +21,7 @@ import typer
 from deflicker import __version__, commands
 from deflicker.batch import Batch
 from deflicker.checks import STREAM, check_extras, check_log_path, check_paths
+from deflicker.completing import VARIABLE, command_asked_for, first_word
 from deflicker.errors import SettingsError
 from deflicker.log import JsonLog, records_to
 from deflicker.options import key_and_value, read_option, read_optional
@@ -77,7 +78,12 @@ logs = partial(typer.Option, rich_help_panel="Logging and information")
 @app.command()
 def parse(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="IN OUT", help="The video to correct and the one to write; - is a pipe.")
+        list[Path],
+        typer.Argument(
+            metavar="IN OUT",
+            help="The video to correct and the one to write; - is a pipe.",
+            autocompletion=first_word(lambda: COMMANDS),
+        ),
     ],
     *,
     strength: Annotated[
@@ -219,6 +225,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Entry point of the command."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     command = COMMANDS[words.pop(0)] if words and words[0] in COMMANDS else app
+    if VARIABLE in os.environ and (name := command_asked_for(os.environ, COMMANDS)):
+        typer.main.get_command(app)  # which makes typer know the shells
+        command = COMMANDS[name]
     job: Any = None
     # Threads that spin while they wait take the cores from decoder and encoder. Read once, when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

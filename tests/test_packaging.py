@@ -152,17 +152,3 @@ def test_the_variants_of_the_container(variant: str, index: str | None, tmp_path
         assert done.stdout.split()[-2:] == ["torch", "torchvision"]
         assert ("--index-url" in done.stdout) == bool(index)
         assert index in done.stdout
-
-
-# --- Completion -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
-def test_options_are_completed() -> None:
-    environment = os.environ | {
-        "_DEFLICKER_COMPLETE": "complete_bash",
-        "COMP_WORDS": "deflicker --skip",
-        "COMP_CWORD": "1",
-    }
-    done = subprocess.run([sys.executable, "-m", "deflicker"], env=environment, capture_output=True, text=True)
-    assert (done.stdout.split(), done.stderr) == (["--skip-existing"], "")
