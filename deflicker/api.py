@@ -44,9 +44,7 @@ from deflicker.windows import OnWindow, watched
 
 __all__ = ["deflicker", "deflicker_frames", "plan"]
 
-Decider = Callable[
-    [Iterator[Frame], VideoInfo, Sequence[Witness], OnProgress], Generator[Corrected[Frame], None, None]
-]
+Decider = Callable[[Iterator[Frame], VideoInfo, Sequence[Witness], OnProgress], Generator[Corrected[Frame], None, None]]
 """Every frame with its correction, in order; see `film.Film`."""
 
 

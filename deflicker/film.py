@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
@@ -125,7 +125,7 @@ class Film:
 
     def __call__(
         self, frames: Iterator[Frame], info: VideoInfo, witnesses: Sequence[Witness], tell: OnProgress
-    ) -> Iterator[Corrected[Frame]]:
+    ) -> Generator[Corrected[Frame], None, None]:
         """The correction of every frame, as the pieces come in. `tell` is called while it waits for them."""
         device = choose(self._settings.device, self._settings.precision).torch_device
         found = self._records(device, info, tell)

@@ -108,7 +108,9 @@ def decide_piece(
             checked = _checked(ours, piece)
             given = (Given(*each, each[1]) for each in with_proxies(checked, info.layout, engine.preset, device))
             small = proxy_size(info.height, info.width, engine.preset.flow_max_side_px)
-            yield from decide(given, luma, engine, settings, size=small, source=info, part=piece.part)
+            found = decide(given, luma, engine, settings, size=small, source=info, part=piece.part, overlap=True)
+            with closing(found):
+                yield from found
 
 
 def fingerprint(frame: Frame) -> Seen:
