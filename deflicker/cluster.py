@@ -11,7 +11,7 @@ import platform
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
@@ -58,10 +58,10 @@ class Worker:
     def hello(self) -> Hello:
         return Hello(__version__, platform.node(), os.getpid())
 
-    def file(self, source: Path, target: Path) -> tuple[Report, list[str]]:
+    def file(self, source: Path, target: Path, extras: dict[str, Any]) -> tuple[Report, list[str]]:
         """The report, and the warnings that came with it."""
         with _warnings() as messages:
-            return self._deflicker.file(source, target, cancel=self._stop), messages
+            return self._deflicker.file(source, target, cancel=self._stop, **extras), messages
 
     def piece(self, source: Path, piece: Piece, target: Path, motion: bool) -> tuple[None, list[str]]:
         """Nothing, and the warnings that came with it."""
@@ -124,8 +124,8 @@ class Cluster:
     def __exit__(self, *ended: object) -> None:
         self._ray.shutdown()  # which ends the workers
 
-    def file(self, source: Path, target: Path, stop: Event) -> Report:
-        """`Deflicker.file` on the next free worker, and again on another where that one is lost.
+    def file(self, source: Path, target: Path, stop: Event, extras: Mapping[str, Any]) -> Report:
+        """`Deflicker.file`, `extras` its options, on the next free worker, and again on another where that one is lost.
 
         Raises what that raises, Cancelled once `stop` is set, and DeflickerError where workers are lost time and again.
         """
@@ -135,9 +135,10 @@ class Cluster:
             if fresh:
                 target.unlink(missing_ok=True)  # finished, but nothing is known of it
 
+        whole = {name: value.resolve() if isinstance(value, Path) else value for name, value in extras.items()}
         report: Report
         report, messages = self._by_some_worker(
-            lambda worker: worker.file.remote(source.resolve(), target.resolve()), stop, lost
+            lambda worker: worker.file.remote(source.resolve(), target.resolve(), whole), stop, lost
         )
         for message in messages:
             log.warning("%s: %s", source, message)

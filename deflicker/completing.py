@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, MutableMapping
 from glob import escape, glob
 from typing import Any
 
-VARIABLE = "_DEFLICKER_COMPLETE"
+_ASKING = "_DEFLICKER_COMPLETE"
 """Set by a shell that asks."""
 _BASH = ("COMP_WORDS", "COMP_CWORD")
 _OTHERS = "_TYPER_COMPLETE_ARGS"
@@ -18,7 +18,9 @@ _OTHERS = "_TYPER_COMPLETE_ARGS"
 
 def command_asked_for(environment: MutableMapping[str, str], commands: Collection[str]) -> str | None:
     """The command, of these, that is on the line before the word to complete. It is taken off the line there, so that
-    the rest is for the command by itself. None for the main command."""
+    the rest is for the command by itself. None for the main command, and where no shell asks."""
+    if _ASKING not in environment:
+        return None
     words = environment.get(_BASH[0], "").split()
     if len(words) > 1 and words[1] in commands and (at := int(environment.get(_BASH[1], "0"))) > 1:
         environment.update(zip(_BASH, (" ".join([words[0], *words[2:]]), str(at - 1)), strict=True))

@@ -67,12 +67,13 @@ def test_what_completes_a_line(shell: str, line: str, expected: list[str], tmp_p
         ({ZSH: "deflicker fvd "}, "fvd", ("deflicker ",)),
         ({ZSH: "deflicker fvd"}, None, ("deflicker fvd",)),
         ({ZSH: "deflicker --fvd "}, None, ("deflicker --fvd ",)),
-        ({}, None, ()),
     ],
 )
 def test_which_command_is_asked_for(asked: dict[str, str], name: str | None, left: tuple[str, ...]) -> None:
-    assert command_asked_for(asked, COMMANDS) == name
-    assert tuple(asked.values()) == left
+    environment = {"_DEFLICKER_COMPLETE": "complete", **asked}
+    assert command_asked_for(environment, COMMANDS) == name
+    assert tuple(environment[variable] for variable in asked) == left
+    assert command_asked_for(asked, COMMANDS) is None  # no shell asks
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
