@@ -90,6 +90,7 @@ def deflicker(
             exclude=settings.exclude,
             info=intake.info,
             limits=bounds,
+            cancel=cancel,
         ) as reader,
         ExitStack() as stack,
     ):

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Any, Self
 
 import av
 
-from deflicker.errors import InputError, SettingsError
+from deflicker.errors import Cancelled, InputError, SettingsError
 from deflicker.media.formats import EXACT_SCALING, canonical_format, planes_of
 from deflicker.media.frame import Frame
 from deflicker.media.gate import Gate
@@ -36,7 +37,7 @@ class Reader:
     ```
 
     `start` is the first frame kept and `end` the first no longer kept; frames in a part to `exclude` come marked as
-    such (`Frame.as_is`). Raises InputError as `probe` does.
+    such (`Frame.as_is`). Once `cancel` is set, the next frame raises Cancelled. Raises InputError as `probe` does.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class Reader:
         exclude: Sequence[Span] = (),
         info: VideoInfo | None = None,
         limits: Limits = Limits(),
+        cancel: Event | None = None,
     ) -> None:
         self.info = info or probe(path, limits)
+        self._cancel = cancel
         self.shift = Fraction(0)
         """Seconds to take off every time stamp of the output; known once the first frame is out."""
         self._start = start if start and (start.seconds or start.frame) else None
@@ -109,6 +112,8 @@ class Reader:
         gate = Gate(on_packet, trimmed_start=self._start is not None, trimmed_end=self._end is not None)
         seen = kept = 0
         for event in self._from_start():
+            if self._cancel is not None and self._cancel.is_set():
+                raise Cancelled("stopped, as asked")
             if isinstance(event, av.Packet):
                 gate.offer(event)
                 if gate.finished(self._stream.index, self._other_audio):

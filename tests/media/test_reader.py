@@ -6,14 +6,16 @@ import itertools
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import av
 import pytest
 
-from deflicker.errors import SettingsError
+from deflicker.errors import Cancelled, SettingsError
 from deflicker.media.reader import Reader
 from deflicker.settings import Span, TimePoint
+from tests.assets import make_video
 from tests.media.making import clip, frames_of, make, payloads, same_planes, times
 
 VFR = [0, 7, 19, 20, 41, 70, 71, 72, 100, 150]
@@ -207,3 +209,13 @@ def test_frame_numbers_hold_where_the_start_could_be_jumped_to(tmp_path: Path, s
         assert [frame.pts * frame.time_base for frame in reader.frames() if frame.as_is] == [
             Fraction(n, 25) for n in range(130, 135)
         ]
+
+
+def test_it_stops_when_asked(tmp_path: Path) -> None:
+    cancel = Event()
+    with Reader(make_video(tmp_path / "in.mp4"), cancel=cancel) as reader:
+        frames = reader.frames()
+        next(frames)
+        cancel.set()
+        with pytest.raises(Cancelled):
+            next(frames)
