@@ -83,15 +83,7 @@ def deflicker(
     check_resume(source, target, settings, measure=measure)
     with (
         take_in(source, settings, target=target, limits=bounds) as intake,
-        Reader(
-            intake.info.path,
-            start=settings.start,
-            end=settings.end,
-            exclude=settings.exclude,
-            info=intake.info,
-            limits=bounds,
-            cancel=cancel,
-        ) as reader,
+        Reader.of(intake.info, settings, limits=bounds, cancel=cancel) as reader,
         ExitStack() as stack,
     ):
         info = reader.info

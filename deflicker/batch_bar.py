@@ -57,9 +57,9 @@ class BatchBar:
 
 
 @contextmanager
-def batch_bar(*, shown: bool) -> Iterator[BatchBar]:
-    """A bar on stderr, beneath the lines that are printed meanwhile: videos, counts, time left."""
-    if not shown:
+def batch_bar(*, quiet: bool) -> Iterator[BatchBar]:
+    """A bar on stderr, where that is a terminal, beneath the lines that are printed meanwhile."""
+    if quiet or not sys.stderr.isatty():
         yield BatchBar()
         return
     from rich import progress as rich

@@ -261,10 +261,8 @@ def run(job: Job | BatchJob) -> int:
 
 def run_batch(job: BatchJob) -> int:
     """The same for many videos: names of what was written go to stdout, the rest is for people."""
-    # Of a terminal the bar takes care; anything else gets them whatever Ray has stdout redirected to.
-    out = None if sys.stdout.isatty() else sys.stdout
-    shown = not job.quiet and sys.stderr.isatty()
-    with JsonLog(job.log_json) as log, batch_bar(shown=shown) as bar, records_to(Stderr(job.level), log):
+    out = None if sys.stdout.isatty() else sys.stdout  # on a terminal, above the bar
+    with JsonLog(job.log_json) as log, batch_bar(quiet=job.quiet) as bar, records_to(Stderr(job.level), log):
         log.event("start", version=__version__, inputs=job.inputs, batch=vars(job.batch), settings=vars(job.settings))
         for outcome in correct_all(job, log, bar):
             if outcome.state == "done" and str(job.log_json) != "-":

@@ -177,17 +177,9 @@ class Film:
         """Find the pieces and hand each out at once. On a thread of its own."""
         try:
             bounds = limits_of(self._settings)
-            exclude = self._settings.exclude
             with (
                 take_in(self._source, self._settings, limits=bounds) as intake,
-                Reader(
-                    intake.info.path,
-                    start=self._settings.start,
-                    end=self._settings.end,
-                    exclude=exclude,
-                    info=intake.info,
-                    limits=bounds,
-                ) as reader,
+                Reader.of(intake.info, self._settings, limits=bounds, cancel=self._stop) as reader,
             ):
                 device = choose(self._settings.device, self._settings.precision).torch_device
                 preset = _preset(reader.info, self._settings)

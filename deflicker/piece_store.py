@@ -17,7 +17,17 @@ from deflicker.shots import Piece
 
 log = logging.getLogger("deflicker")
 
-_NO_MATTER = ("strength", "codec", "crf", "encoder_preset", "pix_fmt", "encoder_options", "format", "overwrite")
+_NO_MATTER = (
+    "strength",
+    "codec",
+    "crf",
+    "encoder_preset",
+    "pix_fmt",
+    "encoder_options",
+    "format",
+    "overwrite",
+    "resume",
+)
 """Settings that do not matter to what the correction is."""
 
 

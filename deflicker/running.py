@@ -166,7 +166,8 @@ def correct(job: Job, log: JsonLog) -> list[str]:
     source, target = streams(job)
     with progress_to(job, log) as on_progress, by_shots(job, log) as decider:
         extras = job.extras(job.compare) | ({"decider": decider} if decider else {})
-        report = api.deflicker(source, target, job.settings, on_progress=on_progress, **extras)
+        settings = replace(job.settings, resume=False) if decider else job.settings  # a film always goes on
+        report = api.deflicker(source, target, settings, on_progress=on_progress, **extras)
         report = decider.signed(report) if decider else report
     for what, times in report.losses:
         log.event("loss", what=what, times=times)

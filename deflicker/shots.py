@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -27,9 +27,9 @@ from deflicker.media.reader import Reader
 from deflicker.memory import BATCH_FRAMES, QUEUED_FRAMES
 from deflicker.motion.flashes import find_flashes
 from deflicker.motion.part import NoFlow, Part
-from deflicker.motion.track import Given, Tracked, track
+from deflicker.motion.track import Given, Tracked, Tracking, track
 from deflicker.settings import Preset, Settings, TimePoint
-from deflicker.steering import decide, guide_proxies, in_step
+from deflicker.steering import Following, Standing, decide, guide_proxies, in_step
 
 LEAST_FRAMES = 24
 """Shots are joined until a piece has as many: to seek and to decode from a key frame costs something too."""
@@ -95,22 +95,34 @@ def decide_piece(
         Reader(intake.info.path, start=start, end=end, info=intake.info, limits=bounds) as reader,
     ):
         info = reader.info
-        size = frame_bytes(info.width, info.height, info.layout)
-        engine = Engine.load(info.width, info.height, size, settings, lambda _: None, networks)
+        bulk = frame_bytes(info.width, info.height, info.layout)
+        engine = Engine.load(info.width, info.height, bulk, settings, lambda _: None, networks)
         device = engine.device.torch_device
 
         def luma(frame: Frame, correction: Correction | None) -> Tensor:
             return luma_of(frame, info.layout, correction, engine.preset.texture_max_side_px, device)
 
-        with closing(prefetch(reader.frames(), QUEUED_FRAMES)) as frames:
+        preset = engine.preset
+        stand: Standing[Frame] = Standing(Following(track=Tracking.of(piece.part)))
+        size = proxy_size(info.height, info.width, preset.flow_max_side_px)
+        with ExitStack() as stack:
+            frames = stack.enter_context(closing(prefetch(reader.frames(), QUEUED_FRAMES)))
             skipped = piece.part.first if through else 0
-            ours = islice(frames, skipped, skipped + len(piece.part))
-            checked = _checked(ours, piece)
-            given = (Given(*each, each[1]) for each in with_proxies(checked, info.layout, engine.preset, device))
-            small = proxy_size(info.height, info.width, engine.preset.flow_max_side_px)
-            found = decide(given, luma, engine, settings, size=small, source=info, part=piece.part, overlap=True)
-            with closing(found):
-                yield from found
+            ours = _checked(islice(frames, skipped, skipped + len(piece.part)), piece)
+            given: Iterable[Given[Frame]] = (
+                Given(frame, proxy, proxy, kept)
+                for (frame, proxy), kept in zip(
+                    with_proxies(ours, info.layout, preset, device), piece.part.kept, strict=True
+                )
+            )
+            if settings.guide is not None:
+                guide = stack.enter_context(closing(guide_proxies(settings.guide, settings, size, device)))
+                along = islice(guide, piece.part.first, piece.part.first + len(piece.part))
+                given = in_step(given, along, settings.guide)
+            # What these two settings ask for is done.
+            rest = replace(settings, guide=None, keep_flashes=False)
+            decided = decide(given, luma, engine, rest, size=size, source=info, overlap=True, at=stand)
+            yield from stack.enter_context(closing(decided))
 
 
 def fingerprint(frame: Frame) -> Seen:

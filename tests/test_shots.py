@@ -14,6 +14,7 @@ from deflicker import Settings, Span, TimePoint, shots
 from deflicker.engine import Networks, limits_of
 from deflicker.errors import InputError
 from deflicker.film import decide_to_file
+from deflicker.media.probe import probe
 from deflicker.media.reader import Reader
 from deflicker.shots import Differs, Piece, decide_piece, find_pieces
 from tests.assets import sample_frames, write_video
@@ -36,8 +37,7 @@ def make_film(path: Path, *lengths: int) -> Path:
 
 
 def pieces(path: Path, settings: Settings = SETTINGS) -> list[Piece]:
-    options = {"start": settings.start, "end": settings.end, "exclude": settings.exclude}
-    with Reader(path, **options, limits=limits_of(settings)) as reader:
+    with Reader.of(probe(path), settings, limits=limits_of(settings)) as reader:
         return list(find_pieces(reader, settings, settings.plan, CPU))
 
 

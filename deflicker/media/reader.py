@@ -19,7 +19,7 @@ from deflicker.media.gate import Gate
 from deflicker.media.losses import Ending, Losses
 from deflicker.media.opening import Limits, open_input, packets
 from deflicker.media.probe import VideoInfo, open_decoder, probe, video_stream
-from deflicker.settings import Span, TimePoint
+from deflicker.settings import Settings, Span, TimePoint
 
 OnPacket = Callable[["av.Packet[Any]"], None]  # quoted: generic for type checkers only
 
@@ -65,6 +65,12 @@ class Reader:
         self._previous_pts: int | None = None
         self._decoding = True
         self._started = False
+
+    @classmethod
+    def of(cls, info: VideoInfo, settings: Settings, *, limits: Limits, cancel: Event | None = None) -> Self:
+        """For the part of a video that the settings keep."""
+        part = {"start": settings.start, "end": settings.end, "exclude": settings.exclude}
+        return cls(info.path, **part, info=info, limits=limits, cancel=cancel)  # type: ignore[arg-type]
 
     def __enter__(self) -> Self:
         return self

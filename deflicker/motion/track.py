@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from deflicker.motion.pace import CALM, held_of
 from deflicker.motion.part import Kept as Kept
 from deflicker.motion.part import KnownCuts, Part
 from deflicker.motion.shots import CutFinder, Looks
@@ -18,11 +19,6 @@ T = TypeVar("T")
 
 _HELD = 0.25 / 255
 """Mean difference of two proxies below which a frame repeats the one before it."""
-_LONGEST_HOLD = 2
-"""Repetitions after which each further one counts as a picture: up to three frames to a picture is how animation and
-generators are shown; what stays longer is meant to stay, and light that blinks must be seen to last."""
-_CALM = 24
-"""Frames after one that stayed longer until repetitions are held again."""
 LONGEST_GAP = 8
 """Frames kept as they are across which motion is still followed, a longest lag; behind more of them a shot begins."""
 
@@ -93,7 +89,7 @@ class Tracking(Generic[T]):
 
     previous: _Picture | None = None
     waiting: list[Given[T]] = field(default_factory=list)
-    pace: tuple[int, int] = (0, _CALM)
+    pace: tuple[int, int] = (0, CALM)
     gap: int = 0
     cuts: CutFinder | KnownCuts = field(default_factory=CutFinder)
     keys: _Keys | None = None
@@ -136,7 +132,7 @@ def track(
         if not batch:
             return
         same = _same(batch, at.previous, at.gap)
-        held, paces = _held(same, at.pace)
+        held, paces = held_of(same, at.pace)
         if at.part is not None:
             held = list(at.part.held[at.done : at.done + len(batch)])
         decided = len(batch) if last else _decidable(batch, held)
@@ -186,20 +182,6 @@ def _same(batch: Sequence[Given[T]], previous: _Picture | None, gap: int) -> lis
         alike and not (kept[i] or kept[i + 1])  # neither after a kept frame nor one itself
         for i, alike in enumerate((difference < _HELD).tolist())
     ]
-
-
-def _held(same: Sequence[bool], pace: tuple[int, int]) -> tuple[list[bool], list[tuple[int, int]]]:
-    """Which of them are held, the first repetitions of a picture, and the pace before each and after the last.
-
-    A pace is how many repetitions came right before, and how many frames ago a picture stayed longer than that.
-    """
-    held, paces = [], [pace]
-    for repeats in same:
-        run, calm = paces[-1]
-        held.append(repeats and run < _LONGEST_HOLD and calm >= _CALM)
-        run = run + 1 if repeats else 0
-        paces.append((run, 0 if run > _LONGEST_HOLD else calm + 1))
-    return held, paces
 
 
 def _decidable(batch: Sequence[Given[T]], held: Sequence[bool]) -> int:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deflicker.motion.part import NoFlow, Part
-from deflicker.motion.track import LONGEST_GAP, Given, Tracked, track
+from deflicker.motion.track import LONGEST_GAP, Given, Tracked, Tracking, track
 from tests.motion.test_track import HEIGHT, LOOKS, MARK, WIDTH
 
 
@@ -68,7 +68,7 @@ def check(pictures: Frames, batch_frames: int) -> list[Part]:
     assert sum(map(len, parts)) == len(frames)
     for part in parts:
         ours = frames[part.first : part.first + len(part)]
-        alone = list(track(iter(ours), Rounding(), part=part, **options))
+        alone = list(track(iter(ours), Rounding(), at=Tracking.of(part), **options))
         expected = [told(frame) for frame in whole[part.first : part.first + len(part)]]
         found = [told(frame) for frame in alone]
         expected[0][4] = found[0][4]  # where a shot begins, nobody asks what lies before it
