@@ -4,7 +4,8 @@
 #   docker build -t deflicker:cuda --build-arg VARIANT=cuda .    for NVIDIA GPUs
 #   docker run --rm -v "$PWD:/videos" deflicker in.mp4 out.mp4
 #   docker run --rm --gpus all -v "$PWD:/videos" deflicker:cuda in.mp4 out.mp4
-FROM python:3.12-slim
+ARG PYTHON=3.12
+FROM python:${PYTHON}-slim
 
 # The CUDA libraries, 5 GB, come with PyTorch's ordinary wheels; those of its CPU index have none.
 ARG VARIANT=cpu
@@ -14,9 +15,11 @@ RUN case "$VARIANT" in \
         *) echo "VARIANT is cpu or cuda, not $VARIANT" >&2; exit 1 ;; \
     esac
 
+# Git, which knows the version, is not in the image: --build-arg VERSION="$(git describe --tags | sed s/^v//)" tells it.
+ARG VERSION=
 COPY pyproject.toml README.md LICENSE /src/
 COPY deflicker /src/deflicker
-RUN pip install --no-cache-dir /src && rm -r /src
+RUN SETUPTOOLS_SCM_PRETEND_VERSION="$VERSION" pip install --no-cache-dir /src && rm -r /src
 
 # The network's weights are part of the image: it runs without a network, and as any user.
 ENV DEFLICKER_CACHE=/weights

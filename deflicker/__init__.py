@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from deflicker.session import Deflicker
     from deflicker.settings import Settings, Span, TimePoint
 
-__version__ = "0.1.0"
+    __version__: str
 
 _HOMES = {
     "deflicker.api": ("deflicker", "deflicker_frames", "plan"),
@@ -96,11 +96,23 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name not in _HOME_OF and name != "__version__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOME_OF[name]), name)
+    value = _version() if name == "__version__" else getattr(import_module(_HOME_OF[name]), name)
     globals()[name] = value
     return value
+
+
+def _version() -> str:
+    """The git tag's (see pyproject.toml): what the build wrote beside this file, else what the installation says."""
+    try:
+        return str(import_module("deflicker._version").__version__)
+    except ModuleNotFoundError:
+        metadata = import_module("importlib.metadata")
+    try:
+        return str(metadata.version("video-deflicker"))
+    except metadata.PackageNotFoundError:
+        return "0+unknown"
 
 
 def __dir__() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from threading import Event
@@ -25,6 +25,7 @@ from deflicker.media.color import proxy_size
 from deflicker.media.frame import Frame
 from deflicker.media.intake import Intake, Source, take_in
 from deflicker.media.pipe import Destination, name_of
+from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
 from deflicker.media.remux import Remuxed, remux
 from deflicker.media.writer import Writer
@@ -43,6 +44,9 @@ from deflicker.windows import OnWindow, watched
 
 __all__ = ["deflicker", "deflicker_frames", "plan"]
 
+Decider = Callable[[Iterator[Frame], VideoInfo, Sequence[Witness], OnProgress], Generator[Corrected[Frame], None, None]]
+"""Every frame with its correction, in order; see `film.Film`."""
+
 
 def deflicker(
     source: Source,
@@ -57,6 +61,7 @@ def deflicker(
     on_window: OnWindow | None = None,
     cancel: Event | None = None,
     networks: Networks | None = None,
+    decider: Decider | None = None,
 ) -> Report:
     """Take the flicker out of the video `source` and write it to `target`.
 
@@ -68,9 +73,9 @@ def deflicker(
 
     `on_progress` is called often, and `on_window` with what each window of frames came to, both from this thread; an
     exception in them stops the run, and so does `cancel`, once it is set (by any thread): the run then raises
-    Cancelled. `networks`: loaded before and to be used again; `Deflicker` sees to that. Whatever ends the run early,
-    nothing is left at `target` that was not there before. Raises a DeflickerError: InputError, OutputError,
-    SettingsError, WeightsError or DeviceError.
+    Cancelled. `networks`: loaded before and to be used again; `Deflicker` sees to that. `decider`: finds the
+    corrections in place of this process (`film.Film`). Whatever ends the run early, nothing is left at `target` that
+    was not there before. Raises a DeflickerError: InputError, OutputError, SettingsError, WeightsError or DeviceError.
     """
     started = time.monotonic()
     tell = on_progress or (lambda _: None)
@@ -78,15 +83,7 @@ def deflicker(
     check_resume(source, target, settings, measure=measure)
     with (
         take_in(source, settings, target=target, limits=bounds) as intake,
-        Reader(
-            intake.info.path,
-            start=settings.start,
-            end=settings.end,
-            exclude=settings.exclude,
-            decoder=settings.decoder,
-            info=intake.info,
-            limits=bounds,
-        ) as reader,
+        Reader.of(intake.info, settings, limits=bounds, cancel=cancel) as reader,
         ExitStack() as stack,
     ):
         info = reader.info
@@ -95,7 +92,7 @@ def deflicker(
         Writer(target, info, settings, trial=True).discard()
         keep = stack.enter_context(kept_progress(target, settings))
         engine = None
-        if settings.strength > 0:
+        if settings.strength > 0 and (decider is None or measure):
             size = frame_bytes(info.width, info.height, info.layout)
             engine = Engine.load(info.width, info.height, size, settings, tell, networks)
             if keep is not None:
@@ -104,7 +101,7 @@ def deflicker(
         with compared(compare, info, settings, compare_style) as comparison:
             witnesses = tuple(each for each in (watch, comparison) if each is not None)
             tell = _unless(cancel, tell)
-            tally, output = _process(reader, target, engine, settings, tell, witnesses, on_window, keep)
+            tally, output = _process(reader, target, engine, settings, tell, witnesses, on_window, keep, decider)
         elapsed_s = time.monotonic() - started
         report = _report(intake, name_of(target), reader, engine.device if engine else None, tally, output, elapsed_s)
         notes = (*report.notes, *_missed(report, settings), *(keep.notes if keep else ()))
@@ -134,13 +131,14 @@ def _process(
     witnesses: Sequence[Witness],
     on_window: OnWindow | None,
     keep: Keeping | None,
+    decider: Decider | None,
 ) -> tuple[_Tally, Writer | Remuxed]:
     """Write the target: the source's own packets where nothing is to be corrected, else encoded frames."""
-    if engine is None and not witnesses and (copy := remux(reader.info, target, settings)):
+    if engine is None and decider is None and not witnesses and (copy := remux(reader.info, target, settings)):
         return _Tally(copy.frames), copy
     writer = Writer(target, reader.info, settings)
     try:
-        tally = _run(reader, writer, engine, settings, tell, witnesses, on_window, keep)
+        tally = _run(reader, writer, engine, settings, tell, witnesses, on_window, keep, decider)
         tell(Progress("finish", tally.frames, tally.frames))
         copy = None if tally.changed else remux(reader.info, target, settings)
         if copy is None:
@@ -196,6 +194,7 @@ def _run(
     witnesses: Sequence[Witness],
     on_window: OnWindow | None,
     keep: Keeping | None,
+    decider: Decider | None,
 ) -> _Tally:
     """Frames from reader to writer, each with its correction; the writer is left open."""
     layout, tally = reader.info.layout, _Tally()
@@ -215,7 +214,11 @@ def _run(
     with (
         Background(put_out, QUEUED_FRAMES) as output,
         closing(prefetch(reader.frames(on_packet=output.put), QUEUED_FRAMES)) as frames,
-        closing(_decide(frames, reader, engine, settings, witnesses, keep)) as decided,
+        closing(
+            decider(frames, reader.info, witnesses, tell)
+            if decider
+            else _decide(frames, reader, engine, settings, witnesses, keep)
+        ) as decided,
     ):
         for frame in watched(decided, on_window):
             correction = frame.correction and frame.correction.scaled(settings.strength)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Literal
+from typing import Any, Literal
 
 from deflicker.errors import Cancelled, InputError, SettingsError
+from deflicker.report.model import Report
 
 VIDEOS = frozenset({
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mxf", ".flv", ".3gp", ".nut", ".ogv"),
@@ -37,6 +39,8 @@ class Batch:
     skip_existing: bool = False
     ray: str | None = None
     """Address of the Ray cluster that does it."""
+    beside: Path | None = None
+    """What follows an output's name in that of a video beside it (`beside`), which is no input."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,34 @@ class Outcome:
     task: Task
     state: Literal["done", "skipped", "failed"]
     words: str
+
+
+class Summary:
+    """What became of all of them, for programs."""
+
+    def __init__(self) -> None:
+        self._states = Counter[str](done=0, skipped=0, failed=0)
+        self._frames = self._changed = 0
+        self._failures: list[dict[str, str]] = []
+
+    def add(self, outcome: Outcome, report: Report | None) -> None:
+        """Count one; report: of one that is done."""
+        self._states[outcome.state] += 1
+        if report is not None:
+            self._frames += report.frames
+            self._changed += report.frames_changed
+        if outcome.state == "failed":
+            self._failures.append({"source": str(outcome.task.source), "message": outcome.words})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only."""
+        sums = {"frames": self._frames, "frames_changed": self._changed, "failures": self._failures}
+        return {"videos": self._states.total(), **self._states, **sums}
+
+
+def beside(target: Path, name: Path | None) -> Path | None:
+    """A further file of an output: `out/a.mp4` and `report.html` make `out/a.mp4.report.html`."""
+    return None if name is None else target.with_name(f"{target.name}.{name}")
 
 
 def tasks(paths: Sequence[Path], batch: Batch) -> list[Task]:
@@ -86,7 +118,8 @@ def _sources(path: Path, batch: Batch) -> Iterator[tuple[Path, Path]]:
             hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
             if hidden or file.suffix.lower() not in VIDEOS or not file.is_file():
                 continue
-            ours = batch.suffix and file.stem.endswith(batch.suffix)  # an earlier run's
+            ours = bool(batch.suffix) and file.stem.endswith(batch.suffix)  # an earlier run's
+            ours = ours or (batch.beside is not None and file.name.endswith(f".{batch.beside}"))
             if not ours and not (away and file.resolve().is_relative_to(away)):
                 yield file, file.parent.relative_to(path)
     elif path.exists() or not glob.has_magic(str(path)):

@@ -9,10 +9,8 @@ import logging
 import os
 import sys
 import traceback
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_args
 
@@ -20,14 +18,26 @@ import typer
 
 from deflicker import __version__, commands
 from deflicker.batch import Batch
-from deflicker.checks import STREAM, check_extras, check_log_path, check_paths
+from deflicker.batch_bar import batch_bar
+from deflicker.checks import check_extras, check_log_path, check_paths
+from deflicker.completing import command_asked_for, first_word
 from deflicker.errors import SettingsError
 from deflicker.log import JsonLog, records_to
-from deflicker.options import key_and_value, read_option, read_optional
+from deflicker.options import (
+    correction,
+    hardware,
+    key_and_value,
+    logs,
+    many,
+    output,
+    read_option,
+    read_optional,
+    source,
+)
 from deflicker.preview import command as preview
 from deflicker.progress import progress_bar
 from deflicker.raw_video import RawVideo, parse_rate
-from deflicker.running import BatchJob, Job, correct, correct_all, in_and_out, look_ahead
+from deflicker.running import BatchJob, Job, correct, correct_all, job_of, look_ahead
 from deflicker.settings import (
     ABLATIONS,
     PRESETS,
@@ -66,18 +76,15 @@ def _show_doctor(asked: bool) -> None:
         raise typer.Exit(max(finding.exit_code for finding in findings))
 
 
-correction = partial(typer.Option, rich_help_panel="Correction")
-source = partial(typer.Option, rich_help_panel="Input")
-output = partial(typer.Option, rich_help_panel="Output")
-many = partial(typer.Option, rich_help_panel="Many videos")
-hardware = partial(typer.Option, rich_help_panel="Hardware and weights")
-logs = partial(typer.Option, rich_help_panel="Logging and information")
-
-
 @app.command()
 def parse(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="IN OUT", help="The video to correct and the one to write; - is a pipe.")
+        list[Path],
+        typer.Argument(
+            metavar="IN OUT",
+            help="The video to correct and the one to write; - is a pipe.",
+            autocompletion=first_word(lambda: COMMANDS),
+        ),
     ],
     *,
     strength: Annotated[
@@ -129,7 +136,7 @@ def parse(
         int | None, many("--jobs", "-j", min=1, help="Videos at a time. (default: 1, or see --ray)")
     ] = None,
     ray: Annotated[
-        str | None, many(metavar="auto|HOST:PORT", help="Use a Ray cluster: one video a GPU or node.")
+        str | None, many(metavar="auto|HOST:PORT", help="Use a Ray cluster, also for the shots of one.")
     ] = None,
     skip_existing: Annotated[bool, many("--skip-existing", help="Leave out what has its output already.")] = False,
     dry_run: Annotated[bool, output("--dry-run", help="Say what would be done; write nothing.")] = False,
@@ -195,18 +202,11 @@ def parse(
         strict=strict,
         resume=resume,
     )
-    if output_dir is not None or suffix:
-        if report or compare or STREAM in paths:
-            raise SettingsError("--report, --compare and pipes are for one video: leave out --output-dir and --suffix")
-        batch = Batch(output_dir, suffix, recursive, jobs, skip_existing, ray)
-        return BatchJob(tuple(paths), batch, settings, dry_run, quiet, verbose, log_json)
-    if recursive or skip_existing or jobs or ray:
-        raise SettingsError(
-            "--recursive, --jobs, --skip-existing and --ray are for many videos: give --output-dir or --suffix"
-        )
-    return Job(
-        *in_and_out(paths), settings, dry_run, quiet, verbose, log_json,
-        report, compare, compare_style, lpips,  # type: ignore[arg-type]
+    return job_of(
+        paths,
+        Batch(output_dir, suffix, recursive, jobs, skip_existing, ray),
+        settings=settings, report=report, compare=compare, compare_style=compare_style, lpips=lpips,
+        dry_run=dry_run, quiet=quiet, verbose=verbose, log_json=log_json,
     )  # fmt: skip
 
 
@@ -217,6 +217,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Entry point of the command."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     command = COMMANDS[words.pop(0)] if words and words[0] in COMMANDS else app
+    if name := command_asked_for(os.environ, COMMANDS):
+        command = COMMANDS[name]
+        typer.main.get_command(app)  # which makes typer know the shells
     job: Any = None
     # Threads that spin while they wait take the cores from decoder and encoder. Read once, when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -258,20 +261,17 @@ def run(job: Job | BatchJob) -> int:
 
 def run_batch(job: BatchJob) -> int:
     """The same for many videos: names of what was written go to stdout, the rest is for people."""
-    states, out = Counter[str](), sys.stdout
-    with JsonLog(job.log_json) as log, records_to(Stderr(job.level), log):
+    out = None if sys.stdout.isatty() else sys.stdout  # on a terminal, above the bar
+    with JsonLog(job.log_json) as log, batch_bar(quiet=job.quiet) as bar, records_to(Stderr(job.level), log):
         log.event("start", version=__version__, inputs=job.inputs, batch=vars(job.batch), settings=vars(job.settings))
-        for outcome in correct_all(job, log):
-            states[outcome.state] += 1
+        for outcome in correct_all(job, log, bar):
             if outcome.state == "done" and str(job.log_json) != "-":
                 print(outcome.task.target, file=out, flush=True)
             if not job.quiet or outcome.state == "failed":
                 print(f"{outcome.state}: {outcome.task.source}: {outcome.words}", file=sys.stderr)
-        log.event("end", **states)
     if not job.quiet:
-        words = ", ".join(f"{states[state]} {state}" for state in ("done", "skipped", "failed"))
-        print(f"videos: {words}", file=sys.stderr)
-    return 1 if states["failed"] else 0
+        print(f"videos: {bar.words}", file=sys.stderr)
+    return 1 if bar.states["failed"] else 0
 
 
 def do(errand: commands.Errand) -> int:

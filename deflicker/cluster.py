@@ -1,4 +1,4 @@
-"""Many videos over a Ray cluster: workers that keep the networks, and files handed to them.
+"""Videos over a Ray cluster: workers that keep the networks, and files, or pieces of one film, handed to them.
 
 Driver and workers see the same files under the same names. What is Ray's own: https://docs.ray.io/en/latest/ray-core.
 """
@@ -11,13 +11,13 @@ import platform
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from threading import Event, Lock
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from deflicker import __version__
 from deflicker.errors import Cancelled, DeflickerError, SettingsError
@@ -25,10 +25,13 @@ from deflicker.report.model import Report
 from deflicker.settings import Settings
 from deflicker.shares import share
 
+if TYPE_CHECKING:
+    from deflicker.shots import Piece
+
 log = logging.getLogger("deflicker")
 
 ATTEMPTS = 3
-"""Workers that one file may lose."""
+"""Workers that one file or piece may lose."""
 POLL_S = 0.2
 KNOCK_S = 10.0
 PATIENCE_S = 30.0
@@ -55,10 +58,19 @@ class Worker:
     def hello(self) -> Hello:
         return Hello(__version__, platform.node(), os.getpid())
 
-    def file(self, source: Path, target: Path) -> tuple[Report, list[str]]:
+    def file(self, source: Path, target: Path, extras: dict[str, Any]) -> tuple[Report, list[str]]:
         """The report, and the warnings that came with it."""
         with _warnings() as messages:
-            return self._deflicker.file(source, target, cancel=self._stop), messages
+            return self._deflicker.file(source, target, cancel=self._stop, **extras), messages
+
+    def piece(self, source: Path, piece: Piece, target: Path, motion: bool) -> tuple[None, list[str]]:
+        """Nothing, and the warnings that came with it."""
+        from deflicker.film import decide_to_file
+
+        settings, networks = self._deflicker.settings, self._deflicker.networks
+        with _warnings() as messages:
+            decide_to_file(source, piece, settings, target, networks, motion=motion, stop=self._stop)
+            return None, messages
 
     def stop(self) -> None:
         self._stop.set()
@@ -112,31 +124,56 @@ class Cluster:
     def __exit__(self, *ended: object) -> None:
         self._ray.shutdown()  # which ends the workers
 
-    def file(self, source: Path, target: Path, stop: Event) -> Report:
-        """`Deflicker.file` on the next free worker, and again on another where that one is lost.
+    def file(self, source: Path, target: Path, stop: Event, extras: Mapping[str, Any]) -> Report:
+        """`Deflicker.file`, `extras` its options, on the next free worker, and again on another where that one is lost.
 
         Raises what that raises, Cancelled once `stop` is set, and DeflickerError where workers are lost time and again.
         """
         fresh = not target.exists()
+
+        def lost() -> None:
+            if fresh:
+                target.unlink(missing_ok=True)  # finished, but nothing is known of it
+
+        whole = {name: value.resolve() if isinstance(value, Path) else value for name, value in extras.items()}
+        report: Report
+        report, messages = self._by_some_worker(
+            lambda worker: worker.file.remote(source.resolve(), target.resolve(), whole), stop, lost
+        )
+        for message in messages:
+            log.warning("%s: %s", source, message)
+        return replace(report, source=str(source), target=str(target))
+
+    def piece(self, source: Path, piece: Piece, target: Path, *, motion: bool, stop: Event) -> None:
+        """`film.decide_to_file` on the next free worker, and again on another where that one is lost.
+
+        Raises what that raises, and what `file` raises of workers.
+        """
+        _, messages = self._by_some_worker(
+            lambda worker: worker.piece.remote(source.resolve(), piece, target.resolve(), motion), stop
+        )
+        for message in messages:
+            log.warning("%s, counted from frame %d on: %s", source, piece.part.first, message)
+
+    def _by_some_worker(
+        self, work: Callable[[Any], Any], stop: Event, on_lost: Callable[[], None] = lambda: None
+    ) -> tuple[Any, list[str]]:
         for _ in range(ATTEMPTS):
             worker = self._next(stop)
             try:
-                report, messages = self._result(worker, worker.file.remote(source.resolve(), target.resolve()), stop)
+                found = self._result(worker, work(worker), stop)
             except self._ray.exceptions.RayActorError:
                 self._lost(worker)
-                if fresh:
-                    target.unlink(missing_ok=True)  # finished, but nothing is known of it
+                on_lost()
                 continue
             except BaseException:
                 self._free(worker)
                 raise
             self._free(worker)
-            for message in messages:
-                log.warning("%s: %s", source, message)
-            return replace(report, source=str(source), target=str(target))
+            return found
         raise DeflickerError(f"{ATTEMPTS} workers were lost one after the other: do they have the memory for it?")
 
-    def _result(self, worker: Any, reference: Any, stop: Event) -> tuple[Report, list[str]]:
+    def _result(self, worker: Any, reference: Any, stop: Event) -> tuple[Any, list[str]]:
         """What the worker returns or raises; it is told to stop where everything is to."""
         told = False
         while not self._ray.wait([reference], timeout=POLL_S)[0]:
@@ -144,7 +181,7 @@ class Cluster:
                 worker.stop.remote()
                 told = True
         try:
-            found: tuple[Report, list[str]] = self._ray.get(reference)
+            found: tuple[Any, list[str]] = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
             raise (error.cause if isinstance(error.cause, Exception) else error) from None
         return found
@@ -207,7 +244,7 @@ class Cluster:
             hello = self._known.pop(worker)
             self._ray.kill(worker)
             self._start()
-        log.warning("the worker %d on %s was lost: its file is done again", hello.pid, hello.host)
+        log.warning("the worker %d on %s was lost: its work is done again", hello.pid, hello.host)
         self._on_worker("lost", hello)
 
 

@@ -1,11 +1,21 @@
-"""Texts of the command line's options into values, naming the option where that fails."""
+"""The command line's options: their panels in the help; their texts into values, naming the option where that fails."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
+import typer
+
 from deflicker.errors import SettingsError
+
+correction = partial(typer.Option, rich_help_panel="Correction")
+source = partial(typer.Option, rich_help_panel="Input")
+output = partial(typer.Option, rich_help_panel="Output")
+many = partial(typer.Option, rich_help_panel="Many videos")
+hardware = partial(typer.Option, rich_help_panel="Hardware and weights")
+logs = partial(typer.Option, rich_help_panel="Logging and information")
 
 T = TypeVar("T")
 

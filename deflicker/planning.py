@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +27,7 @@ from deflicker.media.pipe import Destination, name_of
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
 from deflicker.media.writer import Writer
+from deflicker.motion.part import NoFlow
 from deflicker.motion.track import Flow, Tracked, track
 from deflicker.report.model import Plan, Progress
 from deflicker.settings import Preset, Settings
@@ -114,23 +114,12 @@ class _Scan:
     seconds: float = 0.0
 
 
-class _NoFlow:
-    """Stands in for the network while only shots are looked for."""
-
-    def features(self, frames: Tensor) -> Sequence[Any]:
-        return [None] * len(frames)
-
-    def flow(self, first: Sequence[Any], second: Sequence[Any]) -> tuple[Tensor, Tensor]:
-        none = torch.zeros(len(first), 2, 0, 0)
-        return none, none
-
-
 def _scan(reader: Reader, preset: Preset, device: Device, tell: OnProgress) -> _Scan:
     scan, started = _Scan(), time.monotonic()
     middle = (reader.info.frame_count_hint or 0) // 2
     with closing(prefetch(reader.frames(), memory.QUEUED_FRAMES)) as frames:
         proxies = with_proxies(frames, reader.info.layout, preset, device.torch_device)
-        for frame in track(proxies, _NoFlow(), batch_frames=memory.BATCH_FRAMES):
+        for frame in track(proxies, NoFlow(), batch_frames=memory.BATCH_FRAMES):
             if frame.opens_shot:
                 scan.shots.append(scan.frames)
             if scan.frames < middle + _SAMPLE:

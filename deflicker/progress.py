@@ -7,7 +7,13 @@ from contextlib import contextmanager
 
 from deflicker.report.model import Progress
 
-STAGES = {"weights": "weights", "scan": "looking", "frames": "deflickering", "finish": "finishing"}
+STAGES = {
+    "weights": "weights",
+    "scan": "looking",
+    "shots": "waiting for shots",
+    "frames": "deflickering",
+    "finish": "finishing",
+}
 
 
 @contextmanager

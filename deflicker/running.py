@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from deflicker.batch import Batch, Outcome, Task, run_all, tasks
-from deflicker.checks import STREAM, check_paths
+from deflicker.batch import Batch, Outcome, Summary, Task, beside, run_all, tasks
+from deflicker.batch_bar import BatchBar
+from deflicker.checks import STREAM, check_extras, check_paths
 from deflicker.errors import OutputError, SettingsError
 from deflicker.log import JsonLog
 from deflicker.progress import progress_bar
@@ -20,67 +23,96 @@ from deflicker.report.model import Progress, Report
 from deflicker.settings import CompareStyle, Settings
 from deflicker.words import explain, outlook, summary
 
+if TYPE_CHECKING:
+    from deflicker.cluster import Cluster
+    from deflicker.film import Film
+    from deflicker.shots import Piece
 
-class _Loud:
-    """How much a job says."""
 
+@dataclass(frozen=True, kw_only=True)
+class _Wish:
+    """What every command line says, of one video and of many."""
+
+    settings: Settings
+    report: Path | None
+    compare: Path | None
+    compare_style: CompareStyle
+    lpips: bool
+    dry_run: bool
     quiet: bool
     verbose: bool
+    log_json: Path | None
 
     @property
     def level(self) -> int:
         """Of the log records to show."""
         return logging.DEBUG if self.verbose else logging.ERROR if self.quiet else logging.WARNING
 
+    def extras(self, compare: Path | None) -> dict[str, Any]:
+        """What a run is asked for beside the output."""
+        measured = {"measure": True, "lpips": self.lpips} if self.report else {}
+        return measured | ({"compare": compare, "compare_style": self.compare_style} if compare else {})
 
-@dataclass(frozen=True)
-class Job(_Loud):
+
+@dataclass(frozen=True, kw_only=True)
+class Job(_Wish):
     """One parsed command line."""
 
     source: Path
     target: Path
-    settings: Settings
-    dry_run: bool
-    quiet: bool
-    verbose: bool
-    log_json: Path | None
-    report: Path | None = None
-    compare: Path | None = None
-    compare_style: CompareStyle = "side"
-    lpips: bool = True
-
-    @property
-    def extras(self) -> dict[str, Any]:
-        """What the run is asked for beside the output."""
-        measured = {"measure": True, "lpips": self.lpips} if self.report else {}
-        return measured | ({"compare": self.compare, "compare_style": self.compare_style} if self.compare else {})
+    ray: str | None
+    jobs: int | None
 
 
-@dataclass(frozen=True)
-class BatchJob(_Loud):
-    """One parsed command line for many videos."""
+@dataclass(frozen=True, kw_only=True)
+class BatchJob(_Wish):
+    """One parsed command line for many videos. `report` and `compare` are what every output's name is followed by."""
 
     inputs: tuple[Path, ...]
     batch: Batch
-    settings: Settings
-    dry_run: bool
-    quiet: bool
-    verbose: bool
-    log_json: Path | None
 
 
-def correct_all(job: BatchJob, log: JsonLog) -> Iterator[Outcome]:
-    """Take the flicker out of many videos; what became of each, as it ends."""
+def job_of(paths: list[Path], batch: Batch, **wish: Any) -> Job | BatchJob:
+    """One video or many, by the options given. Raises SettingsError where they do not go together."""
+    if batch.output_dir is not None or batch.suffix:
+        if STREAM in paths:
+            raise SettingsError("pipes are for one video: leave out --output-dir and --suffix")
+        for option, path in (("--report", wish["report"]), ("--compare", wish["compare"])):
+            if path is not None and path.name != str(path):
+                raise SettingsError(
+                    f"{option}: {path} lies in a folder; of many videos, each gets its own beside its output"
+                )
+        return BatchJob(inputs=tuple(paths), batch=replace(batch, beside=wish["compare"]), **wish)
+    if batch.recursive or batch.skip_existing or (batch.jobs and not batch.ray):
+        raise SettingsError(
+            "--recursive, --jobs and --skip-existing are for many videos: give --output-dir or --suffix"
+        )
+    if batch.ray and STREAM in paths:
+        raise SettingsError("a pipe cannot be read by other machines: leave out --ray, or store the video first")
+    source, target = in_and_out(paths)
+    return Job(source=source, target=target, ray=batch.ray, jobs=batch.jobs, **wish)
+
+
+def correct_all(job: BatchJob, log: JsonLog, bar: BatchBar) -> Iterator[Outcome]:
+    """Take the flicker out of many videos; what became of each, as it ends. In the end the log gets a summary."""
+    started = time.monotonic()
     todo = tasks(job.inputs, job.batch)
     if job.dry_run:
-        yield from (Outcome(task, "skipped", f"would become {task.target}") for task in todo)
+        for task in todo:
+            bar.ended(outcome := Outcome(task, "skipped", f"would become {task.target}"))
+            yield outcome
         return
-    results = {}
-    with workers(job, log) as (count, process):
+    bar.begin(len(todo))
+    results, total = dict[Task, Report](), Summary()
+    with workers(job, log, bar) as (count, process):
 
         def work(task: Task, stop: Event) -> str:
+            report_to, compare_to = (beside(task.target, name) for name in (job.report, job.compare))
             check_paths(task.source, task.target, job.settings.overwrite)
-            report = results[task] = process(task.source, task.target, stop)
+            check_extras(task.source, task.target, report_to, compare_to, overwrite=job.settings.overwrite)
+            report = results[task] = process(task, stop, job.extras(compare_to))
+            if report_to is not None:
+                report.save(report_to, overwrite=job.settings.overwrite)
             return f"{report.frames_changed} of {report.frames} frames changed, written to {task.target}"
 
         batch = replace(job.batch, jobs=count)
@@ -89,26 +121,42 @@ def correct_all(job: BatchJob, log: JsonLog) -> Iterator[Outcome]:
                 result = results.pop(outcome.task, None)
                 names = {"source": outcome.task.source, "target": outcome.task.target}
                 log.event("file", state=outcome.state, message=outcome.words, **(result.to_dict() if result else names))
+                total.add(outcome, result)
+                bar.ended(outcome)
                 yield outcome
+    log.event("end", elapsed_s=time.monotonic() - started, **total.to_dict())
 
 
 @contextmanager
-def workers(job: BatchJob, log: JsonLog) -> Iterator[tuple[int, Callable[[Path, Path, Event], Report]]]:
+def workers(
+    job: BatchJob, log: JsonLog, bar: BatchBar
+) -> Iterator[tuple[int, Callable[[Task, Event, dict[str, Any]], Report]]]:
     """How many videos are done at a time, and what does one of them: threads here, or machines of a cluster."""
     if job.batch.ray is None:
         from deflicker.session import Deflicker
 
         here = Deflicker(job.settings)
-        yield job.batch.jobs or 1, lambda source, target, stop: here.file(source, target, cancel=stop)
+
+        def work(task: Task, stop: Event, extras: dict[str, Any]) -> Report:
+            return here.file(task.source, task.target, cancel=stop, on_progress=partial(bar.step, task), **extras)
+
+        yield job.batch.jobs or 1, work
         return
+    with farm(job.batch.ray, job.settings, job.batch.jobs, log) as cluster:
+        yield cluster.size, lambda task, stop, extras: cluster.file(task.source, task.target, stop, extras)
+
+
+@contextmanager
+def farm(address: str, settings: Settings, count: int | None, log: JsonLog) -> Iterator[Cluster]:
+    """The workers of a cluster."""
     from deflicker.cluster import Cluster, Hello
 
     def on_worker(state: str, worker: Hello) -> None:
         log.event("worker", state=state, host=worker.host, pid=worker.pid)
 
     # Ray prints what befalls its machines, and standard output is for programs.
-    with redirect_stdout(sys.stderr), Cluster(job.batch.ray, job.settings, job.batch.jobs, on_worker) as cluster:
-        yield cluster.size, cluster.file
+    with redirect_stdout(sys.stderr), Cluster(address, settings, count, on_worker) as cluster:
+        yield cluster
 
 
 def correct(job: Job, log: JsonLog) -> list[str]:
@@ -116,8 +164,11 @@ def correct(job: Job, log: JsonLog) -> list[str]:
     from deflicker import api
 
     source, target = streams(job)
-    with progress_to(job, log) as on_progress:
-        report = api.deflicker(source, target, job.settings, on_progress=on_progress, **job.extras)
+    with progress_to(job, log) as on_progress, by_shots(job, log) as decider:
+        extras = job.extras(job.compare) | ({"decider": decider} if decider else {})
+        settings = replace(job.settings, resume=False) if decider else job.settings  # a film always goes on
+        report = api.deflicker(source, target, settings, on_progress=on_progress, **extras)
+        report = decider.signed(report) if decider else report
     for what, times in report.losses:
         log.event("loss", what=what, times=times)
     log.event("result", **report.to_dict())
@@ -125,6 +176,24 @@ def correct(job: Job, log: JsonLog) -> list[str]:
         report.save(job.report, overwrite=job.settings.overwrite)
         return [*summary(report), f"report:  {job.report}"]
     return summary(report)
+
+
+@contextmanager
+def by_shots(job: Job, log: JsonLog) -> Iterator[Film | None]:
+    """A film whose shots the machines of a cluster decide; None where this machine does all."""
+    if job.ray is None or job.settings.strength == 0:
+        yield None
+        return
+    from deflicker.film import Film
+
+    def on_piece(how: str, piece: Piece) -> None:
+        log.event("shots", state=how, first_frame=piece.part.first, frames=len(piece.part))
+
+    with (
+        farm(job.ray, job.settings, job.jobs, log) as cluster,
+        Film(job.source, job.target, job.settings, cluster, motion=job.report is not None, on_piece=on_piece) as film,
+    ):
+        yield film
 
 
 def look_ahead(job: Job, log: JsonLog) -> list[str]:

@@ -30,7 +30,8 @@ class Deflicker:
 
     def __init__(self, settings: Settings = Settings()) -> None:
         self.settings = settings
-        self._networks = Networks()
+        self.networks = Networks()
+        """Those that were loaded."""
 
     def __call__(
         self,
@@ -41,8 +42,8 @@ class Deflicker:
         cancel: Event | None = None,
     ) -> Iterator[FrameT]:
         """`deflicker_frames` with these settings."""
-        return deflicker_frames(frames, fps, self.settings, on_window=on_window, cancel=cancel, networks=self._networks)
+        return deflicker_frames(frames, fps, self.settings, on_window=on_window, cancel=cancel, networks=self.networks)
 
     def file(self, source: Source, target: Destination, **options: Any) -> Report:
         """`deflicker` with these settings; `options` are its own."""
-        return deflicker(source, target, self.settings, networks=self._networks, **options)
+        return deflicker(source, target, self.settings, networks=self.networks, **options)

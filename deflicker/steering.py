@@ -89,8 +89,8 @@ def decide(
             return stack.enter_context(closing(prefetch(stage, depth))) if overlap else stage
 
         if settings.guide is not None:
-            guide = stack.enter_context(closing(_guide(settings.guide, settings, size, device)))
-            frames = _in_step(frames, islice(guide, stand.motion.frames, None), settings.guide)
+            guide = stack.enter_context(closing(guide_proxies(settings.guide, settings, size, device)))
+            frames = in_step(frames, islice(guide, stand.motion.frames, None), settings.guide)
         motion, tone, texture = (Passage(marker, stage, memory) for stage, memory in vars(stand).items())
         given: Iterator[Given[T]] = _counted(frames, stand.motion)
         given = find_flashes(given, at=stand.motion.flashes) if settings.keep_flashes else given
@@ -149,7 +149,7 @@ def _reference(
     raise InputError(f"{path}: has no such frame to take as reference; give one before its end")
 
 
-def _guide(
+def guide_proxies(
     path: Path, settings: Settings, size: tuple[int, int], device: torch.device
 ) -> Generator[Tensor, None, None]:
     """The small copies `[3, h, w]` of a guide's frames, at the size of the video's own.
@@ -161,7 +161,7 @@ def _guide(
             yield proxy_of(frame, reader.info.layout, size, device)
 
 
-def _in_step(frames: Iterable[Given[T]], guide: Iterator[Tensor], path: Path) -> Iterator[Given[T]]:
+def in_step(frames: Iterable[Given[T]], guide: Iterator[Tensor], path: Path) -> Iterator[Given[T]]:
     """Each frame with the guide's proxy to look for motion in. Raises InputError where one has more than the other."""
     count = 0
     for frame in frames:

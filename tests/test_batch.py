@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -13,7 +16,10 @@ import pytest
 
 from deflicker import InputError, SettingsError, cli
 from deflicker.batch import Batch, Outcome, Task, run_all, tasks
+from deflicker.batch_bar import BatchBar
+from deflicker.report.model import Progress
 from tests.assets import make_video
+from tests.media.making import frames_of
 
 
 def touched(folder: Path, *names: str) -> Path:
@@ -124,11 +130,103 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     events = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert sorted(event["state"] for event in events if event["event"] == "file") == ["done", "done", "failed"]
     assert {event.get("frames") for event in events if event.get("state") == "done"} == {8}
-    assert (events[-1]["event"], events[-1]["failed"]) == ("end", 1)
+    end = {name: value for name, value in events[-1].items() if name not in ("time", "elapsed_s", "frames_changed")}
+    assert end == {
+        "event": "end", "videos": 3, "done": 2, "skipped": 0, "failed": 1, "frames": 16,
+        "failures": [{"source": "in/broken.mp4", "message": end["failures"][0]["message"]}],
+    }  # fmt: skip
+    assert "in/broken.mp4" in end["failures"][0]["message"]
+    assert events[-1]["frames_changed"] == sum(event.get("frames_changed", 0) for event in events[:-1])
     (tmp_path / "in" / "broken.mp4").unlink()
     assert main(*words, "--skip-existing", "-q") == 0
     assert capsys.readouterr() == ("", "")
     assert sorted(os.listdir(tmp_path / "out")) == ["a.mp4", "deep"]
+
+
+@pytest.mark.usefixtures("no_motion")
+def test_a_report_and_a_comparison_of_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    for name in ("a.mp4", "a.mkv"):
+        make_video(tmp_path / "in" / name, frames=6)
+    words = ("in", "--suffix", "_s", "--preset", "fast", "--device", "cpu", "--no-lpips", "-q")
+    words = (*words, "--report", "report.json", "--compare", "seen.mp4")
+    assert main(*words) == 0
+    further = [f"{name}.{end}" for name in ("a_s.mkv", "a_s.mp4") for end in ("report.json", "seen.mp4")]
+    assert sorted(os.listdir("in")) == sorted(["a.mkv", "a.mp4", "a_s.mkv", "a_s.mp4", *further])
+    for name in ("a_s.mkv", "a_s.mp4"):
+        report = json.loads((tmp_path / "in" / f"{name}.report.json").read_text())
+        assert (report["target"], report["frames"], bool(report["measures"])) == (f"in/{name}", 6, True)
+        assert frames_of(tmp_path / "in" / f"{name}.seen.mp4")
+    assert main(*words, "--skip-existing") == 0  # nothing of an earlier run is an input
+    assert len(os.listdir("in")) == 8
+    (tmp_path / "in" / "a_s.mp4").unlink()
+    assert main(*words) == 1  # neither video nor report is replaced unasked
+
+
+def test_a_report_s_name_has_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("a.mp4", "--suffix", "_s", "--report", "reports/all.html") == 2
+    assert "lies in a folder" in capsys.readouterr().err
+
+
+# --- On a terminal ----------------------------------------------------------------------------------------------------
+
+
+def test_the_bar_counts_videos() -> None:
+    bar = Recorded()
+    shown = BatchBar(bar)
+    todo = [Task(Path(f"{n}.mp4"), Path(f"{n}_s.mp4")) for n in range(4)]
+    shown.begin(4)
+    shown.step(todo[0], Progress("weights", 0, None))
+    shown.step(todo[0], Progress("frames", 5, 10))
+    shown.step(todo[1], Progress("frames", 9, 4))  # the container had said 4
+    shown.ended(Outcome(todo[0], "done", "fine"))
+    shown.ended(Outcome(todo[1], "failed", "broken"))
+    shown.ended(Outcome(todo[2], "skipped", "there"))
+    assert bar.rows[0]["total"] == 4
+    assert [row["completed"] for row in bar.rows] == pytest.approx([0, 0.5, 1.49, 1.99, 2, 3])
+    assert bar.rows[-1]["words"] == "1 done, 1 skipped, 1 failed"
+
+
+class Recorded:
+    """In place of rich's bar."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def add_task(self, name: str, **values: Any) -> int:
+        return 7
+
+    def update(self, task: int, **values: Any) -> None:
+        assert task == 7
+        self.rows.append(values)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a terminal of POSIX")
+@pytest.mark.usefixtures("raft")
+def test_on_a_terminal(tmp_path: Path) -> None:
+    """The bar is drawn and goes; lines and names are whole."""
+    import pty
+
+    make_video(tmp_path / "a.mp4", frames=6)
+    (tmp_path / "b.mp4").write_text("This is no video.")
+    command = [sys.executable, "-m", "deflicker", "a.mp4", "b.mp4", "--suffix", "_s", "--strength", "0"]
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "160"}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=theirs) as process:
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # the terminal is gone once nobody holds it
+            while block := os.read(ours, 4096):
+                seen += block
+        assert process.stdout is not None
+        names = process.stdout.read()
+    os.close(ours)
+    assert (process.returncode, names) == (1, b"a_s.mp4\n")
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen.decode())
+    assert "1 done" in text
+    assert "\rdone: a.mp4: 0 of 6 frames changed, written to a_s.mp4\r\n" in text
+    assert text.rstrip().endswith("videos: 1 done, 0 skipped, 1 failed")
 
 
 def test_dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

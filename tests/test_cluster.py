@@ -1,4 +1,4 @@
-"""Many videos on a Ray cluster: the outputs of a run by one machine, also where a worker is killed in the middle."""
+"""Videos on a Ray cluster: the outputs of a run by one machine, also where a worker is killed in the middle."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ import pytest
 
 from deflicker import cli
 from tests.assets import make_video
+from tests.test_shots import make_film
 
 CLUSTER = """
 import sys, ray
@@ -28,7 +29,8 @@ print(ray.get_runtime_context().gcs_address, flush=True)
 sys.stdin.read()
 """
 PAGE = (Path(__file__).parent.parent / "docs" / "questions.md").read_text(encoding="utf-8")
-(DOCUMENTED,) = [line.split()[1:] for line in PAGE.splitlines() if re.match("deflicker .*--ray auto", line)]
+MANY, ONE = [line.split()[1:] for line in PAGE.splitlines() if re.match("deflicker .*--ray auto", line)]
+"""The documented commands: of a folder, and of one film."""
 PATIENCE_S = 900
 """After which a test gives up; nothing is measured by it."""
 
@@ -109,7 +111,7 @@ def test_a_worker_is_killed(
     with pytest.raises(SystemExit, match="1"):
         cli.main(["clips", "--output-dir", "serial", *options])
     failed = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("failed"))
-    log, words = tmp_path / "farm.jsonl", [cluster if word == "auto" else word for word in DOCUMENTED]
+    log, words = tmp_path / "farm.jsonl", [cluster if word == "auto" else word for word in MANY]
     with subprocess.Popen(
         [sys.executable, "-m", "deflicker", *words, "--jobs", "2", *options],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -128,3 +130,36 @@ def test_a_worker_is_killed(
     for name in names:
         assert pictures(tmp_path / "farmed" / name) == pictures(tmp_path / "serial" / name)
         assert pictures(tmp_path / "farmed" / name) != pictures(tmp_path / "clips" / name)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
+@pytest.mark.usefixtures("raft")
+def test_a_worker_is_killed_in_the_middle_of_a_film(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_film(tmp_path / "film.mp4", 24, 26, 25)
+    options = ("--preset", "fast", "--device", "cpu", "--crf", "0")
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["film.mp4", "serial.mkv", *options, "-q"])
+    log, words = tmp_path / "film.jsonl", [cluster if word == "auto" else word for word in ONE]
+    with subprocess.Popen(
+        [sys.executable, "-m", "deflicker", *words, "--jobs", "2", *options],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as run:  # fmt: skip
+        until(lambda: [*tmp_path.glob(".*.shots/.*.part.corrections")] or run.poll() is not None)  # a worker writes
+        assert run.poll() is None, run.communicate()[1]
+        os.kill(events(log, "worker")[0]["pid"], signal.SIGKILL)
+        out, err = run.communicate(timeout=PATIENCE_S)
+    assert (run.returncode, out) == (0, ""), err
+    assert "Traceback" not in err
+    assert [event["state"] for event in events(log, "worker")].count("lost") == 1
+    assert sorted((event["first_frame"], event["frames"]) for event in events(log, "shots")) == [
+        (0, 24), (24, 26), (50, 25),
+    ]  # fmt: skip
+    (result,) = events(log, "result")
+    assert (result["frames"], result["shots"]) == (75, 3)
+    assert sorted(os.listdir(tmp_path)) == ["film.jsonl", "film.mp4", "serial.mkv", "steady.mkv"]
+    assert pictures(tmp_path / "steady.mkv") == pictures(tmp_path / "serial.mkv")
+    assert pictures(tmp_path / "steady.mkv") != pictures(tmp_path / "film.mp4")

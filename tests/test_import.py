@@ -45,6 +45,7 @@ ALLOWED = {
     "words": ("errors", "report"),
     "options": ("errors",),
     "shares": ("errors",),
+    "completing": (),
     "doctor": ("__version__", "errors", "settings", "weights", "device"),
 }
 PURE = ["correction/losses.py", "motion/warp.py", "correction/tone.py", "metrics"]

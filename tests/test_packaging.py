@@ -2,53 +2,116 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
+import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from deflicker.settings import PRESETS
+
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.slow
-def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
+FALLBACK = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools_scm"][
+    "fallback_version"
+]
+
+
+def git(folder: Path, *words: str) -> None:
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.invalid", "-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false"]
+    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+
+
+def sources(folder: Path) -> Path:
+    """What a wheel is made of, and a test that does not belong in it."""
+    modules = [path for path in (ROOT / "deflicker").rglob("*.py") if path.name != "_version.py"]
+    files = ["pyproject.toml", "README.md", "LICENSE", ".gitignore", "deflicker/py.typed"]
+    for path in [*(ROOT / name for name in files), *modules]:
+        copy = folder / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    (folder / "tests").mkdir()
+    (folder / "tests" / "test_x.py").touch()
+    return folder
+
+
+def build(source: Path, target: Path) -> Path:
     pytest.importorskip("setuptools", minversion="77")
-    source = tmp_path / "source"
-    for name in ["pyproject.toml", "README.md", "LICENSE"]:
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        (source / name).write_bytes((ROOT / name).read_bytes())
-    modules = sorted(path.relative_to(ROOT) for path in (ROOT / "deflicker").rglob("*.py"))
-    for path in [*modules, Path("deflicker/py.typed")]:
-        (source / path).parent.mkdir(parents=True, exist_ok=True)
-        (source / path).write_bytes((ROOT / path).read_bytes())
-    (source / "tests").mkdir()
-    (source / "tests" / "test_x.py").touch()
-    words = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", tmp_path, source]
+    pytest.importorskip("setuptools_scm")
+    words = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", target, source]
     subprocess.run(list(map(str, words)), check=True, env=os.environ | {"PIP_NO_INDEX": "1"})
-    (wheel,) = tmp_path.glob("*.whl")
+    (wheel,) = target.glob("*.whl")
+    return wheel
+
+
+@pytest.mark.slow
+def test_the_wheel_in_an_empty_environment(tmp_path: Path) -> None:
+    """It holds the package and nothing else; what it installs says its version, without git that of pyproject.toml."""
+    source = sources(tmp_path / "source")
+    wheel = build(source, tmp_path)
     with zipfile.ZipFile(wheel) as contents:
         names = contents.namelist()
-        contents.extractall(tmp_path / "site")
     info = {name for name in names if ".dist-info/" in name}
-    assert {*names} - info == {path.as_posix() for path in [*modules, Path("deflicker/py.typed")]}
+    files = {path.relative_to(source).as_posix() for path in (source / "deflicker").rglob("*.py")}
+    assert {*names} - info == files | {"deflicker/_version.py", "deflicker/py.typed"}
     assert any(name.endswith("LICENSE") for name in info)
-    # Installed alone, over what is here: its own code is found, complete, and says its version.
-    code = "import deflicker, deflicker.cli; print(deflicker.__file__); deflicker.cli.main(['--version'])"
-    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    home = tmp_path / "home"
+    venv.create(home, with_pip=False, symlinks=sys.platform != "win32")
+    folders = {
+        name: sysconfig.get_path(name, vars={"base": str(home), "platbase": str(home)})
+        for name in ("purelib", "scripts")
+    }
+    words = [sys.executable, "-m", "pip", "--python", home, "install", "--no-deps", "--no-index", "-q", wheel]
+    subprocess.run(list(map(str, words)), check=True)
+    # What it depends on is borrowed from here, behind its own packages.
+    (Path(folders["purelib"]) / "borrowed.pth").write_text(
+        "\n".join(path for path in sys.path if path.endswith("site-packages"))
     )
-    assert done.stdout.startswith(str(tmp_path / "site"))
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = Path(folders["scripts"]) / "deflicker"
+    done = subprocess.run([command, "--version"], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"deflicker {FALLBACK}\n"), done.stderr
+    code = "import deflicker, deflicker.cli; print(deflicker.__file__)"
+    python = Path(folders["scripts"]) / "python"
+    done = subprocess.run([python, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.startswith(folders["purelib"]), done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git here")
+def test_the_version_is_the_tag_s(tmp_path: Path) -> None:
+    source = sources(tmp_path / "source")
+    git(source, "init", "-q")
+    git(source, "add", "-A")
+    git(source, "commit", "-qm", "first")
+    without = build(source, tmp_path / "without").name.split("-")[1]
+    assert re.fullmatch(r"0\.1(\.\d)?\.dev\d+(\+g\w+)?", without)  # a clone without tags
+    git(source, "tag", "v3.2.1")
+    assert build(source, tmp_path / "with").name.split("-")[1] == "3.2.1"
+
+
+# --- The container's recipe -------------------------------------------------------------------------------------------
+
+RECIPE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+STEPS = [
+    (line.split()[0], line.partition(" ")[2])
+    for line in re.sub(r"\\\n", " ", RECIPE).splitlines()
+    if line and not line.startswith("#")
+]
+"""Instruction and what follows, lines that go on joined."""
 
 
 def test_the_container_is_made_of_what_is_there() -> None:
-    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    copied = [word for line in re.findall(r"^COPY (.*) \S+$", text, re.MULTILINE) for word in line.split()]
+    copied = [word for name, words in STEPS if name == "COPY" for word in words.split()[:-1]]
     assert copied
     assert [name for name in copied if not (ROOT / name).exists()] == []
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
@@ -57,12 +120,35 @@ def test_the_container_is_made_of_what_is_there() -> None:
     assert {needed["readme"], *needed["license-files"], "pyproject.toml"} <= {*copied}
 
 
+def test_the_steps_of_the_recipe() -> None:
+    names = [name for name, _ in STEPS]
+    assert {*names} <= {"ARG", "FROM", "RUN", "COPY", "ENV", "WORKDIR", "ENTRYPOINT"}
+    assert names[:2] == ["ARG", "FROM"]  # the base image is an argument
+    told = {words.partition("=")[0] for name, words in STEPS if name in ("ARG", "ENV")}
+    used = {word for name, words in STEPS if name in ("FROM", "RUN") for word in re.findall(r"\$\{?([A-Z_]+)", words)}
+    assert used <= told
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (entry,) = [json.loads(words) for name, words in STEPS if name == "ENTRYPOINT"]
+    assert entry[0] in project["scripts"]
+    base = next(words.partition("=")[2] for name, words in STEPS if words.startswith("PYTHON="))
+    assert f"Programming Language :: Python :: {base}" in project["classifiers"]
+    networks = {name for _, words in STEPS for name in re.findall(r"weights\.load\('(\w+)'\)", words)}
+    assert networks == {preset.flow_network for preset in PRESETS.values()}
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
-def test_options_are_completed() -> None:
-    environment = os.environ | {
-        "_DEFLICKER_COMPLETE": "complete_bash",
-        "COMP_WORDS": "deflicker --skip",
-        "COMP_CWORD": "1",
-    }
-    done = subprocess.run([sys.executable, "-m", "deflicker"], env=environment, capture_output=True, text=True)
-    assert (done.stdout.split(), done.stderr) == (["--skip-existing"], "")
+@pytest.mark.parametrize(("variant", "index"), [("cpu", "whl/cpu"), ("cuda", ""), ("tpu", None)])
+def test_the_variants_of_the_container(variant: str, index: str | None, tmp_path: Path) -> None:
+    """The step that chooses PyTorch, run with a pip that only says what it was asked for."""
+    (step,) = [words for name, words in STEPS if name == "RUN" and "VARIANT" in words]
+    (tmp_path / "pip").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "pip").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "VARIANT": variant}
+    done = subprocess.run(["sh", "-c", step], env=environment, capture_output=True, text=True)
+    assert (done.returncode == 0) == (index is not None)
+    if index is None:
+        assert done.stderr == "VARIANT is cpu or cuda, not tpu\n"
+    else:
+        assert done.stdout.split()[-2:] == ["torch", "torchvision"]
+        assert ("--index-url" in done.stdout) == bool(index)
+        assert index in done.stdout

@@ -1,4 +1,4 @@
-"""The delay of an animation's last picture, which FFmpeg does not write."""
+"""What FFmpeg does not tell of an animation, how often it plays, and does not write, the delay of its last picture."""
 
 from __future__ import annotations
 
@@ -6,9 +6,86 @@ import struct
 import zlib
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 _FCTL_BYTES = 26
 """Length of APNG's frame control chunk; delay numerator and denominator lie at 20."""
+
+
+ENDLESS = 0
+"""Number of times that stands for no end."""
+_OPTIONS = {"gif": "loop", "webp": "loop", "apng": "plays"}
+"""FFmpeg's option for it, by container."""
+_MOST = 65535
+_CHUNKS = 64
+"""Chunks or blocks to look at for the number; it stands before the first picture."""
+
+
+def plays(path: Path) -> int | None:
+    """How many times an animation is shown, `ENDLESS` for without end; None of anything else.
+
+    GIF counts repetitions after the first time (Netscape's extension), WebP (RFC 9649, 2.7.1.1) and APNG every time.
+    """
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] == b"GIF8":
+            return _gif_plays(file)
+        if head[:4] == b"RIFF" and head[8:] == b"WEBP":
+            found = _chunk(file, b"ANIM", big=False)
+            return None if found is None else int.from_bytes(found[4:6], "little")
+        if head[:8] == b"\x89PNG\r\n\x1a\n":
+            file.seek(8)
+            found = _chunk(file, b"acTL", big=True)
+            return None if found is None else int.from_bytes(found[4:8], "big")
+    return None
+
+
+def play_option(container: str, times: int | None) -> dict[str, str]:
+    """The muxer's option to have an animation shown so often; without end where nothing says."""
+    if container not in _OPTIONS:
+        return {}
+    times = min(times or ENDLESS, _MOST)
+    if container == "gif" and times:
+        times = times - 1 or -1  # shown once is no repetition, and that is no extension
+    return {_OPTIONS[container]: str(times)}
+
+
+def holds_plays(container: str) -> bool:
+    """Whether a container says how often it is shown."""
+    return container in _OPTIONS
+
+
+def _gif_plays(file: BinaryIO) -> int:
+    file.seek(10)
+    flags = file.read(3)[:1]
+    file.seek(13 + (3 << (flags[0] & 7) + 1 if flags and flags[0] & 0x80 else 0))
+    for _ in range(_CHUNKS):
+        if file.read(1) != b"\x21":  # a picture, or the end
+            break
+        file.read(1)
+        blocks = []
+        while size := int.from_bytes(file.read(1), "little"):
+            blocks.append(file.read(size))
+        if len(blocks) > 1 and blocks[0] == b"NETSCAPE2.0" and blocks[1][:1] == b"\x01":
+            repeats = int.from_bytes(blocks[1][1:3], "little")
+            return repeats + 1 if repeats else ENDLESS
+    return 1
+
+
+def _chunk(file: BinaryIO, kind: bytes, *, big: bool) -> bytes | None:
+    """What the first chunk of a kind holds, in PNG (big-endian) or RIFF; None where there is none near the start."""
+    for _ in range(_CHUNKS):
+        head = file.read(8)
+        if len(head) < 8:
+            break
+        name, length = (head[4:], head[:4]) if big else (head[:4], head[4:])
+        size = int.from_bytes(length, "big" if big else "little")
+        if name == kind:
+            return file.read(min(size, 32))
+        file.seek(size + (4 if big else size % 2), 1)
+    return None
 
 
 def mend_last_delay(path: Path, container: str, delay: Fraction) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import av
 
 from deflicker.errors import OutputError
-from deflicker.media.animation import mend_last_delay
+from deflicker.media.animation import holds_plays, mend_last_delay, play_option, plays
 from deflicker.media.images import IMAGE_ENCODERS, numbers_from
 from deflicker.media.opening import open_input
 from deflicker.media.pipe import Destination, name_of, open_target
@@ -45,8 +45,6 @@ _FORMATS = {
     ".y4m": "yuv4mpegpipe",
 }
 _BY_NAME = {"mkv": "matroska", "nut": "nut", "y4m": "yuv4mpegpipe", "raw": "rawvideo"}
-_FOREVER = {"gif": "loop", "webp": "loop", "apng": "plays"}
-"""The option that makes an animation repeat without end."""
 _HOLD_CHAPTERS = ("mp4", "mov", "matroska", "webm", "nut")
 _HOLD_ROTATION = ("mp4", "mov", "matroska", "webm", "3gp")
 _AVI_TAGS = {
@@ -82,6 +80,10 @@ class Output:
         self.moved = 0
         """Pictures that were copied but had to be moved in time."""
         self._streams: StreamCopier | None = None
+        self._plays = plays(info.path)
+        if self._plays not in (None, 1) and not holds_plays(self.format):
+            how = f"{self._plays} times" if self._plays else "without end"
+            self.dropped.append(f"that it plays {how}: a {self.format} file cannot say so")
         self.container: Any = av.open(self._target.sink, "w", format=self.format, container_options=self._options())
         copy_tags(self._source, self.container)
         self._name_lost_tags()
@@ -97,8 +99,8 @@ class Output:
             self.dropped.append(f"tag{'s' * (len(lost) > 1)} {', '.join(lost)}: a {self.format} file cannot hold them")
 
     def _options(self) -> dict[str, str]:
-        if self.format in _FOREVER:
-            return {_FOREVER[self.format]: "0"}
+        if option := play_option(self.format, self._plays):
+            return option
         if self.format == "image2":
             return {"start_number": str(numbers_from(self._info))}
         if self.format == "yuv4mpegpipe":

@@ -6,19 +6,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Any, Self
 
 import av
 
-from deflicker.errors import InputError, SettingsError
+from deflicker.errors import Cancelled, InputError, SettingsError
 from deflicker.media.formats import EXACT_SCALING, canonical_format, planes_of
 from deflicker.media.frame import Frame
 from deflicker.media.gate import Gate
 from deflicker.media.losses import Ending, Losses
 from deflicker.media.opening import Limits, open_input, packets
 from deflicker.media.probe import VideoInfo, decoder_of_name, open_decoder, probe, video_stream
-from deflicker.settings import Span, TimePoint
+from deflicker.settings import Settings, Span, TimePoint
 
 OnPacket = Callable[["av.Packet[Any]"], None]  # quoted: generic for type checkers only
 
@@ -37,7 +38,7 @@ class Reader:
 
     `start` is the first frame kept and `end` the first no longer kept; frames in a part to `exclude` come marked as
     such (`Frame.as_is`). `decoder` is FFmpeg's name for one, such as `h264_cuvid`; where it does not run, the usual one
-    does and a note says so. Raises InputError as `probe` does.
+    does and a note says so. Once `cancel` is set, the next frame raises Cancelled. Raises InputError as `probe` does.
     """
 
     def __init__(
@@ -50,8 +51,10 @@ class Reader:
         decoder: str | None = None,
         info: VideoInfo | None = None,
         limits: Limits = Limits(),
+        cancel: Event | None = None,
     ) -> None:
         self.info = info or probe(path, limits)
+        self._cancel = cancel
         self.shift = Fraction(0)
         """Seconds to take off every time stamp of the output; known once the first frame is out."""
         self._start = start if start and (start.seconds or start.frame) else None
@@ -64,6 +67,20 @@ class Reader:
         self._previous_pts: int | None = None
         self._decoding = True
         self._started = False
+
+    @classmethod
+    def of(cls, info: VideoInfo, settings: Settings, *, limits: Limits, cancel: Event | None = None) -> Self:
+        """For the part of a video that the settings keep."""
+        return cls(
+            info.path,
+            start=settings.start,
+            end=settings.end,
+            exclude=settings.exclude,
+            decoder=settings.decoder,
+            info=info,
+            limits=limits,
+            cancel=cancel,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -111,6 +128,8 @@ class Reader:
         gate = Gate(on_packet, trimmed_start=self._start is not None, trimmed_end=self._end is not None)
         seen = kept = 0
         for event in self._from_start():
+            if self._cancel is not None and self._cancel.is_set():
+                raise Cancelled("stopped, as asked")
             if isinstance(event, av.Packet):
                 gate.offer(event)
                 if gate.finished(self._stream.index, self._other_audio):

@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
+from deflicker.motion.pace import CALM, held_of
+from deflicker.motion.part import Kept as Kept
+from deflicker.motion.part import KnownCuts, Part
 from deflicker.motion.shots import CutFinder, Looks
 
 T = TypeVar("T")
-Kept = Literal["excluded", "flash"]
-"""Why a frame stays as it is, and is no neighbour to any other."""
 
 _HELD = 0.25 / 255
 """Mean difference of two proxies below which a frame repeats the one before it."""
-_LONGEST_HOLD = 2
-"""Repetitions after which each further one counts as a picture: up to three frames to a picture is how animation and
-generators are shown; what stays longer is meant to stay, and light that blinks must be seen to last."""
-_CALM = 24
-"""Frames after one that stayed longer until repetitions are held again."""
 LONGEST_GAP = 8
 """Frames kept as they are across which motion is still followed, a longest lag; behind more of them a shot begins."""
 
@@ -75,6 +71,10 @@ class Tracked(Generic[T]):
     """Kept frames lie between it and the picture before."""
 
 
+_Motion = tuple[bool, Tensor | None, Tensor | None, Tensor | None, Tensor | None]
+"""Whether a picture opens a shot; flow from and to the picture before it; flow to and from the key."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Picture:
     """What is remembered of the last new picture."""
@@ -89,10 +89,19 @@ class Tracking(Generic[T]):
 
     previous: _Picture | None = None
     waiting: list[Given[T]] = field(default_factory=list)
-    pace: tuple[int, int] = (0, _CALM)
+    pace: tuple[int, int] = (0, CALM)
     gap: int = 0
-    cuts: CutFinder = field(default_factory=CutFinder)
+    cuts: CutFinder | KnownCuts = field(default_factory=CutFinder)
     keys: _Keys | None = None
+    part: Part | None = None
+    """What is known of the frames, where they are a part of a stream that was tracked before."""
+    done: int = 0
+    """Frames that have gone out."""
+
+    @classmethod
+    def of(cls, part: Part) -> Tracking[T]:
+        """For a part, from its first frame on."""
+        return cls(gap=part.gap, cuts=KnownCuts(part), part=part)
 
 
 def track(
@@ -109,22 +118,26 @@ def track(
     One frame is held back, because a cut shows only in the frame after it. key_every: every so many pictures of a
     shot, flow to a key picture is given too, which is `key [3, h, w]` or the shot's first; 0 for never. Frames that
     are kept pass by; the one that makes a gap too long to look across opens a shot, as does the picture after it.
-    at: where an earlier run stopped, to go on there; it is kept up to date.
+    at: where an earlier run stopped, to go on there, or a part of a stream; it is kept up to date.
     """
     source = _seen(frames)
     at = at or Tracking()
     at.keys = at.keys or _Keys(flow, key_every, key)
+    # A part's batches are those of the stream.
+    room = batch_frames - (at.part.first % batch_frames if at.part else 0)
     while True:
-        arrived = list(islice(source, batch_frames))
-        last = len(arrived) < batch_frames
+        arrived = list(islice(source, room))
+        last, room = len(arrived) < room, batch_frames
         batch = at.waiting + arrived
         if not batch:
             return
         same = _same(batch, at.previous, at.gap)
-        held, paces = _held(same, at.pace)
+        held, paces = held_of(same, at.pace)
+        if at.part is not None:
+            held = list(at.part.held[at.done : at.done + len(batch)])
         decided = len(batch) if last else _decidable(batch, held)
         tracked, at.previous, at.gap = _follow(batch, same, held, decided, at.previous, at.gap, flow, at.cuts, at.keys)
-        at.waiting, at.pace = batch[decided:], paces[decided]
+        at.waiting, at.pace, at.done = batch[decided:], paces[decided], at.done + decided
         yield from tracked
         if last:
             return
@@ -171,20 +184,6 @@ def _same(batch: Sequence[Given[T]], previous: _Picture | None, gap: int) -> lis
     ]
 
 
-def _held(same: Sequence[bool], pace: tuple[int, int]) -> tuple[list[bool], list[tuple[int, int]]]:
-    """Which of them are held, the first repetitions of a picture, and the pace before each and after the last.
-
-    A pace is how many repetitions came right before, and how many frames ago a picture stayed longer than that.
-    """
-    held, paces = [], [pace]
-    for repeats in same:
-        run, calm = paces[-1]
-        held.append(repeats and run < _LONGEST_HOLD and calm >= _CALM)
-        run = run + 1 if repeats else 0
-        paces.append((run, 0 if run > _LONGEST_HOLD else calm + 1))
-    return held, paces
-
-
 def _decidable(batch: Sequence[Given[T]], held: Sequence[bool]) -> int:
     """How many frames can be tracked before more are known: the last picture waits for the one after it.
 
@@ -203,7 +202,7 @@ def _follow(
     previous: _Picture | None,
     gap: int,
     flow: Flow,
-    cuts: CutFinder,
+    cuts: CutFinder | KnownCuts,
     keys: _Keys,
 ) -> tuple[list[Tracked[T]], _Picture | None, int]:
     """The first `decided` frames of a batch, tracked; frames after them only help to tell cuts.
@@ -213,28 +212,19 @@ def _follow(
     gaps = _gaps(batch[:decided], gap)
     fresh = [i for i in range(decided) if not held[i] and batch[i].kept is None]
     ahead = [i for i in range(decided, len(batch)) if not held[i] and batch[i].kept is None][:1]
-    motions: dict[int, tuple[bool, Tensor | None, Tensor | None, Tensor | None, Tensor | None]] = {}
+    motions: dict[int, _Motion] = {}
     nothing_yet = previous is None
     if fresh:
         looks = Looks.of(torch.stack([batch[i].look for i in fresh + ahead]))
-        pictures, repeats = _pictures([batch[i] for i in fresh], [same[i] for i in fresh], previous, flow)
-        before = [previous, *pictures[:-1]]
         opens = [cut or gaps[i] > LONGEST_GAP for i, cut in zip(fresh, cuts.openings(looks, len(fresh)), strict=True)]
-        pairs = [n for n in range(len(fresh)) if not opens[n] and not repeats[n]]
-        if pairs:
-            forward, backward = flow.flow(
-                [each.features for n in pairs if (each := before[n]) is not None],
-                [pictures[n].features for n in pairs],
+        # Shot by shot: what the network makes of a picture may hang, by a rounding, on what it sees along with it.
+        begins = [0, *(n for n in range(1, len(fresh)) if opens[n])]
+        for begin, end in zip(begins, [*begins[1:], len(fresh)], strict=True):
+            shot = fresh[begin:end]
+            moved, previous = _move(
+                [batch[i] for i in shot], [same[i] for i in shot], opens[begin], previous, flow, keys
             )
-        for n, i in enumerate(fresh):
-            if opens[n]:
-                near: tuple[Tensor | None, Tensor | None] = None, None
-            elif repeats[n]:
-                near = (torch.zeros_like(batch[i].proxy[:2]),) * 2
-            else:
-                near = forward[pairs.index(n)], backward[pairs.index(n)]
-            motions[i] = (opens[n], *near, *keys.match(opens[n], pictures[n].features))
-        previous = pictures[-1]
+            motions.update(zip(shot, moved, strict=True))
     tracked = []
     for i, given in enumerate(batch[:decided]):
         kept_opens = given.kept is not None and (gaps[i] == LONGEST_GAP or (nothing_yet and gaps[i] == i == gap == 0))
@@ -242,6 +232,30 @@ def _follow(
         marks = given.kept, i in motions and gaps[i] > 0
         tracked.append(Tracked(given.item, given.proxy, opens_shot, held[i], there, back, to_key, from_key, *marks))
     return tracked, previous, gaps[decided]
+
+
+def _move(
+    shot: Sequence[Given[T]], same: Sequence[bool], opens: bool, previous: _Picture | None, flow: Flow, keys: _Keys
+) -> tuple[list[_Motion], _Picture]:
+    """The motion of pictures of one shot, and the last of them. opens: whether the shot begins with the first."""
+    pictures, repeats = _pictures(shot, same, previous, flow)
+    before = [previous, *pictures[:-1]]
+    pairs = [n for n in range(len(shot)) if not repeats[n] and not (opens and n == 0)]
+    if pairs:
+        forward, backward = flow.flow(
+            [each.features for n in pairs if (each := before[n]) is not None],
+            [pictures[n].features for n in pairs],
+        )
+    motions: list[_Motion] = []
+    for n, given in enumerate(shot):
+        if opens and n == 0:
+            near: tuple[Tensor | None, Tensor | None] = None, None
+        elif repeats[n]:
+            near = (torch.zeros_like(given.proxy[:2]),) * 2
+        else:
+            near = forward[pairs.index(n)], backward[pairs.index(n)]
+        motions.append((opens and n == 0, *near, *keys.match(opens and n == 0, pictures[n].features)))
+    return motions, pictures[-1]
 
 
 def _pictures(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import webbrowser
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,8 +55,8 @@ class Preview:
         """Serve until interrupted."""
         assert self._server is not None
         try:
-            if self.browser:
-                webbrowser.open(self._server.address)
+            if self.browser:  # one in the terminal returns only once it is closed
+                threading.Thread(target=webbrowser.open, args=(self._server.address,), daemon=True).start()
             self._server.serve_forever()
         except KeyboardInterrupt:
             return []

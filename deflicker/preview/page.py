@@ -41,12 +41,15 @@ $("copy").addEventListener("click", async () => {
   try { await navigator.clipboard.writeText($("command").textContent); $("copy").textContent = "Copied"; }
   catch { getSelection().selectAllChildren($("command")); $("copy").textContent = "Selected"; }
 });
+let asked = 0;
 async function render() {
+  const turn = ++asked;
   document.body.setAttribute("aria-busy", "true");
   $("summary").textContent = "Rendering …"; $("copy").textContent = "Copy";
   const wanted = { start: $("start").value, seconds: $("seconds").value, strength: $("strength").value };
   const answer = await fetch("render", { method: "POST", body: JSON.stringify(wanted) });
   const made = await answer.json();
+  if (turn !== asked) return;  // something else was asked for meanwhile
   document.body.removeAttribute("aria-busy");
   if (made.error) { $("summary").textContent = made.error; return; }
   before.src = made.before; after.src = made.after;

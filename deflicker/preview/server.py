@@ -9,6 +9,7 @@ import secrets
 from dataclasses import asdict
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from deflicker.errors import DeflickerError, SettingsError
 from deflicker.preview.excerpt import Workshop
@@ -20,6 +21,8 @@ _POLICY = (
     "default-src 'none'; media-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 )
 _MOST_BYTES = 10_000
+_IDLE_S = 60.0
+"""How long a connection may keep its thread waiting, for a request or for the player to take what it asked for."""
 
 
 class PreviewServer(ThreadingHTTPServer):
@@ -40,6 +43,10 @@ class PreviewServer(ThreadingHTTPServer):
         # Other pages in the same browser can reach this port too, but not guess this.
         self.secret = secrets.token_urlsafe(16)
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """What goes wrong with one connection is no concern of the others, nor of whoever looks at the terminal."""
+        log.debug("preview: a connection failed", exc_info=True)
+
     @property
     def address(self) -> str:
         """What to open in a browser."""
@@ -49,6 +56,7 @@ class PreviewServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: PreviewServer
     protocol_version = "HTTP/1.1"
+    timeout = _IDLE_S
 
     def do_GET(self) -> None:
         """The page, or a file of an excerpt."""
@@ -107,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         try:
             self.wfile.write(data)
-        except ConnectionError:  # the player has what it wanted
+        except (ConnectionError, TimeoutError):  # the player has what it wanted, for now
             self.close_connection = True
 
     def log_message(self, form: str, *values: object) -> None:

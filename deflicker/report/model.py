@@ -16,7 +16,7 @@ from deflicker.report.measures import SCHEMA, Measures
 class Progress:
     """One step of a running job."""
 
-    stage: Literal["weights", "scan", "frames", "finish"]
+    stage: Literal["weights", "scan", "shots", "frames", "finish"]
     frames_done: int
     frames_total: int | None
     """What the container says; may be wrong or unknown."""

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from deflicker import Settings, deflicker
-from tests.assets import drifting
+from deflicker.media.animation import plays
+from tests.assets import drifting, make_video
 
 COPY = Settings(strength=0)
 DELAYS_MS = [100, 30, 200, 40, 70, 50, 120, 90]
@@ -23,7 +24,8 @@ def animate(path: Path, *, flicker: float = 0.08, alpha: bool = False, **options
         for picture in pictures:
             picture.putalpha(Image.linear_gradient("L").resize(picture.size))
     options |= {"lossless": True} if path.suffix == ".webp" else {}
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=DELAYS_MS, loop=0, **options)
+    options = {"loop": 0} | options
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=DELAYS_MS, **options)
     return path
 
 
@@ -36,7 +38,6 @@ def seen(path: Path) -> tuple[list[int], list[Any]]:
             image.load()
             delays.append(round(image.info["duration"]))
             pictures.append(np.asarray(image.convert("RGBA")).astype(float))
-        assert image.info.get("loop", 0) == 0
     return delays, pictures
 
 
@@ -78,3 +79,68 @@ def test_transparency_is_kept(tmp_path: Path) -> None:
     source = animate(tmp_path / "in.webp", alpha=True)
     deflicker(source, tmp_path / "out.apng", COPY)
     assert all((a == b).all() for a, b in zip(seen(source)[1], seen(tmp_path / "out.apng")[1], strict=True))
+
+
+# --- How often it plays -----------------------------------------------------------------------------------------------
+
+GIF_ONCE = b"GIF89a" + bytes([1, 0, 1, 0, 0x80, 0, 0]) + bytes(6)
+"""Two colours, no extension yet."""
+NETSCAPE = b"\x21\xff\x0bNETSCAPE2.0\x03\x01"
+COMMENT = b"\x21\xfe\x03abc\x00"
+PICTURE = b"\x2c"
+
+
+@pytest.mark.parametrize(
+    ("data", "times"),
+    [
+        (GIF_ONCE + PICTURE, 1),
+        (GIF_ONCE + COMMENT + NETSCAPE + b"\x00\x00\x00" + PICTURE, 0),
+        (GIF_ONCE + NETSCAPE + b"\x04\x00\x00" + PICTURE, 5),
+        (GIF_ONCE[:10] + bytes([0, 0, 0]) + NETSCAPE + b"\x00\x01\x00" + PICTURE, 257),  # without a colour table
+        (GIF_ONCE[:12], 1),  # cut off
+        (
+            b"RIFF\x00\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00"
+            + bytes(10)
+            + b"ANIM\x06\x00\x00\x00"
+            + bytes(4)
+            + b"\x03\x00",
+            3,
+        ),
+        (b"RIFF\x00\x00\x00\x00WEBPVP8 \x01\x00\x00\x00x\x00", None),
+        (b"\x89PNG\r\n\x1a\n" + b"\x00\x00\x00\x08acTL" + b"\x00\x00\x00\x02\x00\x00\x00\x07", 7),
+        (b"\x89PNG\r\n\x1a\n" + b"\x00\x00\x00\x00IDAT" + bytes(4), None),
+        (b"", None),
+        (b"\x00\x00\x00\x18ftypmp42", None),
+    ],
+)
+def test_what_a_header_says(data: bytes, times: int | None, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(data)
+    assert plays(tmp_path / "x") == times
+
+
+@pytest.mark.parametrize("before", ["gif", "webp", "png"])
+@pytest.mark.parametrize("after", ["gif", "webp", "apng"])
+@pytest.mark.parametrize("times", [0, 1, 4])
+def test_it_plays_as_often(tmp_path: Path, before: str, after: str, times: int) -> None:
+    """Also where packets are copied."""
+    # Pillow counts as each format does: a GIF's repetitions, none of which is no extension.
+    loop = {"loop": times} if before != "gif" or times == 0 else {"loop": times - 1 or None}
+    source, target = animate(tmp_path / f"in.{before}", **loop), tmp_path / f"out.{after}"
+    assert plays(source) == times
+    assert not [what for what in deflicker(source, target, COPY).dropped if "plays" in what]
+    assert plays(target) == times
+    with Image.open(target) as image:
+        expected = {0: 0, 1: None, 4: 3}[times] if after == "gif" else times
+        assert image.info.get("loop") == expected
+
+
+def test_where_it_cannot_be_said(tmp_path: Path) -> None:
+    for times, words in ((0, ["that it plays without end"]), (3, ["that it plays 3 times"]), (1, [])):
+        source = animate(tmp_path / f"{times}.webp", loop=times)
+        dropped = deflicker(source, tmp_path / f"{times}.mp4", COPY).dropped
+        assert [what.split(":")[0] for what in dropped if "plays" in what] == words
+
+
+def test_a_video_becomes_an_endless_animation(tmp_path: Path) -> None:
+    deflicker(make_video(tmp_path / "in.mp4", frames=3, sound=False), tmp_path / "out.gif", COPY)
+    assert plays(tmp_path / "out.gif") == 0

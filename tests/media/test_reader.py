@@ -6,14 +6,16 @@ import itertools
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import av
 import pytest
 
-from deflicker.errors import SettingsError
+from deflicker.errors import Cancelled, SettingsError
 from deflicker.media.reader import Reader
 from deflicker.settings import Span, TimePoint
+from tests.assets import make_video
 from tests.media.making import clip, frames_of, make, payloads, same_planes, times
 
 VFR = [0, 7, 19, 20, 41, 70, 71, 72, 100, 150]
@@ -233,3 +235,13 @@ def test_a_decoder_that_does_not_run_is_replaced_in_words(tmp_path: Path, name: 
     if name != "h264_cuvid" or reader.notes:  # where there is such a GPU, there is nothing to say
         (note,) = reader.notes
         assert note.startswith(f"the decoder {name} does not run here ({because}")
+
+
+def test_it_stops_when_asked(tmp_path: Path) -> None:
+    cancel = Event()
+    with Reader(make_video(tmp_path / "in.mp4"), cancel=cancel) as reader:
+        frames = reader.frames()
+        next(frames)
+        cancel.set()
+        with pytest.raises(Cancelled):
+            next(frames)

@@ -5,18 +5,23 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deflicker import Settings, SettingsError
+from deflicker import Cancelled, DeflickerError, Settings, SettingsError
+from deflicker.preview import server as server_module
 from deflicker.preview.excerpt import Workshop
 from deflicker.preview.server import PreviewServer
 from tests.assets import SAMPLES
@@ -38,7 +43,8 @@ def server(workshop: Workshop) -> Iterator[PreviewServer]:
         thread.start()
         yield server
         server.shutdown()
-        thread.join()
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 def ask(server: PreviewServer, path: str, *, body: Any = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -129,17 +135,137 @@ def test_a_port_that_is_taken(server: PreviewServer, workshop: Workshop) -> None
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_the_command_says_where_and_ends_with_ctrl_c(clip: Path, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "deflicker", "preview", "in.mp4", "--no-browser"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(words, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True) as process:
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        assert address.startswith("http://127.0.0.1:")
+    with previewed("in.mp4", folder=tmp_path) as (process, address):
         with urllib.request.urlopen(address, timeout=60) as page:  # it answers, so it serves
             assert b"in.mp4" in page.read()
-        process.send_signal(signal.SIGINT if signal.getsignal(signal.SIGINT) != signal.SIG_IGN else signal.SIGTERM)
+        interrupt(process)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "", "")
+
+
+@contextmanager
+def previewed(*words: str, folder: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command while it runs, and where it serves. However a test ends, the command does."""
+    command = [sys.executable, "-m", "deflicker", "preview", *words]
+    command += [] if environment else ["--no-browser"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=folder, env=os.environ | environment, stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert select.select([process.stdout], [], [], 120)[0], "it says nothing"
+            address = process.stdout.readline().strip()
+            assert address.startswith("http://127.0.0.1:")
+            yield process, address
+        finally:
+            process.kill()
+
+
+def interrupt(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGINT if signal.getsignal(signal.SIGINT) != signal.SIG_IGN else signal.SIGTERM)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.usefixtures("raft")
+def test_it_ends_in_the_middle_of_an_excerpt(tmp_path: Path) -> None:
+    """Also while a browser keeps its connections open."""
+    with previewed(
+        str(SAMPLES / "bunny.mp4"), "--preset", "quality", "--device", "cpu", folder=tmp_path
+    ) as (process, address):  # fmt: skip
+        host, port = "127.0.0.1", int(address.split(":")[2].split("/")[0])
+        with socket.create_connection((host, port), timeout=60), socket.create_connection((host, port)) as asking:
+            body = b'{"start": "0", "seconds": "3", "strength": "1"}'
+            head = (
+                f"POST /{address.split('/')[3]}/render HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {len(body)}"
+            )
+            asking.sendall(head.encode() + b"\r\n\r\n" + body)
+            time.sleep(1)
+            interrupt(process)
+            out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, "", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_browser_that_does_not_return(clip: Path, tmp_path: Path) -> None:
+    """As those in a terminal do not until they are closed."""
+    browser = tmp_path / "browser"
+    browser.write_text("#!/bin/sh\ntouch opened\nexec sleep 30\n")
+    browser.chmod(0o755)
+    with previewed("in.mp4", folder=tmp_path, BROWSER=f"{browser} %s") as (process, address):
+        with urllib.request.urlopen(address, timeout=60) as page:
+            assert b"in.mp4" in page.read()
+        until(lambda: (tmp_path / "opened").exists())
+        interrupt(process)
+        assert process.wait(timeout=60) == 0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+# --- Waits have bounds ------------------------------------------------------------------------------------------------
+
+
+def test_a_silent_connection_is_closed(server: PreviewServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that asks nothing, and one that promises more than it sends."""
+    monkeypatch.setattr(server_module._Handler, "timeout", 0.2)
+    head = f"POST /{server.secret}/render HTTP/1.1\r\nHost: 127.0.0.1:{server.server_address[1]}\r\n"
+    for sent in (b"", f"{head}Content-Length: 500\r\n\r\n{{".encode()):
+        with socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=60) as connection:
+            connection.sendall(sent)
+            assert connection.recv(1) == b""
+
+
+def test_the_last_to_ask_is_served(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, given_up = threading.Event(), list[str]()
+
+    def file(source: Path, target: Path, *, cancel: threading.Event, **options: Any) -> Any:
+        begun.set()
+        assert cancel.wait(60)
+        raise Cancelled("stopped")
+
+    def first() -> None:
+        with pytest.raises(Cancelled) as error:
+            workshop.render({"start": "0", "seconds": "0.2", "strength": "0"})
+        given_up.append(str(error.value))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workshop._session, "file", file)
+        thread = threading.Thread(target=first)
+        thread.start()
+        assert begun.wait(60)
+    found = workshop.render({"start": "0.2", "seconds": "0.2", "strength": "0"})
+    thread.join(60)
+    assert (given_up, (workshop.folder / found.before).exists()) == (["stopped"], True)
+
+
+def test_leaving_gives_up_what_is_rendered(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workshop, begun = Workshop(clip, Settings()), threading.Event()
+
+    def file(source: Path, target: Path, *, cancel: threading.Event, **options: Any) -> Any:
+        begun.set()
+        assert cancel.wait(60)
+        raise Cancelled("stopped")
+
+    def ask_for_one() -> None:
+        with pytest.raises(Cancelled):
+            workshop.render({"start": "0", "seconds": "0.2", "strength": "0"})
+
+    monkeypatch.setattr(workshop._session, "file", file)
+    thread = threading.Thread(target=ask_for_one)
+    thread.start()
+    assert begun.wait(60)
+    workshop.close()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert not workshop.folder.exists()
+    monkeypatch.undo()
+    with pytest.raises(DeflickerError):  # and nothing begins after it
+        workshop.render({"start": "0", "seconds": "0.2", "strength": "0"})
 
 
 # --- The page ---------------------------------------------------------------------------------------------------------
