@@ -29,7 +29,7 @@ def without_setup(tmp_path: Path) -> Path:
 def test_sound_without_its_setup_is_dropped_and_named(without_setup: Path, tmp_path: Path, start: bool) -> None:
     target = tmp_path / "out.mkv"
     report = deflicker(without_setup, target, Settings(strength=0, codec="libx264" if start else None))
-    assert [what for what in report.dropped if "aac" in what][0].endswith(DAMAGED)
+    assert next(what for what in report.dropped if "aac" in what).endswith(DAMAGED)
     with av.open(target) as container:
         assert [stream.type for stream in container.streams] == ["video"]
         assert sum(1 for _ in container.decode(video=0)) == 12
