@@ -28,7 +28,6 @@ from deflicker import (
     deflicker_frames,
     engine,
 )
-from deflicker.correction import stream
 from deflicker.resume import folder, keeping, sameness
 from deflicker.resume.folder import folder_of
 from deflicker.settings import PRESETS, Span
@@ -116,13 +115,13 @@ def _quick(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> N
 @pytest.fixture
 def solves(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many windows were solved, in its only element."""
-    count, real = [0], stream.solve
+    count, real = [0], engine.solve
 
     def counted(*given: Any) -> Any:
         count[0] += 1
         return real(*given)
 
-    monkeypatch.setattr(stream, "solve", counted)
+    monkeypatch.setattr(engine, "solve", counted)
     return count
 
 
