@@ -57,7 +57,8 @@ class Engine:
         networks: those loaded before, to be used again. Raises DeviceError, WeightsError or SettingsError.
         """
         device = choose(settings.device, settings.precision)
-        preset = fit(width, height, frame_bytes, settings.plan, settings.max_memory)
+        flashes = settings.keep_flashes
+        preset = fit(width, height, frame_bytes, settings.plan, settings.max_memory, keep_flashes=flashes)
         flow = (networks or Networks()).flow(preset, device, settings, tell)
         return cls(device, flow, preset, solve if device.torch_device.type == "cpu" else SparingSolver())
 

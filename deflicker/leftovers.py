@@ -11,7 +11,9 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import stat
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -24,6 +26,7 @@ except ImportError:  # Windows, where a file that is open cannot be removed: tha
 log = logging.getLogger("deflicker")
 
 _TRIES = 5
+_LOCK = ".lock"
 _OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -104,12 +107,63 @@ def held_alone(folder: Path, name: str) -> Callable[[], None]:
     raise OSError(f"{folder} is being removed by somebody else")
 
 
+class UnfinishedFolder:
+    """Creates a folder with a name of its own and holds it until it is closed, or the process ends. Raises OSError.
+
+    What killed runs left of the same kind in the same place is removed first.
+    """
+
+    def __init__(self, parent: Path, prefix: str, suffix: str = "") -> None:
+        sweep_folders(parent, prefix, suffix)
+        for _ in range(_TRIES):
+            self.path = Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=parent))
+            try:
+                self._release = held_alone(self.path, _LOCK)
+            except BlockingIOError:  # somebody was quick to take it for a leftover, and removes it
+                continue
+            return
+        raise OSError(f"folders in {parent} are removed by somebody else")
+
+    def close(self) -> None:
+        """Remove it with all that is in it."""
+        remove_held(self.path, self._release)
+
+
+def remove_held(folder: Path, release: Callable[[], None]) -> None:
+    """Remove a folder that `held_alone` holds, and let go of it."""
+    if fcntl is None:  # an open file cannot be removed
+        release()
+    shutil.rmtree(folder, ignore_errors=True)
+    if fcntl is not None:
+        release()
+
+
+def sweep_folders(parent: Path, prefix: str, suffix: str = "") -> None:
+    """Remove what killed runs left of `UnfinishedFolder` in a place, and say so."""
+    pattern = re.compile(rf"{re.escape(prefix)}[a-z0-9_]{{8}}{re.escape(suffix)}")
+    with contextlib.suppress(OSError), os.scandir(parent) as entries:
+        for entry in entries:
+            # One without a lock is not of this kind, or has just been made.
+            if not pattern.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False) or not _is_ours(entry):
+                continue
+            folder = Path(entry.path)
+            if (folder / _LOCK).is_file():
+                with contextlib.suppress(OSError):
+                    remove_held(folder, held_alone(folder, _LOCK))
+                    log.warning("removed %s, which a killed run had left unfinished", folder)
+
+
+def _is_ours(entry: os.DirEntry[str]) -> bool:
+    """Whether it is this user's: in a folder for all, others have theirs."""
+    return not hasattr(os, "getuid") or entry.stat(follow_symlinks=False).st_uid == os.getuid()
+
+
 def sweep(path: Path) -> None:
     """Remove what killed runs left unfinished beside `path`, and say so. What cannot be told is named only."""
     pattern = re.compile(rf"\.{re.escape(path.stem)}\.[0-9a-f]{{8}}\.part{re.escape(path.suffix)}")
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
-            if pattern.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            if pattern.fullmatch(entry.name) and entry.is_file(follow_symlinks=False) and _is_ours(entry):
                 _remove_if_left(Path(entry.path))
 
 

@@ -20,16 +20,19 @@ _FLOATS_PER_PIXEL = 40
 _BYTES_PER_PROXY_PIXEL = 400
 """What a window keeps per frame and proxy pixel: matches at every lag, warped copies, weights."""
 _SMALLEST_WINDOW = (8, 4, 4)
+FLASH_FRAMES = 16
+"""Frames that wait for those after them to tell whether they are flashes (`motion.flashes`)."""
 TEXTURE_FRAMES = 16
 """Frames that wait for the texture around them to be judged (`correction.steady`)."""
 _BYTES_PER_TEXTURE_PIXEL = 120
 """What is kept of each picture whose texture is compared: luma, flow both ways, visibility, residuals."""
 
 
-def estimate(width: int, height: int, frame_bytes: int, preset: Preset) -> int:
+def estimate(width: int, height: int, frame_bytes: int, preset: Preset, *, keep_flashes: bool = False) -> int:
     """Peak bytes of a run on frames of `width` × `height` whose planes take `frame_bytes`."""
     texture_frames = 2 * preset.texture_reach + TEXTURE_FRAMES if preset.texture_reach else 0
     held = preset.core_frames + preset.lookahead_frames + _waiting(preset.core_frames) + _CODEC_FRAMES
+    held += FLASH_FRAMES if keep_flashes else 0
     side = preset.flow_max_side_px
     proxy_pixels = min(side * side * min(width, height) // max(width, height), width * height)
     texture_pixels = width * height * min(1.0, preset.texture_max_side_px / max(width, height)) ** 2
@@ -53,12 +56,17 @@ def most_pixels(max_memory: int) -> int:
     return max(0, max_memory - _BASE_BYTES) // (held + _FLOATS_PER_PIXEL)
 
 
-def fit(width: int, height: int, frame_bytes: int, preset: Preset, max_memory: int | None) -> Preset:
+def fit(
+    width: int, height: int, frame_bytes: int, preset: Preset, max_memory: int | None, *, keep_flashes: bool = False
+) -> Preset:
     """The preset with its window shortened until the estimate stays under `max_memory`; at last texture is left alone.
 
     Raises SettingsError where even that needs more.
     """
-    while max_memory is not None and (needed := estimate(width, height, frame_bytes, preset)) > max_memory:
+    while max_memory is not None:
+        needed = estimate(width, height, frame_bytes, preset, keep_flashes=keep_flashes)
+        if needed <= max_memory:
+            break
         window = preset.history_frames, preset.core_frames, preset.lookahead_frames
         shorter = tuple(max(least, frames // 2) for frames, least in zip(window, _SMALLEST_WINDOW, strict=True))
         if shorter == window and preset.texture_reach:

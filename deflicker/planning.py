@@ -62,7 +62,8 @@ def plan(
         try:
             device = choose(settings.device, settings.precision)
             size = frame_bytes(info.width, info.height, info.layout)
-            preset = memory.fit(info.width, info.height, size, settings.plan, settings.max_memory)
+            flashes = settings.keep_flashes
+            preset = memory.fit(info.width, info.height, size, settings.plan, settings.max_memory, keep_flashes=flashes)
             network, notes = _network(preset, device, settings)
             scan = _scan(reader, preset, device, tell)
             seconds = scan.seconds + _estimate(scan, network, preset, settings, writer, info)
@@ -79,7 +80,7 @@ def plan(
             encoder=writer.encoding,
             device=str(device.torch_device),
             device_reason=device.reason,
-            memory_bytes=memory.estimate(info.width, info.height, size, preset),
+            memory_bytes=memory.estimate(info.width, info.height, size, preset, keep_flashes=settings.keep_flashes),
             seconds=seconds,
             notes=(*reader.remarks, *writer.notes, *notes),
         )

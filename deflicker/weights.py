@@ -16,11 +16,12 @@ import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deflicker.errors import WeightsError
-from deflicker.leftovers import Lock, sweep, unfinished_name
+from deflicker.leftovers import Lock, UnfinishedFolder, sweep, unfinished_name
 from deflicker.networks import TABLE, Weights
 from deflicker.pickled import read_pickled
 from deflicker.sources import Source, Unusable, in_few_words
@@ -155,8 +156,8 @@ def _read_given(name: str, path: Path) -> dict[str, Tensor]:
 def _fetch(name: str, source: Source) -> dict[str, Tensor]:
     log.info("fetching weights %s: %s", name, source.label)
     try:
-        with tempfile.TemporaryDirectory(prefix="deflicker-") as folder:
-            state = _read_verified(name, source.fetch(Path(folder)))
+        with closing(UnfinishedFolder(Path(tempfile.gettempdir()), "deflicker-")) as folder:
+            state = _read_verified(name, source.fetch(folder.path))
     except (OSError, http.client.HTTPException, zipfile.BadZipFile, tarfile.TarError, KeyError) as error:
         raise Unusable(in_few_words(error)) from None
     _keep(name, state)

@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deflicker import leftovers
-from deflicker.leftovers import Lock, sweep, unfinished_name
+from deflicker.leftovers import Lock, UnfinishedFolder, held_alone, sweep, unfinished_name
 
 pytestmark = pytest.mark.skipif(leftovers.fcntl is None, reason="on Windows an open file is its own lock")
 
@@ -112,3 +113,120 @@ def test_no_file_is_left_open(tmp_path: Path) -> None:
         Lock(unfinished_name(tmp_path / "out.mp4")).release()
         sweep(tmp_path / "out.mp4")
     assert before == (len(os.listdir("/proc/self/fd")) if before else 0)
+
+
+# --- Folders ----------------------------------------------------------------------------------------------------------
+
+
+def killed(code: str, **environment: str) -> None:
+    """What a process leaves that is killed after this."""
+    code = f"import os, signal\n{code}\nos.kill(os.getpid(), signal.SIGKILL)"
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def test_a_folder_is_held_and_removed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = UnfinishedFolder(tmp_path, ".x-", ".part")
+    second = UnfinishedFolder(tmp_path, ".x-", ".part")
+    (first.path / "deep").mkdir()
+    (first.path / "deep" / "file").write_bytes(b"half")
+    assert first.path.is_dir()
+    first.close()
+    second.close()
+    assert names(tmp_path) == set()
+    assert not caplog.records
+
+
+def test_a_killed_run_s_folder_is_removed_by_the_next(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    killed(
+        "from deflicker.leftovers import *\n"
+        f"f = UnfinishedFolder(Path({str(tmp_path)!r}), '.x-', '.part'); (f.path / '1.png').write_bytes(b'x')"
+    )
+    left = names(tmp_path)
+    assert len(left) == 1
+    (tmp_path / ".x-12345678.part").mkdir()  # nobody's, or just made
+    (tmp_path / "x-abcdefgh.part").mkdir()
+    UnfinishedFolder(tmp_path, ".x-", ".part").close()
+    assert names(tmp_path) == {".x-12345678.part", "x-abcdefgh.part"}
+    assert [record.message for record in caplog.records] == [
+        f"removed {tmp_path / left.pop()}, which a killed run had left unfinished"
+    ]
+
+
+def test_images_of_a_killed_run_are_removed_by_the_next(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    code = (
+        "from pathlib import Path\nfrom deflicker.media.images import Images\n"
+        "from deflicker.numbered import numbered\n"
+        f"path = Path({str(tmp_path / '%03d.png')!r})\n"
+        "i = Images(numbered(path), source=Path('in'), overwrite=False); Path(i.sink % 1).write_bytes(b'x')"
+    )
+    killed(code)
+    assert len(names(tmp_path)) == 1
+    exec_images(tmp_path)
+    assert names(tmp_path) == {"001.png"}
+    assert "which a killed run had left unfinished" in caplog.text
+
+
+def exec_images(folder: Path) -> None:
+    from deflicker.media.images import Images
+    from deflicker.numbered import numbered
+
+    images = numbered(folder / "%03d.png")
+    assert images is not None
+    output = Images(images, source=Path("in"), overwrite=False)
+    Path(str(output.sink) % 1).write_bytes(b"x")
+    output.commit()
+
+
+@pytest.mark.parametrize("what", ["pipe", "weights"])
+def test_what_a_killed_run_left_in_the_system_s_folder(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import io
+    import tempfile
+
+    from deflicker import Settings, weights
+    from deflicker.media.intake import take_in
+    from tests.assets import make_video
+
+    kill = "lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
+    pipe = f"import io, shutil\nfrom deflicker.media import intake\nshutil.copyfileobj = {kill}\n"
+    pipe += "from deflicker import Settings\nwith intake.take_in(io.BytesIO(b'x'), Settings()): pass"
+    fetch = f"from deflicker import weights\nclass S:\n    label = ''\n    fetch = {kill}\n"
+    fetch += "weights._fetch('raft_large', S())"
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    killed(pipe if what == "pipe" else fetch, TMPDIR=str(temporary))
+    assert len(names(temporary)) == 1
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    if what == "pipe":
+        data = make_video(tmp_path / "in.mp4", frames=2).read_bytes()
+        with take_in(io.BytesIO(data), Settings()):
+            pass
+    else:
+        broken: Any = type("S", (), {"label": "", "fetch": lambda *_: Path("nowhere")})()
+        with pytest.raises(weights.Unusable):
+            weights._fetch("raft_large", broken)
+    assert names(temporary) == set()
+    assert "which a killed run had left unfinished" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="users as POSIX has them")
+def test_other_users_leftovers_are_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unfinished_name(tmp_path / "out.mp4").write_bytes(b"half")
+    killed(f"from deflicker.leftovers import *\nUnfinishedFolder(Path({str(tmp_path)!r}), 'x-')")
+    before = names(tmp_path)
+    with monkeypatch.context() as patch:
+        me = os.getuid()
+        patch.setattr(os, "getuid", lambda: me + 1)
+        sweep(tmp_path / "out.mp4")
+        UnfinishedFolder(tmp_path, "x-").close()
+    assert names(tmp_path) == before
+
+
+def test_one_run_holds_a_folder(tmp_path: Path) -> None:
+    release = held_alone(tmp_path / "folder", "lock")
+    with pytest.raises(BlockingIOError):
+        held_alone(tmp_path / "folder", "lock")
+    release()
+    held_alone(tmp_path / "folder", "lock")()

@@ -7,7 +7,8 @@ import pytest
 
 from deflicker.correction.steady import AHEAD, BLOCK
 from deflicker.errors import SettingsError
-from deflicker.memory import TEXTURE_FRAMES, estimate, fit
+from deflicker.memory import FLASH_FRAMES, TEXTURE_FRAMES, estimate, fit
+from deflicker.motion import flashes
 from deflicker.settings import PRESETS
 
 FULL_HD = (1920, 1080, 1920 * 1080 * 3 // 2)
@@ -35,6 +36,15 @@ def test_every_picture_held_is_counted(preset):
     """A frame that waits takes its planes at least once."""
     held = preset.core_frames + preset.lookahead_frames
     assert estimate(*FULL_HD, preset) > held * FULL_HD[2]
+
+
+@presets
+def test_frames_that_wait_for_flashes_are_counted(preset):
+    assert FLASH_FRAMES == 2 * flashes.AHEAD
+    more = estimate(*FULL_HD, preset, keep_flashes=True) - estimate(*FULL_HD, preset)
+    assert more == FLASH_FRAMES * FULL_HD[2]
+    bound = estimate(*FULL_HD, preset)
+    assert estimate(*FULL_HD, fit(*FULL_HD, preset, bound, keep_flashes=True), keep_flashes=True) <= bound
 
 
 @presets

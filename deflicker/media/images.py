@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
 from deflicker.errors import OutputError
+from deflicker.leftovers import UnfinishedFolder
 from deflicker.media.probe import VideoInfo
 from deflicker.numbered import Numbered, numbered
 
@@ -49,7 +48,7 @@ class Images:
         self._check()
         if not os.access(folder, os.W_OK | os.X_OK):
             raise OutputError(f"the folder {folder} cannot be written to: choose another, or change its permissions")
-        self._folder: Path | None = None
+        self._unfinished: UnfinishedFolder | None = None
 
     def _check(self) -> None:
         there = self._images.numbers()
@@ -63,9 +62,9 @@ class Images:
         """What to open for writing."""
         if self._trial:
             return io.BytesIO()
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix=".deflicker-", suffix=".part", dir=self.path.parent))
-        return str(self._folder / self.path.name)
+        if self._unfinished is None:
+            self._unfinished = UnfinishedFolder(self.path.parent, ".deflicker-", ".part")
+        return str(self._unfinished.path / self.path.name)
 
     def release(self) -> None:
         """Nothing to let go: images are moved when all are there."""
@@ -75,14 +74,15 @@ class Images:
 
     def commit(self) -> None:
         """Move the images to their places. Raises OutputError where others appeared there meanwhile."""
-        if self._folder is None:
+        if self._unfinished is None:
             return
+        folder = self._unfinished.path
         try:
             self._check()
             old = set(self._images.numbers())
-            made = Numbered(self._folder / self.path.name, self._images.digits).numbers()
+            made = Numbered(folder / self.path.name, self._images.digits).numbers()
             for number in made:
-                os.replace(self._folder / self._images.file(number).name, self._images.file(number))
+                os.replace(folder / self._images.file(number).name, self._images.file(number))
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from error
         finally:
@@ -93,6 +93,6 @@ class Images:
 
     def discard(self) -> None:
         """Remove the unfinished images."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        if self._unfinished is not None:
+            self._unfinished.close()
+            self._unfinished = None

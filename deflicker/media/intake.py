@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deflicker.errors import InputError, OutputError
-from deflicker.leftovers import Lock, unfinished_name
+from deflicker.leftovers import Lock, sweep, unfinished_name
 from deflicker.media.described import describe
 from deflicker.media.opening import Limits
 from deflicker.media.pipe import Destination
@@ -60,7 +60,9 @@ def take_in(
 @contextmanager
 def _stored(source: Source, target: Path | None) -> Iterator[Path]:
     """A file with everything the stream has to say."""
-    path = unfinished_name(target or Path(tempfile.gettempdir()) / "deflicker")
+    place = target or Path(tempfile.gettempdir()) / "deflicker"
+    sweep(place)
+    path = unfinished_name(place)
     lock = None
     try:
         try:

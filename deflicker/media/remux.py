@@ -69,7 +69,7 @@ def remux(info: VideoInfo, target: Destination, settings: Settings | None = None
             output.discard()
             return None
         output.finish()
-    except (av.error.InvalidDataError, av.error.ArgumentError):
+    except (av.error.InvalidDataError, av.error.ArgumentError, av.error.PatchWelcomeError):
         output.discard()
         return None  # packets so odd that the muxer refuses them: their pictures may still be encoded
     except av.FFmpegError as error:

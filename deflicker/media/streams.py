@@ -96,6 +96,8 @@ class StreamCopier:
             self._attach_cover(stream)
         elif stream.codec_context is None and stream.type not in ("attachment", "data"):
             self._drop(stream, "its codec is not described in the file, or unknown here")
+        elif self._lacks_setup(stream):
+            self._drop(stream, "what a decoder must know to begin is missing or damaged in the file")
         elif accepts(self._format, stream):
             self._pass_on(stream)
         elif not (self._transcode(stream) or self._convert(stream)):
@@ -103,6 +105,14 @@ class StreamCopier:
 
     def _drop(self, stream: Any, reason: str) -> None:
         self.dropped.append(f"{words(stream)}: {reason}")
+
+    def _lacks_setup(self, stream: Any) -> bool:
+        """Whether it is AAC without its set-up, which Matroska's muxer refuses only once packets come."""
+        codec = stream.codec_context
+        if self._format not in ("matroska", "webm") or codec is None or codec.name != "aac" or codec.extradata:
+            return False
+        first = next((bytes(packet) for packet in _fresh_packets(self._source, stream.index) if packet.size), b"")
+        return not first.startswith((b"\xff", b"\x56"))  # ADTS and LOAS bring it with every packet
 
     def _pass_on(self, stream: Any) -> None:
         target = self._output.add_stream_from_template(stream, opaque=True)

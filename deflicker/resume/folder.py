@@ -11,14 +11,13 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from deflicker.errors import OutputError
-from deflicker.leftovers import held_alone
+from deflicker.leftovers import held_alone, remove_held
 
 _ABOUT, _LOCK, _UNFINISHED = "about.json", "lock", ".part"
 _STATES = 2
@@ -180,8 +179,9 @@ class Folder:
         """Let go of it; with all that is in it where it is to be removed."""
         self.give_up()
         if remove:
-            shutil.rmtree(self.path, ignore_errors=True)
-        self._release()
+            remove_held(self.path, self._release)
+        else:
+            self._release()
 
 
 def _unsealed(path: Path) -> Any:
