@@ -12,9 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from scripts.bench import clips, flicker, motion, peers, scores, synthetic, tables
+from scripts.bench import bonneel, clips, flicker, motion, oracle, peers, perception, scores, synthetic
 from scripts.bench.measure import measure
-from scripts.bench.quality import Row
 from tests.assets import make_video
 
 ROOT = Path(__file__).parent.parent
@@ -149,9 +148,65 @@ def test_sharpness_is_below_one_for_blur_and_above_for_noise() -> None:
 
 
 def test_oracle_sees_what_is_constant_and_nothing_else() -> None:
+    def best(flickering: Tensor) -> float:
+        return oracle.oracle_psnr(flickering, still(), no_motion(still()), texture=False)
+
     swinging = still() * (0.1 * (-1.0) ** torch.arange(8)).exp().view(-1, 1, 1, 1)
-    assert scores.oracle_psnr(swinging, still()) > 60
-    assert scores.oracle_psnr(still() * 0.9, still()) == pytest.approx(scores.psnr(still() * 0.9, still()), abs=0.2)
+    assert best(swinging) > 60
+    assert best(still()) == 99
+    assert best(still() * 0.9) == pytest.approx(scores.psnr(still() * 0.9, still()), abs=0.2)
+
+
+def test_oracle_of_boil_keeps_its_mean_along_motion() -> None:
+    noise = 0.05 * torch.randn(still().shape, generator=torch.Generator().manual_seed(0))
+    best = oracle.oracle_psnr(still() + noise, still(), no_motion(still()), texture=True)
+    assert best == pytest.approx(scores.psnr(still() + noise, still()) + 10 * math.log10(8), abs=0.5)
+
+
+def test_oracle_does_not_count_what_a_codec_lost() -> None:
+    shown = (still() * 31).round() / 31
+    best = oracle.oracle_psnr(shown * 1.1, still(), no_motion(still()), texture=False, shown=shown)
+    assert best == pytest.approx(scores.psnr(shown * 1.1, still()), abs=0.2)
+    assert oracle.oracle_psnr(shown, still(), no_motion(still()), texture=False, shown=shown) == pytest.approx(
+        scores.psnr(shown, still())
+    )
+
+
+def test_mean_along_motion_ends_where_a_point_is_hidden() -> None:
+    values = torch.tensor([1.0, 2.0, 6.0, 8.0]).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
+    flow = no_motion(values)
+    flow.ahead_visible[1] = flow.back_visible[1] = 0
+    assert oracle.mean_along(values, flow)[:, 0, 4, 4].tolist() == [1.5, 1.5, 7, 7]
+
+
+def test_mean_along_motion_follows_it() -> None:
+    row = torch.arange(9.0).view(1, 1, 1, 9).expand(-1, -1, 4, -1)
+    moving = torch.cat([row[..., t : t + 6] for t in range(3)])  # the picture moves to the left
+    left = torch.zeros(2, 2, 4, 6)
+    left[:, 0] = -1
+    found = oracle.mean_along(moving, motion.from_flow(left, -left))
+    assert torch.equal(found, moving)  # every point keeps its value, so its mean is that value
+
+
+class SquaredError:
+    """In the place of LPIPS: features are the frames."""
+
+    def features(self, frames: Tensor) -> list[Tensor]:
+        return [frames]
+
+    def distance(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
+        return (first[0] - second[0]).square().mean((1, 2, 3))
+
+
+def test_perception_looks_at_a_few_frames_of_both_clips() -> None:
+    assert perception.places(32) == [2, 8, 13, 18, 24, 29]
+    assert perception.places(3) == [0, 1, 2]
+    perceived = perception.Perception(still(12), SquaredError())  # type: ignore[arg-type]
+    result = still(12)
+    result[1] += 0.3  # frames 1, 3, 5 … 11 are looked at
+    result[2] += 0.5
+    assert scores.score(result, still(12), no_motion(still(12)), perceived).lpips == pytest.approx(0.09 / 6)
+    assert scores.score(result, still(12), no_motion(still(12))).lpips is None
 
 
 # --- Other methods ----------------------------------------------------------------------------------------------------
@@ -173,7 +228,7 @@ def test_a_still_stays_as_it_is(name: str) -> None:
     assert (result - still(12)).abs().max() < 0.5 / 255
 
 
-@pytest.mark.parametrize("name", ["ffmpeg_deflicker", "ste", "bonneel", "reduceflicker"])
+@pytest.mark.parametrize("name", ["ffmpeg_deflicker", "ste", "bonneel", "bonneel_flow", "reduceflicker"])
 def test_a_pump_is_made_smaller(name: str) -> None:
     result = peers.PEERS[name](pumping(24), lambda: no_motion(still(24)))
     assert swing(result[3:-5]) < 0.65 * swing(pumping(24))
@@ -203,12 +258,21 @@ def test_screened_poisson_against_a_dense_solve() -> None:
     rng = torch.Generator().manual_seed(1)
     frame, past = torch.rand(2, 1, 1, 6, 7, generator=rng)
     weight = torch.rand(1, 1, 6, 7, generator=rng)
-    columns = [peers.laplace(unit.view(1, 1, 6, 7)).flatten() for unit in torch.eye(42)]
+    columns = [bonneel.laplace(unit.view(1, 1, 6, 7)).flatten() for unit in torch.eye(42)]
     matrix = torch.stack(columns, 1)
-    assert torch.allclose(matrix.diagonal(), peers.laplace_diagonal(frame).flatten())
+    assert torch.allclose(matrix.diagonal(), bonneel.laplace_diagonal(frame).flatten())
     right = matrix @ frame.flatten() + (weight * past).flatten()
     dense = torch.linalg.solve(matrix + torch.diag(weight.flatten()), right)
-    assert torch.allclose(peers.screened_poisson(frame, past, weight).flatten(), dense, atol=1e-3)
+    assert torch.allclose(bonneel.screened_poisson(frame, past, weight).flatten(), dense, atol=1e-3)
+
+
+def test_only_the_gate_by_structure_trusts_the_past_across_a_step_of_tone() -> None:
+    brighter, other = still(1) * 1.3, still(1).flip(-1)
+    assert bonneel.by_colour(brighter, still(1)).mean() < 0.2
+    assert bonneel.by_structure(brighter, still(1)).mean() > 0.95
+    assert bonneel.by_structure(other, still(1)).mean() < 0.5
+    for gate in (bonneel.by_colour, bonneel.by_structure):
+        assert torch.equal(gate(still(1), still(1)), torch.ones(1, 1, 40, 56))
 
 
 def test_reduce_flicker_averages_what_swings_and_leaves_a_ramp() -> None:
@@ -219,7 +283,7 @@ def test_reduce_flicker_averages_what_swings_and_leaves_a_ramp() -> None:
     assert torch.allclose(peers.reduce_flicker(ramp, lambda: no_motion(ramp)), ramp, atol=1e-6)
 
 
-# --- Clips and tables -------------------------------------------------------------------------------------------------
+# --- Clips ------------------------------------------------------------------------------------------------------------
 
 
 def test_written_clips_read_back_exactly(tmp_path: Path) -> None:
@@ -241,28 +305,18 @@ def test_a_cut_is_even_and_never_enlarged(tmp_path: Path) -> None:
     assert clips.load(path, 99, 480).frames.shape == (30, 3, 64, 96)
 
 
-def test_the_table_has_means_of_clips_and_the_worst() -> None:
-    def row(clip: str, seed: int, psnr: float) -> Row:
-        found = scores.Scores(psnr, psnr - 1, 40.0, 39.0, 0.9, 3.0, 2.0, 1.0)
-        return Row(clip, "global", seed, False, "ste", 8, 0, 1.0, found, 45.0)
-
-    rows = [row("a", 1, 30.0), row("a", 2, 40.0), row("b", 1, 25.0), row("b", 2, 25.0)]
-    assert tables.quality(rows)[1][:3] == ["global", "ste", "30.0 (25.0)"]
-    assert [line[2] for line in tables.by_clip(rows)[1:]] == ["35.0 / 40.0", "25.0 / 40.0"]
-    assert "| global | ste |" in tables.markdown(tables.quality(rows))
-    assert rows[0].to_dict()["psnr"] == 30
-
-
 # --- In all -----------------------------------------------------------------------------------------------------------
 
 
 def test_measuring_a_transcode(tmp_path: Path) -> None:
     synthetic.write(tmp_path / "in.mp4", 96, 64, 12)
-    found = measure("ffmpeg", str(tmp_path / "in.mp4"), str(tmp_path / "out.mp4"))
-    assert found["frames"] == 12
-    assert found["peak_mb"] > 10
-    assert found["gpu_peak_mb"] is None
-    assert len(clips.read(tmp_path / "out.mp4")) == 12
+    for method in (("ffmpeg", "atadenoise"), ("peer", "ste")):
+        found = measure(method[0], str(tmp_path / "in.mp4"), str(tmp_path / "out.mp4"), method[1])
+        assert found["frames"] == 12
+        assert found["seconds"] > 0
+        assert found["peak_mb"] > 10
+        assert found["gpu_peak_mb"] is None
+        assert len(clips.read(tmp_path / "out.mp4")) == 12
 
 
 @pytest.mark.slow

@@ -78,12 +78,12 @@ def to_8_bits(frames: Tensor) -> Tensor:
 
 def write(path: Path, frames: Tensor) -> None:
     """Write `[T, 3, H, W]` as FFV1 in 8-bit R'G'B'. (FFV1 has no 8-bit planar RGB; `bgr0` holds the same samples.)"""
-    _encode(path, frames, "ffv1", "bgr0", {})
+    encode(path, frames, "ffv1", "bgr0", {})
 
 
 def through_h264(path: Path, frames: Tensor) -> Tensor:
     """What a viewer decodes after H.264 at crf 20 in 4:2:0, rounded to 8 bits; `path` is written on the way."""
-    _encode(path, frames, "libx264", "yuv420p", {"crf": "20"})
+    encode(path, frames, "libx264", "yuv420p", {"crf": "20"})
     return to_8_bits(read(path))
 
 
@@ -104,7 +104,8 @@ def pictures(frames: Tensor) -> Iterator[av.VideoFrame]:
         yield picture
 
 
-def _encode(path: Path, frames: Tensor, codec: str, pix_fmt: str, options: dict[str, str]) -> None:
+def encode(path: Path, frames: Tensor, codec: str, pix_fmt: str, options: dict[str, str]) -> None:
+    """Write `[T, 3, H, W]` R'G'B' with an encoder; YUV is BT.709, limited range."""
     with av.open(path, "w") as output:
         stream = output.add_stream(codec, rate=RATE, options=options)
         stream.height, stream.width = frames.shape[-2:]

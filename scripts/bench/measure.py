@@ -1,9 +1,10 @@
 """One command in a process of its own, which says at its end what it took.
 
     python scripts/bench/measure.py deflicker IN OUT [OPTIONS]      the product, as its command would run
-    python scripts/bench/measure.py ffmpeg IN OUT                   FFmpeg's deflicker filter, same encoder
+    python scripts/bench/measure.py ffmpeg IN OUT FILTER            a filter of FFmpeg, same encoder
+    python scripts/bench/measure.py peer IN OUT NAME                another method (`peers`), same encoder
 
-The last line on stdout is JSON: seconds, peak_mb (resident), gpu_peak_mb (or null), frames (ffmpeg only).
+The last line on stdout is JSON: seconds, peak_mb (resident), gpu_peak_mb (or null), frames (not of deflicker).
 """
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ def run_deflicker(arguments: list[str]) -> dict[str, Any]:
     return {}
 
 
-def run_ffmpeg(source: str, target: str) -> dict[str, Any]:
-    """Decode, FFmpeg's deflicker filter, encode."""
+def run_ffmpeg(source: str, target: str, name: str) -> dict[str, Any]:
+    """Decode, a filter of FFmpeg with its default options, encode."""
     import av
 
     frames = 0
@@ -73,7 +74,7 @@ def run_ffmpeg(source: str, target: str) -> dict[str, Any]:
         stream = output.add_stream(ENCODER[0], rate=video.average_rate, options=ENCODER[1])
         stream.width, stream.height, stream.pix_fmt = video.width, video.height, video.pix_fmt
         graph = av.filter.Graph()
-        graph.link_nodes(graph.add_buffer(template=video), graph.add("deflicker"), graph.add("buffersink")).configure()
+        graph.link_nodes(graph.add_buffer(template=video), graph.add(name), graph.add("buffersink")).configure()
 
         def drain() -> int:
             count = 0
@@ -95,12 +96,29 @@ def run_ffmpeg(source: str, target: str) -> dict[str, Any]:
     return {"frames": frames}
 
 
+def run_peer(source: str, target: str, name: str) -> dict[str, Any]:
+    """Decode all frames, a method of `peers`, encode. Imports and loading a network are not counted."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from bench import clips, motion, peers
+
+    if name in peers.ALONG_MOTION:
+        motion.network()
+    started = time.perf_counter()
+    frames = clips.read(Path(source))
+    result = peers.PEERS[name](frames, lambda: motion.estimate(frames, motion.FLICKERING_SIDE_PX))
+    clips.encode(Path(target), result, ENCODER[0], "yuv420p", ENCODER[1])
+    return {"frames": len(result), "seconds": time.perf_counter() - started}
+
+
+RUNS = {"deflicker": lambda *arguments: run_deflicker(list(arguments)), "ffmpeg": run_ffmpeg, "peer": run_peer}
+
+
 def main() -> None:
     what, *arguments = sys.argv[1:]
     started = time.perf_counter()
-    found = run_deflicker(arguments) if what == "deflicker" else run_ffmpeg(*arguments)
-    found |= {"seconds": time.perf_counter() - started, "peak_mb": peak_mb(), "gpu_peak_mb": gpu_peak_mb()}
-    print(json.dumps(found))
+    found = RUNS[what](*arguments)
+    taken = {"seconds": time.perf_counter() - started, "peak_mb": peak_mb(), "gpu_peak_mb": gpu_peak_mb()}
+    print(json.dumps(taken | found))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,10 @@ class Row:
     height: int
     seconds: int
     """Length of the video."""
+    frames: int
     preset: str
+    device: str
+    """As asked for."""
     peak_mb: float
     """Most resident memory of the process, 10⁶ bytes."""
     gpu_peak_mb: float | None
@@ -27,33 +30,69 @@ class Row:
     wall_s: float
     ratio: float
     """Peak over that of the shortest length."""
+    gpu_ratio: float | None = None
+
+    @property
+    def what(self) -> str:
+        """All but the length."""
+        return f"{self.width}x{self.height}, {self.preset}, {self.device}"
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def run(
-    sizes: Sequence[tuple[int, int]], lengths: Sequence[int], presets: Sequence[str], device: str, folder: Path
-) -> Iterator[Row]:
-    """Measure every size × preset × length, the shortest first."""
+@dataclass(frozen=True)
+class Plan:
+    """What to run."""
+
+    sizes: Sequence[tuple[int, int]]
+    lengths: Sequence[int]
+    """Seconds."""
+    rate: int
+    """Frames a second of the clips."""
+    presets: Sequence[str]
+    devices: Sequence[str]
+
+
+def run(plan: Plan, folder: Path) -> Iterator[Row]:
+    """Measure every size × length × device × preset, the shortest first."""
     source, target = folder / "in.mp4", folder / "out.mp4"
-    for width, height in sizes:
-        first: dict[str, float] = {}
-        for seconds in sorted(lengths):
-            synthetic.write(source, width, height, seconds * synthetic.RATE)
-            for preset in presets:
-                options = ("-y", "-q", "--preset", preset, "--device", device)
-                found = measure("deflicker", str(source), str(target), *options)
-                peak = found["peak_mb"]
-                ratio = peak / first.setdefault(preset, peak)
-                yield Row(width, height, seconds, preset, peak, found["gpu_peak_mb"], found["seconds"], ratio)
+    for width, height in plan.sizes:
+        first: dict[tuple[str, str], Row] = {}
+        for seconds in sorted(plan.lengths):
+            frames = seconds * plan.rate
+            synthetic.write(source, width, height, frames, rate=plan.rate)
+            for device in plan.devices:
+                for preset in plan.presets:
+                    options = ("-y", "-q", "--preset", preset, "--device", device)
+                    found = measure("deflicker", str(source), str(target), *options)
+                    peak, gpu = found["peak_mb"], found["gpu_peak_mb"]
+                    basis = first.get((device, preset))
+                    row = Row(
+                        width=width,
+                        height=height,
+                        seconds=seconds,
+                        frames=frames,
+                        preset=preset,
+                        device=device,
+                        peak_mb=peak,
+                        gpu_peak_mb=gpu,
+                        wall_s=found["seconds"],
+                        ratio=peak / basis.peak_mb if basis else 1.0,
+                        gpu_ratio=None if gpu is None else gpu / ((basis and basis.gpu_peak_mb) or gpu),
+                    )
+                    first.setdefault((device, preset), row)
+                    yield row
 
 
 def table(rows: Sequence[Row]) -> list[list[str]]:
-    head = ["size", "preset", "length, s", "peak RSS, MB", "to the shortest", "GPU, MB", "run time, s"]
-    return [head, *map(_cells, rows)]
+    columns = ["length, s", "frames", "peak RSS, MB", "to the shortest", "GPU, MB", "to the shortest", "run time, s"]
+    return [["size", "preset", "device", *columns], *map(_cells, rows)]
 
 
 def _cells(row: Row) -> list[str]:
-    size, gpu = f"{row.width}x{row.height}", "–" if row.gpu_peak_mb is None else f"{row.gpu_peak_mb:.0f}"
-    return [size, row.preset, str(row.seconds), f"{row.peak_mb:.0f}", f"{row.ratio:.3f}", gpu, f"{row.wall_s:.0f}"]
+    gpu = ["–" if row.gpu_peak_mb is None else f"{row.gpu_peak_mb:.0f}"]
+    gpu.append("–" if row.gpu_ratio is None else f"{row.gpu_ratio:.3f}")
+    peak = [f"{row.peak_mb:.0f}", f"{row.ratio:.3f}", *gpu]
+    size = f"{row.width}x{row.height}"
+    return [size, row.preset, row.device, str(row.seconds), str(row.frames), *peak, f"{row.wall_s:.0f}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -35,6 +36,10 @@ class Motion:
     """`[T-1, 1, H, W]` in {0, 1}: pixels of t + 1 that are seen in t."""
 
 
+NeedsMotion = Callable[[], Motion]
+"""Gives the motion of the flickering clip, estimated when first asked for."""
+
+
 def from_flow(ahead_px: Tensor, back_px: Tensor) -> Motion:
     """Motion with its visibility from flow both ways."""
     return Motion(ahead_px, back_px, visibility(ahead_px, back_px), visibility(back_px, ahead_px))
@@ -46,9 +51,9 @@ def estimate(frames: Tensor, side_px: int = SIDE_PX) -> Motion:
     height, width = frames.shape[-2:]
     shrink = min(1.0, side_px / max(height, width))
     size = max(8, round(height * shrink)), max(8, round(width * shrink))
-    network = _network()
-    features = network.features(F.interpolate(frames, size=size, mode="area"))
-    pairs = [network.flow(features[t : t + 1], features[t + 1 : t + 2]) for t in range(len(frames) - 1)]
+    raft = network()
+    features = raft.features(F.interpolate(frames, size=size, mode="area"))
+    pairs = [raft.flow(features[t : t + 1], features[t + 1 : t + 2]) for t in range(len(frames) - 1)]
     ahead, back = (_enlarge(torch.cat(flows).cpu(), height, width) for flows in zip(*pairs, strict=True))
     return from_flow(ahead, back)
 
@@ -59,6 +64,7 @@ def _enlarge(flow_px: Tensor, height: int, width: int) -> Tensor:
 
 
 @lru_cache(maxsize=1)
-def _network() -> FlowEstimator:
+def network() -> FlowEstimator:
+    """RAFT-large with its weights."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return FlowEstimator(weights.load(NETWORK), device=device, updates=UPDATES)

@@ -15,10 +15,9 @@ from deflicker.media.color import chroma_range, luma_range, normalise, rgb_from_
 from deflicker.media.frame import PlaneLayout
 from deflicker.motion.warp import compose, warp
 
-from .motion import Motion
+from .bonneel import bonneel, bonneel_flow
+from .motion import NeedsMotion
 
-NeedsMotion = Callable[[], Motion]
-"""Gives the motion of the flickering clip, estimated when first asked for."""
 Peer = Callable[[Tensor, NeedsMotion], Tensor]
 
 # --- FFmpeg's filters -------------------------------------------------------------------------------------------------
@@ -135,70 +134,6 @@ def reduce_flicker(flickering: Tensor, motion: NeedsMotion) -> Tensor:
     return result
 
 
-def bonneel(flickering: Tensor, motion: NeedsMotion) -> Tensor:
-    """Bonneel et al., "Blind Video Temporal Consistency", SIGGRAPH Asia 2015, with RAFT's flow and no guide.
-
-    (L + Λ) O_t = L P_t + Λ W(O_{t−1}), Λ = exp(−|P_t − W P_{t−1}|² / (2 · 0.05²)), 0 within 2 px of the border and
-    where there is no match: gradients come from the frame, levels from the past. λ = 1 as in the authors' code.
-    """
-    flow = motion()
-    result = [flickering[0]]
-    border = torch.zeros(1, 1, *flickering.shape[-2:])
-    border[..., 2:-2, 2:-2] = 1
-    for t in range(1, len(flickering)):
-        now, past = flickering[t : t + 1], flickering[t - 1 : t]
-        back_px = flow.back_px[t - 1 : t]
-        change = (now - warp(past, back_px)).square().sum(1, keepdim=True)
-        weight = (-change / (2 * 0.05**2)).exp() * border * flow.back_visible[t - 1 : t]
-        result.append(screened_poisson(now, warp(result[-1][None], back_px), weight)[0])
-    return torch.stack(result).clamp(0, 1)
-
-
-def laplace(image: Tensor) -> Tensor:
-    """L, the graph Laplacian of the pixel grid (positive), `[B, C, H, W]`; nothing flows over the border."""
-    x, y = image.diff(dim=-1), image.diff(dim=-2)
-    out = torch.zeros_like(image)
-    out[..., :-1] -= x
-    out[..., 1:] += x
-    out[..., :-1, :] -= y
-    out[..., 1:, :] += y
-    return out
-
-
-def screened_poisson(frame: Tensor, past: Tensor, weight: Tensor, iterations: int = 200) -> Tensor:
-    """Solve (L + Λ) O = L P + Λ Q by conjugate gradients with Jacobi's preconditioner, from O = P.
-
-    frame P, past Q `[1, C, H, W]`, weight Λ `[1, 1, H, W]`. A whisper of weight keeps it solvable where Λ vanishes.
-    """
-    held = weight + 1e-6
-    right = laplace(frame) + weight * past + 1e-6 * frame
-    diagonal = laplace_diagonal(frame) + held
-    solution = frame.clone()
-    residual = right - laplace(solution) - held * solution
-    ready = residual / diagonal
-    direction, energy = ready, (residual * ready).sum()
-    start = energy
-    for _ in range(iterations):
-        if energy <= 1e-8 * start or energy <= 1e-20:
-            break
-        image = laplace(direction) + held * direction
-        length = energy / (direction * image).sum()
-        solution = solution + length * direction
-        residual = residual - length * image
-        ready = residual / diagonal
-        energy, before = (residual * ready).sum(), energy
-        direction = ready + energy / before * direction
-    return solution
-
-
-def laplace_diagonal(image: Tensor) -> Tensor:
-    """Number of neighbours of each pixel, `[1, 1, H, W]`."""
-    count = torch.full((1, 1, *image.shape[-2:]), 4.0)
-    for edge in (count[..., 0], count[..., -1], count[..., 0, :], count[..., -1, :]):
-        edge -= 1
-    return count
-
-
 # --- destrobe ---------------------------------------------------------------------------------------------------------
 
 
@@ -222,9 +157,12 @@ PEERS: dict[str, Peer] = {
     "atadenoise": ffmpeg("atadenoise"),
     "ste": scale_time_equalisation,
     "bonneel": bonneel,
+    "bonneel_flow": bonneel_flow,
     "reduceflicker": reduce_flicker,
     "destrobe": destrobe,
 }
+ALONG_MOTION = frozenset({"bonneel", "bonneel_flow", "reduceflicker"})
+"""Peers that ask for motion."""
 
 
 def missing(name: str) -> str | None:

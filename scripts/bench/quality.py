@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from . import clips, flicker, motion, peers, scores, tool
+from . import clips, flicker, motion, oracle, peers, perception, scores, tool
 
 INPUT = "input"
 SEEDLESS = frozenset({"none", "fade"})
@@ -29,8 +29,9 @@ class Plan:
     tools: Mapping[str, Sequence[str]]
     """The product's runs by name, with the options of each."""
     peers: Sequence[str]
-    h264: bool
-    """Pass the flickering clip through H.264 at crf 20 first."""
+    h264: Sequence[bool] = (False,)
+    """Whether to pass the flickering clip through H.264 at crf 20 first; both ways one after the other."""
+    lpips: bool = True
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,23 @@ class Row:
     seconds: float
     """Wall time of the method, for orientation: other work may share the machine."""
     scores: scores.Scores
-    oracle: float | None
-    """`scores.oracle_psnr` of the input; None for kinds that leave tone alone."""
+    oracle: float
+    """`oracle.oracle_psnr` of the input."""
+
+    @property
+    def what(self) -> str:
+        """The kind of flicker, and whether it went through H.264."""
+        return f"{self.kind}, H.264" if self.h264 else self.kind
 
     def to_dict(self) -> dict[str, Any]:
         return {k: v for k, v in asdict(self).items() if k != "scores"} | self.scores.to_dict()
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Row:
+        """The way back of `to_dict`."""
+        measured = {each.name for each in fields(scores.Scores)}
+        found = scores.Scores(**{k: v for k, v in values.items() if k in measured})
+        return cls(scores=found, **{k: v for k, v in values.items() if k not in measured})
 
 
 def run(paths: Sequence[Path], plan: Plan, folder: Path) -> Iterator[Row]:
@@ -61,24 +74,25 @@ def run(paths: Sequence[Path], plan: Plan, folder: Path) -> Iterator[Row]:
         clip = clips.load(path, plan.frames, plan.width)
         for kind in plan.kinds:
             for seed in plan.seeds[:1] if kind in SEEDLESS else plan.seeds:
-                yield from _one(clip, kind, seed, plan, folder)
+                for h264 in plan.h264:
+                    yield from _one(clip, kind, seed, h264, plan, folder)
 
 
-def _one(clip: clips.Clip, kind: str, seed: int, plan: Plan, folder: Path) -> Iterator[Row]:
+def _one(clip: clips.Clip, kind: str, seed: int, h264: bool, plan: Plan, folder: Path) -> Iterator[Row]:
     flickering, truth = (clips.to_8_bits(each) for each in flicker.add(kind, clip.frames, seed))
     source, target = folder / "in.mkv", folder / "out.mkv"
-    if plan.h264:
+    shown = clips.through_h264(folder / "h264.mkv", truth) if h264 else truth
+    if h264:
         flickering = clips.through_h264(folder / "h264.mkv", flickering)
     clips.write(source, flickering)
     truth_motion = _motion_of(clip)
-    oracle = scores.oracle_psnr(flickering, truth) if kind in scores.TONE_KINDS else None
+    best = oracle.oracle_psnr(flickering, truth, truth_motion, texture=kind in oracle.TEXTURE_KINDS, shown=shown)
     seen = lru_cache(maxsize=1)(lambda: motion.estimate(flickering, motion.FLICKERING_SIDE_PX))
+    perceived = perception.Perception(truth, perception.network()) if plan.lpips else None
 
     def row(method: str, result: Tensor, seconds: float) -> Row:
-        found = scores.score(result, truth, truth_motion)
-        return Row(
-            clip.name, kind, seed, plan.h264, method, len(truth), clip.start, seconds, found, oracle
-        )  # fmt: skip
+        found = scores.score(result, truth, truth_motion, perceived)
+        return Row(clip.name, kind, seed, h264, method, len(truth), clip.start, seconds, found, best)
 
     yield row(INPUT, flickering, 0.0)
     for name, options in plan.tools.items():
@@ -90,6 +104,21 @@ def _one(clip: clips.Clip, kind: str, seed: int, plan: Plan, folder: Path) -> It
         started = time.perf_counter()
         result = clips.to_8_bits(peers.PEERS[name](flickering, seen))
         yield row(name, result, time.perf_counter() - started)
+
+
+def joined(files: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """The rows of several runs, as `benchmark.py --json` wrote them; of equal rows the last one counts.
+
+    The product's runs with another preset than the first file's are named after it.
+    """
+    first, kept = files[0]["settings"]["preset"], {}
+    for each in files:
+        preset = each["settings"]["preset"]
+        for row in map(Row.from_dict, each["rows"]):
+            is_other = row.method == INPUT or row.method in peers.PEERS
+            row = row if is_other or preset == first else replace(row, method=f"{row.method}, {preset}")
+            kept[row.clip, row.kind, row.h264, row.seed, row.start, row.frames, row.method] = row
+    return list(kept.values())
 
 
 @lru_cache(maxsize=1)

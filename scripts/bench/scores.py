@@ -6,10 +6,10 @@ x is the truth, y the flickering input, z a method's result; W brings frame t + 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
-import torch.nn.functional as F
 from kornia.metrics import ssim as kornia_ssim
 from torch import Tensor
 
@@ -18,9 +18,6 @@ from deflicker.motion.warp import warp
 from .motion import Motion
 
 BEST_DB = 99.0
-CELL_PX = 16
-TONE_KINDS = frozenset({"global", "gamma", "local", "blotches", "chroma", "mixed", "seam", "drift"})
-"""Kinds of flicker that change tone, so that an offset constant over the clip can hide in them."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +40,15 @@ class Scores:
     """The same of the truth itself: what is left is motion the flow does not explain."""
     sharpness: float
     """Gradient energy of z over that of x; below 1 is blur, above 1 is noise."""
+    lpips: float | None = None
+    """LPIPS of some frames of z to those of x (`perception`); None where it was not asked for."""
 
-    def to_dict(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, float | None]:
         return asdict(self)
 
 
-def score(result: Tensor, truth: Tensor, motion: Motion) -> Scores:
-    """Every score of a result. `motion` is the truth's."""
+def score(result: Tensor, truth: Tensor, motion: Motion, perceived: Callable[[Tensor], float] | None = None) -> Scores:
+    """Every score of a result. `motion` is the truth's; `perceived` gives a result's LPIPS to the truth."""
     if result.shape != truth.shape:
         raise ValueError(f"the result has another shape than the truth: {result.shape} and {truth.shape}")
     errors = temporal_errors(result, truth, motion)
@@ -62,6 +61,7 @@ def score(result: Tensor, truth: Tensor, motion: Motion) -> Scores:
         ewarp=ewarp(result, motion),
         ewarp_truth=ewarp(truth, motion),
         sharpness=sharpness(result, truth),
+        lpips=perceived(result) if perceived else None,
     )
 
 
@@ -123,17 +123,3 @@ def gradient_energy(frames: Tensor) -> float:
 def sharpness(result: Tensor, truth: Tensor) -> float:
     """Gradient energy of a result over that of the truth."""
     return gradient_energy(result) / gradient_energy(truth)
-
-
-def oracle_psnr(flickering: Tensor, truth: Tensor) -> float:
-    """PSNR in reach of a solver that removes all flicker but cannot see what is constant over the clip.
-
-    Without the truth nobody can tell a picture from the same picture under a smooth log gain that never changes. A
-    perfect solver is therefore granted the clip's mean look: x · exp(c̄), c̄ = mean over time of log(y / x) on cells of
-    16 px (per channel, ratio of cell means), enlarged bilinearly. It is a bound in spirit, not a theorem: with luck, or
-    with a prior on what looks natural, a result may land above it.
-    """
-    y, x = (F.avg_pool2d(clip, CELL_PX, ceil_mode=True, count_include_pad=False) for clip in (flickering, truth))
-    constant = ((y + 1 / 255) / (x + 1 / 255)).log().mean(0, keepdim=True)
-    field = F.interpolate(constant, size=truth.shape[-2:], mode="bilinear", align_corners=False)
-    return psnr((truth * field.exp()).clamp(0, 1), truth)

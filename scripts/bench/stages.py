@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
-from deflicker import engine
+from deflicker import engine, steering
+from deflicker.correction.apply import Correction
+from deflicker.correction.steady import steady
 from deflicker.correction.stream import correct
 from deflicker.media.frame import Frame
 from deflicker.media.reader import Reader
@@ -20,13 +23,17 @@ from deflicker.motion.track import track
 from deflicker.settings import Settings
 
 T = TypeVar("T")
+NAMES = ("decode", "proxies", "flow", "solve", "texture", "apply", "encode")
 FRAMES = 48
 """Frames on which stages are timed; they are all held in memory."""
 
 
-def stages(source: Path, target: Path, preset: str, device: str) -> dict[str, float]:
-    """Frames a second of each stage, one after the other, each on all the frames of the stage before."""
-    settings = Settings(preset=preset, device=device, overwrite=True)  # type: ignore[arg-type]
+def stages(source: Path, target: Path, preset: str, device: str, codec: str | None = None) -> dict[str, float]:
+    """Frames a second of each stage, one after the other, each on all the frames of the stage before.
+
+    Presets that leave texture alone have no such stage.
+    """
+    settings = Settings(preset=preset, device=device, codec=codec, overwrite=True)  # type: ignore[arg-type]
     clock = _Clock()
     with Reader(source) as reader:
         info = reader.info
@@ -37,7 +44,14 @@ def stages(source: Path, target: Path, preset: str, device: str) -> dict[str, fl
         proxies = clock.time("proxies", lambda: list(engine.with_proxies(frames, info.layout, plan, where)))
         list(track(proxies[:3], flow))  # the first call of a network is slower
         tracked = clock.time("flow", lambda: list(track(proxies, flow, batch_frames=BATCH_FRAMES)))
-        corrected = clock.time("solve", lambda: list(correct(tracked, plan)))
+        corrected = clock.time("solve", lambda: list(correct(tracked, plan, settings)))
+
+        def luma(frame: Frame, correction: Correction | None) -> Tensor:
+            return engine.luma_of(frame, info.layout, correction, plan.texture_max_side_px, where)
+
+        if reach := steering.texture_reach(plan, settings):
+            toned = corrected
+            corrected = clock.time("texture", lambda: list(steady(toned, luma, reach=reach)))
         relit = clock.time("apply", lambda: [engine.relit(c.item, info.layout, c.correction) for c in corrected])
         clock.time("encode", lambda: _encode(Writer(target, info, settings), relit))
     return {name: len(frames) / max(seconds, 1e-9) for name, seconds in clock.seconds.items()}

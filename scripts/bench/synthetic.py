@@ -10,13 +10,13 @@ import numpy as np
 RATE = 24
 
 
-def write(path: Path, width: int, height: int, frames: int, seed: int = 5) -> None:
-    """H.264, 4:2:0, 24 frames a second. Each frame is a window of one wide texture, which is cheap."""
+def write(path: Path, width: int, height: int, frames: int, seed: int = 5, rate: int = RATE) -> None:
+    """H.264, 4:2:0, `rate` frames a second. Each frame is a window of one wide texture, which is cheap."""
     random = np.random.default_rng(seed)
     reach = 2 * 96
     texture = _texture(random, height + reach, width + reach)
     with av.open(path, "w") as output:
-        stream = output.add_stream("libx264", rate=RATE, options={"crf": "20", "preset": "ultrafast"})
+        stream = output.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for number in range(frames):
             x = round(96 + 90 * np.sin(number / 40))

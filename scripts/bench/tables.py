@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from statistics import fmean
 
-from .quality import RealRow, Row
+from .quality import INPUT, RealRow, Row
 
 Table = Sequence[Sequence[str]]
 """The first row names the columns."""
@@ -55,31 +55,36 @@ def temporal_of(row: Row) -> float:
 
 def quality(rows: Sequence[Row]) -> Table:
     """Each kind × method: mean over clips (each clip the mean of its seeds), the worst clip in brackets."""
-    head = ["kind", "method", "PSNR (worst)", "temporal (worst)", "SSIM", "E_warp", "sharpness", "oracle", "clips"]
-    table = [head]
-    kinds = list(dict.fromkeys(row.kind for row in rows))
+    columns = ["PSNR (worst)", "temporal (worst)", "SSIM", "LPIPS", "sharpness", "E_warp", "oracle", "s", "clips"]
+    table = [["kind", "method", *columns]]
     methods = list(dict.fromkeys(row.method for row in rows))
-    for kind in kinds:
+    for kind in dict.fromkeys(row.what for row in rows):
         for method in methods:
-            some = [row for row in rows if row.kind == kind and row.method == method]
+            some = [row for row in rows if row.what == kind and row.method == method]
             if some:
                 table.append([kind, method, *_cells(some)])
     return table
 
 
 def _cells(rows: Sequence[Row]) -> list[str]:
-    oracles = [row.oracle for row in rows if row.oracle is not None]
     sharp = per_clip(rows, lambda row: row.scores.sharpness)
     noise = fmean(per_clip(rows, lambda row: row.scores.ewarp_truth))
     return [
         _mean_and_worst(per_clip(rows, psnr_of)),
         _mean_and_worst(per_clip(rows, temporal_of)),
         f"{fmean(per_clip(rows, lambda row: row.scores.ssim)):.4f}",
-        f"{fmean(per_clip(rows, lambda row: row.scores.ewarp)):.2f} / {noise:.2f}",
+        _lpips([row.scores.lpips for row in rows]),
         f"{fmean(sharp):.2f} ({min(sharp):.2f}–{max(sharp):.2f})",
-        f"{fmean(oracles):.1f}" if oracles else "–",
+        f"{fmean(per_clip(rows, lambda row: row.scores.ewarp)):.2f} / {noise:.2f}",
+        f"{fmean(per_clip(rows, lambda row: row.oracle)):.1f}",
+        "–" if rows[0].method == INPUT else f"{fmean(row.seconds for row in rows):.1f}",
         str(len(sharp)),
     ]
+
+
+def _lpips(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{fmean(known):.4f}" if known else "–"
 
 
 def per_clip(rows: Sequence[Row], value: Callable[[Row], float]) -> list[float]:
@@ -96,29 +101,44 @@ def by_clip(rows: Sequence[Row]) -> Table:
     """PSNR / temporal PSNR of each clip and kind, one column a method (mean of the seeds)."""
     methods = list(dict.fromkeys(row.method for row in rows))
     table = [["clip", "kind", *methods]]
-    for clip, kind in dict.fromkeys((row.clip, row.kind) for row in rows):
+    for clip, kind in dict.fromkeys((row.clip, row.what) for row in rows):
         cells = []
         for method in methods:
-            some = [row for row in rows if (row.clip, row.kind, row.method) == (clip, kind, method)]
-            shown = fmean(map(psnr_of, some)), fmean(map(temporal_of, some))
-            cells.append(f"{shown[0]:.1f} / {shown[1]:.1f}")
+            some = [row for row in rows if (row.clip, row.what, row.method) == (clip, kind, method)]
+            cells.append(f"{fmean(map(psnr_of, some)):.1f} / {fmean(map(temporal_of, some)):.1f}" if some else "–")
         table.append([clip, kind, *cells])
     return table
 
 
-def harm(rows: Sequence[Row], method: str, input_name: str) -> list[str]:
+def harm(rows: Sequence[Row], method: str) -> list[str]:
     """Where a method is worse than its input by more than 0.2 dB, or below 42 dB on a clean clip, in words."""
+    given_of = {(row.clip, row.what, row.seed): row for row in rows if row.method == INPUT}
     found = []
     for row in rows:
         if row.method != method:
             continue
-        key = (row.clip, row.kind, row.seed)
-        given = next(r for r in rows if r.method == input_name and (r.clip, r.kind, r.seed) == key)
+        given = given_of[row.clip, row.what, row.seed]
         lost = psnr_of(given) - psnr_of(row)
         if psnr_of(given) >= 98 and psnr_of(row) < 42:
-            found.append(f"{row.clip}, {row.kind}: {psnr_of(row):.1f} dB on a clip that needed nothing")
+            found.append(f"{method}: {row.clip}, {row.what}: {psnr_of(row):.1f} dB on a clip that needed nothing")
         elif psnr_of(given) < 98 and lost > 0.2:
-            found.append(f"{row.clip}, {row.kind}, seed {row.seed}: {lost:.1f} dB below the input")
+            found.append(f"{method}: {row.clip}, {row.what}, seed {row.seed}: {lost:.1f} dB below the input")
+    return found
+
+
+def beaten(rows: Sequence[Row], method: str, others: Sequence[str]) -> list[str]:
+    """Kinds at which another method's mean PSNR or temporal PSNR is better by more than 0.1 dB, in words."""
+    found = []
+    for kind in dict.fromkeys(row.what for row in rows):
+        for score, value in (("PSNR", psnr_of), ("temporal PSNR", temporal_of)):
+            means = {
+                name: fmean(per_clip(some, value))
+                for name in (method, *others)
+                if (some := [row for row in rows if row.what == kind and row.method == name])
+            }
+            for name in others:
+                if method in means and means.get(name, 0.0) > means[method] + 0.1:
+                    found.append(f"{kind}, {score}: {name} {means[name]:.1f} dB, {method} {means[method]:.1f} dB")
     return found
 
 
