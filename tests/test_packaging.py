@@ -23,7 +23,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes((ROOT / name).read_bytes())
     modules = sorted(path.relative_to(ROOT) for path in (ROOT / "deflicker").rglob("*.py"))
-    for path in [*modules, Path("deflicker/py.typed")]:
+    others = [Path("deflicker") / name for name in ("py.typed", "latent/own.safetensors", "latent/MODEL_CARD.md")]
+    for path in [*modules, *others]:
         (source / path).parent.mkdir(parents=True, exist_ok=True)
         (source / path).write_bytes((ROOT / path).read_bytes())
     (source / "tests").mkdir()
@@ -35,7 +36,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
         names = contents.namelist()
         contents.extractall(tmp_path / "site")
     info = {name for name in names if ".dist-info/" in name}
-    assert {*names} - info == {path.as_posix() for path in [*modules, Path("deflicker/py.typed")]}
+    assert {*names} - info == {path.as_posix() for path in [*modules, *others]}
     assert any(name.endswith("LICENSE") for name in info)
     # Installed alone, over what is here: its own code is found, complete, and says its version.
     code = "import deflicker, deflicker.cli; print(deflicker.__file__); deflicker.cli.main(['--version'])"
