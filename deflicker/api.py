@@ -17,7 +17,7 @@ from deflicker.comparison import compared
 from deflicker.correction.apply import Correction
 from deflicker.correction.stream import Corrected
 from deflicker.device import Device
-from deflicker.engine import Engine, Networks, OnProgress, frame_bytes, limits_of, luma_of, with_proxies
+from deflicker.engine import Engine, Networks, OnProgress, colours_of, frame_bytes, limits_of, luma_of, with_proxies
 from deflicker.errors import Cancelled
 from deflicker.frames import deflicker_frames
 from deflicker.measuring import Witness, watch_run
@@ -35,11 +35,12 @@ from deflicker.motion.track import Given
 from deflicker.planning import plan
 from deflicker.report.kept import KeptFrames
 from deflicker.report.model import Flicker, Progress, Report
+from deflicker.report.texture import TextureShots
 from deflicker.resume.command import check_resume, kept_progress
 from deflicker.resume.keeping import Keeping
 from deflicker.resume.sameness import circumstances
 from deflicker.settings import CompareStyle, Settings
-from deflicker.steering import check_guide, decide
+from deflicker.steering import check_guide, decide, renewal_of
 from deflicker.windows import OnWindow, watched
 
 __all__ = ["deflicker", "deflicker_frames", "plan"]
@@ -165,12 +166,13 @@ class _Tally:
     def __init__(self, frames: int = 0) -> None:
         self.frames = frames
         self.shots = self.changed = self.diverged = 0
-        self.kept = KeptFrames()
+        self.kept, self.texture = KeptFrames(), TextureShots()
         self._before: FlickerSums | None = None
         self._after: FlickerSums | None = None
 
     def count(self, frame: Corrected[Any]) -> None:
         self.kept.add(self.frames, frame.kept)
+        self.texture.add(self.frames, frame.opens_shot and not frame.kept, frame.texture)
         self.frames += 1
         self.shots += frame.opens_shot and not frame.kept
         self.diverged += frame.diverged
@@ -243,20 +245,23 @@ def _decide(
     def luma(frame: Frame, correction: Correction | None) -> Tensor:
         return luma_of(frame, info.layout, correction, side_px, device)
 
+    def colours(frame: Frame, correction: Correction | None) -> Tensor:
+        return colours_of(frame, info.layout, correction, side_px, device)
+
+    renewal = renewal_of(engine.codec, colours, settings)
+
     def of(frames: Iterator[Frame], **how_far: Any) -> Generator[Corrected[Frame], None, None]:
         proxies = (
             Given(frame, proxy, proxy, "excluded" if frame.as_is else None)
             for frame, proxy in with_proxies(frames, info.layout, engine.preset, device)
         )
         size = proxy_size(info.height, info.width, engine.preset.flow_max_side_px)
-        return decide(
-            proxies, luma, engine, settings, size=size, source=info, witnesses=witnesses, overlap=True, **how_far
-        )
+        how_far |= {"size": size, "renewal": renewal, "source": info, "witnesses": witnesses}
+        return decide(proxies, luma, engine, settings, overlap=True, **how_far)
 
     if keep is None:
         return of(frames)
-    named = {**engine.named, "settings": settings, "luma": luma}
-    return keep.go_on(frames, of, named, device)
+    return keep.go_on(frames, of, {**engine.named, "settings": settings, "luma": luma, "renewal": renewal}, device)
 
 
 def _missed(report: Report, settings: Settings) -> list[str]:
@@ -295,4 +300,5 @@ def _report(
         losses=reader.losses,
         frames_diverged=tally.diverged,
         kept=tally.kept.parts,
+        texture=tally.texture.shots,
     )

@@ -87,9 +87,7 @@ def parse(
         ),
     ],
     *,
-    strength: Annotated[
-        float, correction(min=0, max=1, help="How much of the correction to apply.")
-    ] = Settings.strength,
+    strength: Annotated[float, correction(min=0, max=1, help="How much of it to apply.")] = Settings.strength,
     preset: Annotated[str, correction(metavar="|".join(PRESETS), help="Speed against quality.")] = Settings.preset,
     anchor: Annotated[float, correction(min=0, max=1, help="How much drift to take back.")] = Settings.anchor,
     reference: Annotated[
@@ -100,6 +98,8 @@ def parse(
         list[str] | None, correction(metavar="START-END", help="Leave this part as it is; repeatable.")
     ] = None,
     keep_flashes: Annotated[bool, correction("--keep-flashes", help="Leave flashes of light as they are.")] = False,
+    space: Annotated[str, correction(metavar="auto|pixel|latent|both", help="Where to mend texture.")] = Settings.space,
+    autoencoder: Annotated[str | None, correction(metavar="own|PATH", help="Whose latents. (default: own)")] = None,
     start: Annotated[str | None, correction(metavar="TIME", help="First frame: 90, 1:30.5 or 2700f (frame).")] = None,
     end: Annotated[str | None, correction(metavar="TIME", help="First frame to leave out.")] = None,
     overwrite: Annotated[bool, output("--overwrite", "-y", help="Replace OUT if it exists.")] = False,
@@ -121,9 +121,7 @@ def parse(
     ] = None,
     report: Annotated[Path | None, output(metavar="FILE", help="Measure, and report: .html, .json or .csv.")] = None,
     compare: Annotated[Path | None, output(metavar="FILE", help="Also write a video of before and after.")] = None,
-    compare_style: Annotated[
-        str, output(metavar="side|split", help="Beside each other, or with a moving divider.")
-    ] = "side",
+    compare_style: Annotated[str, output(metavar="side|split", help="Beside each other, or a divider.")] = "side",
     lpips: Annotated[bool, output("--lpips/--no-lpips", help="Whether the report uses LPIPS.")] = True,
     fps: Annotated[str | None, source(metavar="RATE", help="Frames a second of numbered images.")] = None,
     raw: Annotated[
@@ -182,6 +180,8 @@ def parse(
         guide=guide,
         exclude=tuple(read_option(Span.parse, part, "--exclude") for part in exclude or ()),
         keep_flashes=keep_flashes,
+        space=space,  # type: ignore[arg-type]
+        autoencoder=autoencoder,
         without=frozenset(without or ()),
         device=device,
         precision=precision,  # type: ignore[arg-type]

@@ -17,6 +17,8 @@ from deflicker.correction.sparing import Solver, SparingSolver
 from deflicker.correction.steady import step_down
 from deflicker.device import Device, choose
 from deflicker.ladder import Ladder, moved
+from deflicker.latent.codec import Codec
+from deflicker.latent.loading import OWN, load_autoencoder
 from deflicker.media.color import as_tensors, normalise, proxy_size, to_rgb
 from deflicker.media.frame import Frame, PlaneLayout
 from deflicker.media.opening import MAX_PIXELS, Limits
@@ -33,12 +35,14 @@ _LUMA = (0.2126, 0.7152, 0.0722)
 
 @dataclass(frozen=True, eq=False)
 class Engine:
-    """The device, the flow network on it, and the preset fitted to memory."""
+    """The device, the networks on it, and the preset fitted to memory."""
 
     device: Device
     flow: Flow
     preset: Preset
     solver: Solver = solve
+    codec: Codec | None = None
+    """What texture may be steadied in the latents of; None where it is not to be."""
     texturing: Ladder = field(default_factory=step_down)
     applying: Ladder = field(default_factory=lambda: Ladder("applying corrections", ("on the CPU",)))
 
@@ -59,8 +63,10 @@ class Engine:
         device = choose(settings.device, settings.precision)
         flashes = settings.keep_flashes
         preset = fit(width, height, frame_bytes, settings.plan, settings.max_memory, keep_flashes=flashes)
-        flow = (networks or Networks()).flow(preset, device, settings, tell)
-        return cls(device, flow, preset, solve if device.torch_device.type == "cpu" else SparingSolver())
+        networks = networks or Networks()
+        codec = networks.codec(device, settings) if preset.latents and preset.texture_reach else None
+        flow = networks.flow(preset, device, settings, tell)
+        return cls(device, flow, preset, solve if device.torch_device.type == "cpu" else SparingSolver(), codec)
 
     @property
     def named(self) -> dict[str, object]:
@@ -73,11 +79,12 @@ class Engine:
 
 
 class Networks:
-    """The flow networks that were loaded, each once. Threads may share them: they change nothing in use."""
+    """The networks that were loaded, each once. Threads may share them: they change nothing in use."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loaded: dict[tuple[object, ...], Flow] = {}
+        self._codecs: dict[tuple[object, ...], Codec] = {}
 
     def flow(self, preset: Preset, device: Device, settings: Settings, tell: OnProgress) -> Flow:
         """The preset's flow network on a device, as `load_flow` gives it."""
@@ -86,6 +93,15 @@ class Networks:
             if key not in self._loaded:
                 self._loaded[key] = load_flow(preset, device, settings, tell)
             return self._loaded[key]
+
+    def codec(self, device: Device, settings: Settings) -> Codec:
+        """The autoencoder on a device. Raises SettingsError where there is none, or it does not fit."""
+        source = settings.autoencoder or OWN
+        key = (source, str(device.torch_device), device.dtype)
+        with self._lock:
+            if key not in self._codecs:
+                self._codecs[key] = load_autoencoder(source, device.torch_device, device.dtype)
+            return self._codecs[key]
 
 
 def load_flow(preset: Preset, device: Device, settings: Settings, tell: OnProgress) -> Flow:
@@ -141,15 +157,31 @@ def luma_of(
     frame: Frame, layout: PlaneLayout, correction: Correction | None, max_side_px: int, device: torch.device
 ) -> Tensor:
     """Luma `[h, w]` in [0, 1] of a frame with its correction applied, its longer side at most `max_side_px`."""
+    return toned_luma(_texture_rgb(frame, layout, max_side_px, device), correction)
+
+
+def colours_of(
+    frame: Frame, layout: PlaneLayout, correction: Correction | None, max_side_px: int, device: torch.device
+) -> Tensor:
+    """R'G'B' `[3, h, w]` in [0, 1] of it likewise."""
+    return toned_colours(_texture_rgb(frame, layout, max_side_px, device), correction)
+
+
+def _texture_rgb(frame: Frame, layout: PlaneLayout, max_side_px: int, device: torch.device) -> Tensor:
     height, width = frame.planes[0].shape
     planes = normalise(as_tensors(frame.planes, layout, device), layout)
-    return toned_luma(to_rgb(planes, layout, texture_size(height, width, max_side_px)), correction)
+    return to_rgb(planes, layout, texture_size(height, width, max_side_px))
 
 
 def toned_luma(rgb: Tensor, correction: Correction | None) -> Tensor:
     """Luma `[H, W]` in [0, 1] of R'G'B' `[3, H, W]` with its correction applied (ITU-R BT.709's shares)."""
     toned = rgb if correction is None else correction.applied(rgb)
     return torch.einsum("c,chw->hw", rgb.new_tensor(_LUMA), toned).clamp(0, 1)
+
+
+def toned_colours(rgb: Tensor, correction: Correction | None) -> Tensor:
+    """R'G'B' `[3, H, W]` in [0, 1] with its correction applied."""
+    return (rgb if correction is None else correction.applied(rgb)).clamp(0, 1)
 
 
 def texture_size(height: int, width: int, max_side_px: int) -> tuple[int, int]:

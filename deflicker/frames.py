@@ -14,13 +14,13 @@ from PIL import Image
 from torch import Tensor
 
 from deflicker.correction.apply import Correction
-from deflicker.engine import Engine, Networks, proxy_of, relit, texture_size, toned_luma
+from deflicker.engine import Engine, Networks, proxy_of, relit, texture_size, toned_colours, toned_luma
 from deflicker.errors import Cancelled, SettingsError
 from deflicker.media.color import proxy_size, resize
 from deflicker.media.frame import Frame, PlaneLayout
 from deflicker.motion.track import Given
 from deflicker.settings import Settings
-from deflicker.steering import check_guide, decide
+from deflicker.steering import check_guide, decide, renewal_of
 from deflicker.windows import OnWindow, watched
 
 FrameT = TypeVar("FrameT", bound="np.ndarray[Any, Any] | Tensor | Image.Image")
@@ -122,8 +122,12 @@ def _corrected(
     def luma(frame: FrameT, correction: Correction | None) -> Tensor:
         return codec.luma(frame, correction, texture, device)
 
+    def colours(frame: FrameT, correction: Correction | None) -> Tensor:
+        return toned_colours(codec.proxy(frame, texture, device), correction)
+
     texture = texture_size(height, width, engine.preset.texture_max_side_px)
-    for decided in watched(decide(proxies(), luma, engine, settings, size=small), on_window):
+    renewal = renewal_of(engine.codec, colours, settings)
+    for decided in watched(decide(proxies(), luma, engine, settings, size=small, renewal=renewal), on_window):
         correction = decided.correction
         yield codec.relit(decided.item, correction.scaled(settings.strength)) if correction else decided.item
 

@@ -26,6 +26,12 @@ TEXTURE_FRAMES = 16
 """Frames that wait for the texture around them to be judged (`correction.steady`)."""
 _BYTES_PER_TEXTURE_PIXEL = 120
 """What is kept of each picture whose texture is compared: luma, flow both ways, visibility, residuals."""
+_BYTES_PER_LATENT_PIXEL = 24
+"""What is kept of it in colour, where that may be done in latents: the picture and its residual."""
+_LATENT_FLOATS = 60
+"""Float planes of a picture and its aligned neighbours while they are encoded."""
+_BYTES_PER_TILE_PIXEL, _TILE_PIXELS = 640, 960 * 960
+"""What an autoencoder of the TAESD family holds of a tile, and the largest tile (`latent.codec`)."""
 
 
 def estimate(width: int, height: int, frame_bytes: int, preset: Preset, *, keep_flashes: bool = False) -> int:
@@ -36,10 +42,14 @@ def estimate(width: int, height: int, frame_bytes: int, preset: Preset, *, keep_
     side = preset.flow_max_side_px
     proxy_pixels = min(side * side * min(width, height) // max(width, height), width * height)
     texture_pixels = width * height * min(1.0, preset.texture_max_side_px / max(width, height)) ** 2
+    latents = 0.0
+    if preset.latents and preset.texture_reach:
+        latents = (texture_frames * _BYTES_PER_LATENT_PIXEL + 4 * _LATENT_FLOATS) * texture_pixels
+        latents += _BYTES_PER_TILE_PIXEL * min(texture_pixels, _TILE_PIXELS)
     return (
         _BASE_BYTES
         + (held + texture_frames) * frame_bytes
-        + int(texture_frames * _BYTES_PER_TEXTURE_PIXEL * texture_pixels)
+        + int(texture_frames * _BYTES_PER_TEXTURE_PIXEL * texture_pixels + latents)
         + _FLOATS_PER_PIXEL * width * height
         + preset.window_frames * _BYTES_PER_PROXY_PIXEL * proxy_pixels
     )
@@ -59,7 +69,8 @@ def most_pixels(max_memory: int) -> int:
 def fit(
     width: int, height: int, frame_bytes: int, preset: Preset, max_memory: int | None, *, keep_flashes: bool = False
 ) -> Preset:
-    """The preset with its window shortened until the estimate stays under `max_memory`; at last texture is left alone.
+    """The preset with its window shortened until the estimate stays under `max_memory`; then texture is kept to
+    pixels, and at last left alone.
 
     Raises SettingsError where even that needs more.
     """
@@ -69,6 +80,9 @@ def fit(
             break
         window = preset.history_frames, preset.core_frames, preset.lookahead_frames
         shorter = tuple(max(least, frames // 2) for frames, least in zip(window, _SMALLEST_WINDOW, strict=True))
+        if shorter == window and preset.texture_reach and preset.latents:
+            preset = replace(preset, latents=False)
+            continue
         if shorter == window and preset.texture_reach:
             preset = replace(preset, texture_reach=0)
             continue

@@ -20,7 +20,18 @@ from deflicker.correction.steady import steady
 from deflicker.correction.stream import Corrected
 from deflicker.correction.window import Window
 from deflicker.device import Device, choose
-from deflicker.engine import OnProgress, flow_network, frame_bytes, limits_of, luma_of, relit, with_proxies
+from deflicker.engine import (
+    Networks,
+    OnProgress,
+    colours_of,
+    flow_network,
+    frame_bytes,
+    limits_of,
+    luma_of,
+    relit,
+    with_proxies,
+)
+from deflicker.latent.codec import Codec
 from deflicker.media.frame import Frame
 from deflicker.media.intake import Source, take_in
 from deflicker.media.pipe import Destination, name_of
@@ -31,7 +42,7 @@ from deflicker.motion.part import NoFlow
 from deflicker.motion.track import Flow, Tracked, track
 from deflicker.report.model import Plan, Progress
 from deflicker.settings import Preset, Settings
-from deflicker.steering import check_guide, texture_reach
+from deflicker.steering import check_guide, renewal_of, texture_reach
 
 _SAMPLE = 9
 """Neighbouring frames, from the middle of the video, that are really corrected to measure how long that takes."""
@@ -66,7 +77,9 @@ def plan(
             preset = memory.fit(info.width, info.height, size, settings.plan, settings.max_memory, keep_flashes=flashes)
             network, notes = _network(preset, device, settings)
             scan = _scan(reader, preset, device, tell)
-            seconds = scan.seconds + _estimate(scan, network, preset, settings, writer, info)
+            latents = preset.latents and preset.texture_reach and network is not None
+            codec = Networks().codec(device, settings) if latents else None
+            seconds = scan.seconds + _estimate(scan, network, codec, preset, settings, writer, info)
         except BaseException:
             writer.discard()
             raise
@@ -133,7 +146,13 @@ def _scan(reader: Reader, preset: Preset, device: Device, tell: OnProgress) -> _
 
 
 def _estimate(
-    scan: _Scan, network: Flow | None, preset: Preset, settings: Settings, writer: Writer, info: VideoInfo
+    scan: _Scan,
+    network: Flow | None,
+    codec: Codec | None,
+    preset: Preset,
+    settings: Settings,
+    writer: Writer,
+    info: VideoInfo,
 ) -> float:
     """Seconds to follow, correct and encode all frames, from doing so with the sample."""
     items = [frame.item for frame in scan.sample]
@@ -150,7 +169,7 @@ def _estimate(
         # Every picture is in several windows: as history, in the core, as look-ahead.
         times_seen = max(1.0, min(preset.window_frames, scan.pictures) / min(preset.core_frames, scan.pictures))
         solved = time.monotonic()
-        corrections = _with_texture(items, corrections, (forward_px, backward_px), preset, settings, info)
+        corrections = _with_texture(items, corrections, (forward_px, backward_px), codec, preset, settings, info)
         correcting_s = followed - started + times_seen * (solved - followed) + time.monotonic() - solved
     started = time.monotonic()
     for item, correction in zip(items, corrections, strict=True):
@@ -164,6 +183,7 @@ def _with_texture(
     items: Sequence[Frame],
     corrections: Sequence[Correction | None],
     flows: tuple[Tensor, Tensor],
+    codec: Codec | None,
     preset: Preset,
     settings: Settings,
     info: VideoInfo,
@@ -174,12 +194,16 @@ def _with_texture(
     def luma(frame: Frame, correction: Correction | None) -> Tensor:
         return luma_of(frame, info.layout, correction, preset.texture_max_side_px, device)
 
+    def colours(frame: Frame, correction: Correction | None) -> Tensor:
+        return colours_of(frame, info.layout, correction, preset.texture_max_side_px, device)
+
     motion = [(None, None), *zip(*flows, strict=True)]
     toned = [
         Corrected(item, correction, index == 0, None, None, False, *motion[index])
         for index, (item, correction) in enumerate(zip(items, corrections, strict=True))
     ]
-    return [frame.correction for frame in steady(toned, luma, reach=texture_reach(preset, settings))]
+    renewal = renewal_of(codec, colours, settings)
+    return [frame.correction for frame in steady(toned, luma, reach=texture_reach(preset, settings), renewal=renewal)]
 
 
 def _follow(network: Flow, proxies: Tensor) -> tuple[Tensor, Tensor]:

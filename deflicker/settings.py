@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal, get_args
@@ -14,6 +14,8 @@ from deflicker.raw_video import RawVideo
 
 PresetName = Literal["fast", "balanced", "quality"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Space = Literal["auto", "pixel", "latent", "both"]
+"""Where boiling texture is steadied: in pixels, in the latents of an autoencoder, in both, or what suits each shot."""
 FlowNetwork = Literal["raft_small", "raft_large"]
 CompareStyle = Literal["side", "split"]
 StreamFormat = Literal["mkv", "nut", "y4m", "raw"]
@@ -52,6 +54,9 @@ class Preset:
     """Neighbours on each side with which texture is compared; 0 leaves texture alone."""
     texture_max_side_px: int
     """Longer side of the frames whose texture is compared; larger ones keep their finest detail as it is."""
+
+    latents: bool = True
+    """Whether texture, where it is looked at, may be steadied in latents, which takes memory of its own."""
 
     @property
     def window_frames(self) -> int:
@@ -176,6 +181,10 @@ class Settings:
     """Parts whose frames are left as they are, and tell nothing about those around them."""
     keep_flashes: bool = False
     """Leave flashes of light of a few frames as they are; see `motion.flashes`."""
+    space: Space = "auto"
+    """Where boiling texture is steadied; `auto` decides for each shot, from how much of it boils."""
+    autoencoder: str | None = None
+    """`own`, the one in the package, or the path of another; None is `own`."""
     without: frozenset[str] = frozenset()
     """Terms to leave out, of `ABLATIONS`; for experiments."""
 
@@ -231,6 +240,12 @@ class Settings:
             raise SettingsError("a reference does nothing while anchor is 0: set anchor, up to 1")
         if self.preset not in get_args(PresetName):
             raise SettingsError(f"there is no preset {self.preset!r}: choose one of {', '.join(PRESETS)}")
+        if self.space not in get_args(Space):
+            raise SettingsError(f"there is no space {self.space!r}: choose one of {', '.join(get_args(Space))}")
+        if self.autoencoder is not None and self.space == "pixel":
+            raise SettingsError(
+                "an autoencoder does nothing in pixels: leave it out, or set space to latent, both or auto"
+            )
         if unknown := sorted(self.without - set(ABLATIONS)):
             raise SettingsError(f"there is no term {unknown[0]!r}: choose from {', '.join(ABLATIONS)}")
         if self.format is not None and self.format not in get_args(StreamFormat):
@@ -251,7 +266,7 @@ class Settings:
     @property
     def words(self) -> tuple[tuple[str, str], ...]:
         """Every setting with its value, for the report. No paths: they say who and where somebody is."""
-        hidden = ("weights", "guide", "reference")
+        hidden = ("weights", "guide", "reference", "autoencoder")
         return tuple((each.name, str(getattr(self, each.name))) for each in fields(self) if each.name not in hidden)
 
     @property
@@ -261,5 +276,9 @@ class Settings:
 
     @property
     def plan(self) -> Preset:
-        """The numbers behind the preset's name."""
-        return PRESETS[self.preset]
+        """The numbers behind the preset's name, and those of `balanced` for texture where latents are asked for."""
+        preset = PRESETS[self.preset]
+        if self.space in ("latent", "both") and preset.texture_reach == 0:
+            model = PRESETS["balanced"]
+            preset = replace(preset, texture_reach=model.texture_reach, texture_max_side_px=model.texture_max_side_px)
+        return replace(preset, latents=False) if self.space == "pixel" else preset

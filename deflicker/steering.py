@@ -13,10 +13,13 @@ import torch
 from torch import Tensor
 
 from deflicker.background import prefetch
+from deflicker.correction.latent import LatentTexture
+from deflicker.correction.renewal import ColoursOf, Renewal
 from deflicker.correction.steady import LumaOf, Steadying, steady
 from deflicker.correction.stream import Corrected, Toning, correct
 from deflicker.engine import Engine, proxy_of
 from deflicker.errors import InputError, SettingsError
+from deflicker.latent.codec import Codec
 from deflicker.marks import Marker, Passage, marked
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
@@ -62,6 +65,7 @@ def decide(
     settings: Settings,
     *,
     size: tuple[int, int],
+    renewal: Renewal[T] | None = None,
     source: VideoInfo | None = None,
     witnesses: Iterable[Follower[T]] = (),
     overlap: bool = False,
@@ -70,11 +74,11 @@ def decide(
 ) -> Generator[Corrected[T], None, None]:
     """The correction of every frame: tone first, then texture.
 
-    frames: with proxies `[3, h, w]` of `size`; luma_of: see `steady`; source: the video they are from; witnesses see
-    what was tracked. overlap: motion, tone and texture run side by side, each on a thread of its own, and `frames` are
-    asked for on the first of them; else everything happens in the caller's. at: where an earlier run stopped, to go on
-    there with the frames that had not come in; it is kept up to date. marker: sees each stage's part of it at rest, and
-    its marks come out among the frames.
+    frames: with proxies `[3, h, w]` of `size`; luma_of, renewal: see `steady`; source: the video they are from;
+    witnesses see what was tracked. overlap: motion, tone and texture run side by side, each on a thread of its own, and
+    `frames` are asked for on the first of them; else everything happens in the caller's. at: where an earlier run
+    stopped, to go on there with the frames that had not come in; it is kept up to date. marker: sees each stage's part
+    of it at rest, and its marks come out among the frames.
 
     Raises InputError where guide or reference cannot be used, SettingsError where a reference frame is asked for and
     there is no file to look it up in.
@@ -106,7 +110,14 @@ def decide(
         )
         toned = ahead(tone.out_of(toned), engine.preset.core_frames)
         if reach := texture_reach(engine.preset, settings):
-            done = steady(texture.into(toned), luma_of, reach=reach, ladder=engine.texturing, at=stand.texture)
+            done = steady(
+                texture.into(toned),
+                luma_of,
+                reach=reach,
+                renewal=renewal,
+                ladder=engine.texturing,
+                at=stand.texture,
+            )
             toned = ahead(texture.out_of(done), QUEUED_FRAMES)
         yield from toned
 
@@ -120,6 +131,11 @@ def _counted(frames: Iterable[Given[T]], at: Following[T]) -> Iterator[Given[T]]
 def texture_reach(preset: Preset, settings: Settings) -> int:
     """Neighbours that texture is compared with on each side; 0 leaves texture alone."""
     return 0 if "texture" in settings.without else preset.texture_reach
+
+
+def renewal_of(codec: Codec | None, colours_of: ColoursOf[T], settings: Settings) -> Renewal[T] | None:
+    """What finds detail in latents, and where it is to; None for pixels alone."""
+    return None if codec is None else Renewal(LatentTexture(codec), colours_of, settings.space)
 
 
 def check_guide(settings: Settings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 
 from deflicker.errors import DeflickerError, OutputError, ReaderGone
+from deflicker.report import texture
 from deflicker.report.kept import in_words
 from deflicker.report.measures import Measures
 from deflicker.report.model import Fvd, Measurement, Plan, Report
@@ -34,6 +35,7 @@ def summary(report: Report) -> list[str]:
     else:
         lines.append(f"changed: nothing to correct; encoded with {report.codec}")
     lines += [f"kept:    {what}" for what in in_words(report.kept)]
+    lines += [f"texture: {what}" for what in texture.in_words(report.texture)]
     lines += [f"copied:  {what}" for what in [", ".join(report.copied)] if what]
     lines += [f"dropped: {what}" for what in report.dropped]
     lines += [f"damaged: {what}{f' ({count} times)' if count > 1 else ''}" for what, count in report.losses]

@@ -38,7 +38,8 @@ ALLOWED = {
     "ladder": (),
     "motion": ("errors", "settings", "device", "weights", "ladder"),
     # Of the media folder values and arithmetic, no files.
-    "correction": ("errors", "settings", "ladder", "motion", "metrics", "media.color", "media.frame"),
+    "latent": ("errors",),
+    "correction": ("errors", "settings", "ladder", "motion", "metrics", "latent", "media.color", "media.frame"),
     "metrics": ("errors", "motion"),
     "memory": ("errors", "settings"),
     "log": ("errors", "report"),
@@ -48,7 +49,15 @@ ALLOWED = {
     "completing": (),
     "doctor": ("__version__", "errors", "settings", "weights", "device"),
 }
-PURE = ["correction/losses.py", "motion/warp.py", "correction/tone.py", "metrics"]
+PURE = [
+    "correction/losses.py",
+    "motion/warp.py",
+    "correction/tone.py",
+    "correction/latent.py",
+    "latent/chain.py",
+    "latent/codec.py",
+    "metrics",
+]
 
 
 def imports(path: Path) -> set[str]:

@@ -69,7 +69,7 @@ def test_a_bound_shortens_the_window_and_is_kept(preset):
             assert 0 < getattr(fitted, part) <= getattr(before, part)
         # First the window gives way, then texture is left alone: what is seen of the motion stays.
         assert fitted.texture_reach == preset.texture_reach or fitted.window_frames == shortest.window_frames
-        given_way = ("history_frames", "core_frames", "lookahead_frames", "texture_reach")
+        given_way = ("history_frames", "core_frames", "lookahead_frames", "texture_reach", "latents")
         assert replace(fitted, **{k: getattr(preset, k) for k in given_way}) == preset
         before = fitted
     assert before == shortest

@@ -21,6 +21,7 @@ from deflicker.settings import PRESETS
 ROOT = Path(__file__).parent.parent
 
 
+DATA = ["deflicker/py.typed", "deflicker/latent/own.safetensors", "deflicker/latent/MODEL_CARD.md"]
 FALLBACK = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools_scm"][
     "fallback_version"
 ]
@@ -34,7 +35,7 @@ def git(folder: Path, *words: str) -> None:
 def sources(folder: Path) -> Path:
     """What a wheel is made of, and a test that does not belong in it."""
     modules = [path for path in (ROOT / "deflicker").rglob("*.py") if path.name != "_version.py"]
-    files = ["pyproject.toml", "README.md", "LICENSE", ".gitignore", "deflicker/py.typed"]
+    files = ["pyproject.toml", "README.md", "LICENSE", ".gitignore", *DATA]
     for path in [*(ROOT / name for name in files), *modules]:
         copy = folder / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +63,7 @@ def test_the_wheel_in_an_empty_environment(tmp_path: Path) -> None:
         names = contents.namelist()
     info = {name for name in names if ".dist-info/" in name}
     files = {path.relative_to(source).as_posix() for path in (source / "deflicker").rglob("*.py")}
-    assert {*names} - info == files | {"deflicker/_version.py", "deflicker/py.typed"}
+    assert {*names} - info == files | {"deflicker/_version.py", *DATA}
     assert any(name.endswith("LICENSE") for name in info)
     home = tmp_path / "home"
     venv.create(home, with_pip=False, symlinks=sys.platform != "win32")

@@ -195,3 +195,21 @@ def test_presets_are_what_the_engine_can_do(name):
     assert len(plan.lags) >= 2
     assert max(plan.lags) <= min(plan.history_frames, plan.core_frames, plan.lookahead_frames)
     assert plan.window_frames == plan.history_frames + plan.core_frames + plan.lookahead_frames
+
+
+def test_latents_of_fast_take_the_texture_of_balanced():
+    assert Settings(preset="fast").plan.texture_reach == 0
+    for space in ("latent", "both"):
+        plan = Settings(preset="fast", space=space).plan
+        assert (plan.texture_reach, plan.flow_max_side_px) == (2, 192)
+        assert plan.latents
+    assert not Settings(space="pixel").plan.latents
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"space": "time"}, "no space 'time'"), ({"space": "pixel", "autoencoder": "own"}, "does nothing in pixels")],
+)
+def test_spaces_are_checked(options, words):
+    with pytest.raises(SettingsError, match=words):
+        Settings(**options)

@@ -28,7 +28,8 @@ class Correction:
     curve: Tensor | None = None
     """`[3, KNOTS]` log gain over log level (`correction.curve`), applied before `log_gain`; None is the identity."""
     detail: Tensor | None = None
-    """`[1, H, W]`, added to R', G' and B' alike once their tone is right; None where no texture boils."""
+    """`[1, H, W]`, added to R', G' and B' alike once their tone is right, or `[3, H, W]`, added to each; None where no
+    texture boils."""
 
     def scaled(self, strength: float) -> Correction:
         """A part of it, 0 … 1."""

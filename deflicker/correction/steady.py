@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from deflicker.correction.apply import Correction
+from deflicker.correction.opening import numbers, opening, usual_boil
+from deflicker.correction.renewal import Choice, Renewal
 from deflicker.correction.stream import Corrected
 from deflicker.correction.texture import Boil, Neighbours, TextureOptions, boiling, boiling_alike
 from deflicker.correction.views import Link, View
@@ -27,12 +29,6 @@ BLOCK = 8
 """Pictures looked at together: the first alone where nothing boils."""
 AHEAD = 8
 """Pictures whose boil is known before one is given out."""
-_SHARE = (0.08, 0.13)
-"""Part of all change that is boil, from which the gate begins to open and is open. Of the clean clips this was
-chosen on, one of fast dancers opens it a little (79 dB come back), the rest stay below or are held by the next
-bound; where boil was added to what can be followed, they have 0.19 to 0.48."""
-_WORTH = (1.0 / 255, 1.5 / 255)
-"""Root mean square of boil, likewise: below a code value it may be what an encoder left, and is not worth touching."""
 
 
 class _Picture(Generic[T]):
@@ -40,15 +36,17 @@ class _Picture(Generic[T]):
 
     def __init__(self, frame: Corrected[T]) -> None:
         self.frames = [frame]
-        self.looked = False
+        self.looked = self.renewed = False
         self.boil: Boil | None = None
         self.view: View | None = None
+        self.colours: Tensor | None = None
+        """`[1, 3, H, W]` in [0, 1], tone corrected; only where latents are asked for."""
         self.link: Link | None = None
         """From the picture before to this one."""
 
     def __getstate__(self) -> dict[str, Any]:
         """To be kept for a later run: what is large and can be seen again is left out."""
-        return self.__dict__ | {"view": None, "link": None}
+        return self.__dict__ | {"view": None, "colours": None, "link": None}
 
 
 @dataclass
@@ -64,23 +62,25 @@ def steady(
     *,
     reach: int,
     options: TextureOptions = TextureOptions(),
+    renewal: Renewal[T] | None = None,
     ladder: Ladder | None = None,
     at: Steadying[T] | None = None,
 ) -> Iterator[Corrected[T]]:
     """Yield every frame once, in order, its correction completed by the detail that takes its boil away.
 
-    reach: neighbours compared with on each side; 0 looks at nothing. Nothing is carried across a shot's end. at: where
-    an earlier run stopped, to go on there; it is kept up to date. ladder: see `step_down`.
+    reach: neighbours compared with on each side; 0 looks at nothing. renewal: finds detail in latents where something
+    boils; None for pixels alone. Nothing is carried across a shot's end. at: where an earlier run stopped, to go on
+    there; it is kept up to date. ladder: see `step_down`.
     """
     if reach == 0:
         yield from frames
         return
     at, ladder = at or Steadying(), ladder or step_down()
-    at.shot = at.shot or _Shot(luma_of, reach, options, ladder)
+    at.shot = at.shot or _Shot(luma_of, reach, options, ladder, renewal)
     for frame in frames:
         if frame.opens_shot:
             yield from at.shot.finish()
-            at.shot = _Shot(luma_of, reach, options, ladder)
+            at.shot = _Shot(luma_of, reach, options, ladder, renewal)
         yield from at.shot.add(frame)
     yield from at.shot.finish()
 
@@ -88,8 +88,18 @@ def steady(
 class _Shot(Generic[T]):
     """The pictures of one shot between the first that is still needed and the last that has arrived."""
 
-    def __init__(self, luma_of: LumaOf[T], reach: int, options: TextureOptions, ladder: Ladder) -> None:
+    def __init__(
+        self,
+        luma_of: LumaOf[T],
+        reach: int,
+        options: TextureOptions,
+        ladder: Ladder,
+        renewal: Renewal[T] | None,
+    ) -> None:
         self._luma_of, self._reach, self._options, self._ladder = luma_of, reach, options, ladder
+        self._renewal = renewal
+        self._choice: Choice | None = None
+        """Where the shot's texture is steadied, once some of it boils."""
         self._spares = False
         """Whether everything is on the CPU, because there is no memory left for it elsewhere."""
         self._pictures: list[_Picture[T]] = []
@@ -115,7 +125,7 @@ class _Shot(Generic[T]):
 
     def _boils(self, end: int) -> bool:
         """Whether anything in the block that ends here does."""
-        return _numbers([self._gate(self._looked_at, end)])[0] > 0
+        return numbers([self._gate(self._looked_at, end)])[0] > 0
 
     def _look(self, end: int) -> None:
         """Look at the next block: at its first picture and, where it or the block before boils, at every picture that
@@ -124,33 +134,39 @@ class _Shot(Generic[T]):
         if self._suspected or self._boils(end):
             for index in range(self._given, end):
                 self._study(index)
+            self._renew(end)
         self._suspected, self._looked_at = self._boils(end), end
 
     def _give(self, end: int) -> Iterator[Corrected[T]]:
         given = range(self._given, end)
-        openings = _numbers([self._gate(index - AHEAD, index + AHEAD + 1) for index in given])
+        openings = numbers([self._gate(index - AHEAD, index + AHEAD + 1) for index in given])
         boils = [self._pictures[at].boil if gate > 0 else None for at, gate in zip(given, openings, strict=True)]
-        sound = _numbers([boil.residual.isfinite().all().float() if boil else None for boil in boils])
+        sound = numbers([boil.residual.isfinite().all().float() if boil else None for boil in boils])
         if wrong := sum(1 for boil, finite in zip(boils, sound, strict=True) if boil and not finite):
             log.warning("the texture of %d pictures stays as it is: no sane detail was found for them", wrong)
-        for index, opening, boil, finite in zip(given, openings, boils, sound, strict=True):
+        for index, how_far, boil, finite in zip(given, openings, boils, sound, strict=True):
             picture = self._pictures[index]
-            detail = boil.residual[0] * opening if boil and finite else None
+            detail = boil.residual[0] * how_far if boil and finite else None
             for frame in picture.frames:
                 if frame.kept is not None:
                     yield frame
                 elif boil and not finite:
                     yield replace(frame, diverged=True)
                 else:
-                    yield frame if detail is None else replace(frame, correction=_with_detail(frame.correction, detail))
+                    yield frame if detail is None else self._detailed(frame, detail)
             picture.frames = picture.frames[:1]
         self._given = max(self._given, end)
         self._forget()
 
+    def _detailed(self, frame: Corrected[T], detail: Tensor) -> Corrected[T]:
+        correction = frame.correction or Correction(detail.new_zeros(3, 1, 1))
+        detail = detail.to(correction.log_gain.device)
+        return replace(frame, correction=replace(correction, detail=detail), texture=self._choice)
+
     def _forget(self) -> None:
         """Drop what no picture to come will ask for."""
         for picture in self._pictures[: max(0, self._looked_at - self._reach)]:
-            picture.view = picture.link = None
+            picture.view = picture.colours = picture.link = None
         unneeded = min(self._given - AHEAD, self._looked_at - self._reach)
         if unneeded > 0:
             del self._pictures[:unneeded]
@@ -162,13 +178,10 @@ class _Shot(Generic[T]):
 
         None, which is closed, where none of them was looked at.
         """
-        seen = [p.boil for p in self._pictures[max(0, first) : end] if p.boil]
-        if not seen:
-            return None
-        explained = torch.stack([boil.explained for boil in seen])
-        change = torch.stack([boil.change for boil in seen])
-        share = (explained / change.clamp_min(1e-12)).nanmedian()
-        return _ramp(share, _SHARE) * _ramp(explained.nanmedian().sqrt(), _WORTH)
+        return opening(self._boils_of(first, end))
+
+    def _boils_of(self, first: int, end: int) -> list[Boil]:
+        return [p.boil for p in self._pictures[max(0, first) : end] if p.boil]
 
     def _study(self, index: int) -> None:
         picture, last = self._pictures[index], len(self._pictures) - 1
@@ -185,12 +198,50 @@ class _Shot(Generic[T]):
         if on_cpu and not self._spares:
             self._spares = True
             for each in self._pictures:
-                each.view = each.link = None
+                each.view = each.colours = each.link = None
                 each.boil = moved(each.boil, "cpu")
         if inner == index:
             return boiling(self._view(index).luma, self._neighbours(index), self._options)
         alike = self._pictures[inner].boil
         return alike and boiling_alike(self._view(index).luma, self._neighbours(index), alike, self._options)
+
+    def _renew(self, end: int) -> None:
+        """Find the detail of the pictures up to `end` in latents, where the shot's texture is steadied there."""
+        if self._renewal is None:
+            return
+        if self._choice is None and (found := usual_boil(self._boils_of(self._looked_at, end))) is not None:
+            self._choice = self._renewal.choose(*found.tolist())
+        if self._choice is not None and self._choice.space != "pixel" and not self._spares:
+            for index in range(self._given, end):
+                self._renew_one(index, self._renewal, self._choice)
+
+    def _renew_one(self, index: int, renewal: Renewal[T], choice: Choice) -> None:
+        """Put the detail that latents give in the place of what the pixels gave, or halfway between the two."""
+        picture = self._pictures[index]
+        if picture.renewed or picture.boil is None:
+            return
+        picture.renewed, boil = True, picture.boil
+
+        def found(rung: int) -> Tensor:
+            if rung > 0:  # no memory for it: what the pixels gave stays
+                return boil.residual
+            around = self._neighbours(index)
+            assert around.flow_px is not None
+            there = torch.cat([self._colours(index + offset, renewal) for offset in around.offsets])
+            aligned = warp(there, around.flow_px, "bicubic")
+            return renewal.texture.residual(self._colours(index, renewal), aligned, around, boil)
+
+        residual = self._ladder.run(found)
+        if choice.space == "both":
+            residual = (residual + boil.residual) / 2
+        picture.boil = replace(boil, residual=residual)
+
+    def _colours(self, index: int, renewal: Renewal[T]) -> Tensor:
+        picture = self._pictures[index]
+        if picture.colours is None:
+            frame = picture.frames[0]
+            picture.colours = renewal.colours_of(frame.item, frame.correction)[None]
+        return picture.colours
 
     def _neighbours(self, index: int) -> Neighbours:
         """The pictures around one, aligned to it."""
@@ -201,7 +252,8 @@ class _Shot(Generic[T]):
         links = [self._link(index + 1)] if ahead else []
         links += [self._link(index).reversed()] if behind else []
         error_px = torch.stack([link.there_error_px for link in links]).mean(0)
-        return Neighbours(offsets, warp(there, torch.cat(flows), "bicubic"), torch.cat(visible), error_px)
+        flow_px = torch.cat(flows)
+        return Neighbours(offsets, warp(there, flow_px, "bicubic"), torch.cat(visible), error_px, flow_px)
 
     def _paths(self, index: int, sign: int) -> list[tuple[Tensor, Tensor]]:
         """Flow and visibility from a picture to each of its neighbours on one side, nearest first."""
@@ -238,21 +290,3 @@ class _Shot(Generic[T]):
 def step_down() -> Ladder:
     """What becomes of texture where memory ends."""
     return Ladder("texture", ("on the CPU",))
-
-
-def _numbers(gates: list[Tensor | None]) -> list[float]:
-    """The gates' values, with one wait for the device; 0 for None."""
-    known = [gate for gate in gates if gate is not None]
-    values = iter(torch.stack(known).tolist() if known else [])
-    return [0.0 if gate is None else next(values) for gate in gates]
-
-
-def _with_detail(correction: Correction | None, detail: Tensor) -> Correction:
-    correction = correction or Correction(detail.new_zeros(3, 1, 1))
-    return replace(correction, detail=detail.to(correction.log_gain.device))
-
-
-def _ramp(value: Tensor, bounds: tuple[float, float]) -> Tensor:
-    low, high = bounds
-    ramp: Tensor = (value - low) / (high - low)
-    return ramp.clamp(0, 1)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from deflicker.correction.apply import Correction
+from deflicker.correction.renewal import Choice
 from deflicker.correction.solve import is_sound, solve
 from deflicker.correction.sparing import Solver
 from deflicker.correction.window import State, Window
@@ -47,6 +48,8 @@ class Corrected(Generic[T]):
     """It, or its texture, stays as it is because no sane correction was found."""
     kept: Kept | None = None
     """Why it stays as it is, where it was not for the correction to decide."""
+    texture: Choice | None = None
+    """Where its texture was steadied, and why there; None where it was left alone."""
 
 
 @dataclass

@@ -86,6 +86,8 @@ class Neighbours:
     """`[N, 1, H, W]` in [0, 1]."""
     flow_error_px: Tensor
     """`[1, 1, H, W]`: how wrong the motion may be here."""
+    flow_px: Tensor | None = None
+    """`[N, 2, H, W]`: where in its own frame each of them was taken from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +95,7 @@ class Boil:
     """What one frame's texture does."""
 
     residual: Tensor
-    """`[1, 1, H, W]`: z − y, added to the luma."""
+    """`[1, 1, H, W]`: z − y, added to the luma; `[1, 3, H, W]` where it came about in latents, R'G'B'."""
     variance: tuple[Tensor, ...]
     """σ² of each band on cells of 4 px, `[1, 1, ⌈H_b / 4⌉, ⌈W_b / 4⌉]`."""
     explained: Tensor

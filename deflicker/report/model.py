@@ -10,6 +10,7 @@ from typing import Any, Literal
 from deflicker.report.gallery import Gallery
 from deflicker.report.kept import KeptPart
 from deflicker.report.measures import SCHEMA, Measures
+from deflicker.report.texture import ShotTexture
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class Report:
     """Anything else the user should know."""
     kept: tuple[KeptPart, ...] = ()
     """Frames left as they are: those the user excludes, and flashes."""
+    texture: tuple[ShotTexture, ...] = ()
+    """Shots whose texture boiled, and where it was steadied; said only where it may be in latents."""
     settings: tuple[tuple[str, str], ...] = ()
     """What was asked for, name and value."""
     losses: tuple[tuple[str, int], ...] = ()

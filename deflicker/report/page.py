@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from deflicker import __version__
+from deflicker.report import texture
 from deflicker.report.gallery import Gallery, Image
 from deflicker.report.kept import in_words
 from deflicker.report.measures import Guard, Measures, Metric, Verdict
@@ -194,6 +195,7 @@ def _facts(report: Report | Measurement) -> Iterator[str]:
         changed = f"{report.frames_changed} of {report.frames} frames, encoded with {report.codec}"
         facts += [("changed", changed), ("copied", ", ".join(report.copied) or "nothing else was there")]
         facts += [("kept", what) for what in in_words(report.kept)]
+        facts += [("texture", what) for what in texture.in_words(report.texture)]
         facts += [("dropped", what) for what in report.dropped or ("nothing",)]
         facts += [("damaged", f"{what} ({count} times)") for what, count in report.losses]
         facts += [("left as they were", f"{report.frames_diverged} frames")] if report.frames_diverged else []

@@ -35,6 +35,7 @@ _ADMITTED = {
             "correction.seams": ("SeamMemory",),
             "correction.anchors": ("AnchorMemory",),
             "correction.apply": ("Correction",),
+            "correction.renewal": ("Choice",),
             "correction.steady": ("Steadying", "_Picture", "_Shot"),
             "correction.texture": ("Boil", "TextureOptions"),
             "metrics.flicker": ("FlickerSums",),

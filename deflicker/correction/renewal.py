@@ -1,0 +1,56 @@
+"""Where a shot's boiling texture is steadied, in pixels or in latents, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+from torch import Tensor
+
+from deflicker.correction.apply import Correction
+from deflicker.correction.latent import LatentTexture
+from deflicker.settings import Space
+
+T = TypeVar("T")
+
+ColoursOf = Callable[[T, Correction | None], Tensor]
+"""R'G'B' `[3, H, W]` in [0, 1] of an item with its correction applied, at the size at which texture is looked at."""
+
+
+_WEAK_LEVELS = 1.5
+"""Boil, in code values, up to which what latents gain over pixels is too little to be worth their time."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Made once for a shot, from the first pictures that boil."""
+
+    space: Literal["pixel", "latent", "both"]
+    boil_share: float
+    """Part of all change of texture that is boil, 0 … 0.5."""
+    boil_levels: float
+    """Its root mean square in code values of 255."""
+    why: str
+
+
+@dataclass(frozen=True, eq=False)
+class Renewal(Generic[T]):
+    """What finds detail in latents, and where it is to."""
+
+    texture: LatentTexture
+    colours_of: ColoursOf[T]
+    asked: Space = "auto"
+
+    def choose(self, boil_share: float, boil_rms: float) -> Choice:
+        """Where to steady a shot whose boil is this part of all change and has this root mean square, in [0, 1].
+
+        Left to it, both, whose errors differ, so that their mean has less of either (docs/latent.md), but pixels alone
+        where the boil is weak.
+        """
+        levels = 255 * boil_rms
+        if self.asked != "auto":
+            return Choice(self.asked, boil_share, levels, "as asked")
+        if levels < _WEAK_LEVELS:
+            return Choice("pixel", boil_share, levels, f"below {_WEAK_LEVELS} code values latents gain next to nothing")
+        return Choice("both", boil_share, levels, "their mean is nearer to the truth than either")

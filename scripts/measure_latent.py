@@ -1,0 +1,172 @@
+#!/usr/bin/env python
+"""Texture in pixels, in latents and in both, against the truth: the tables of docs/latent.md.
+
+    python scripts/measure_latent.py --clips FOLDER --kinds boil,mixed --seeds 31 --json latent.json
+    python scripts/measure_latent.py --clips FOLDER --codecs own,../taef2 --codec-table
+
+Clips and flicker are `benchmark.py`'s. Motion and tone are found once for a clip; then the second pass, which is all
+that differs, runs on the same frames for each space, with one thread. Prints a row as soon as it is known.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from bench import clips, flicker, motion, scores
+from torch import Tensor
+
+from deflicker import Settings, weights
+from deflicker.correction.latent import LatentTexture
+from deflicker.correction.renewal import Renewal
+from deflicker.correction.steady import steady
+from deflicker.correction.stream import Corrected, correct
+from deflicker.engine import Engine, toned_colours, toned_luma
+from deflicker.latent.codec import FACTOR, Codec
+from deflicker.latent.loading import load_autoencoder
+from deflicker.media.color import proxy_size, resize
+from deflicker.metrics.perceptual import Perceptual
+from deflicker.motion.track import Given, track
+from deflicker.motion.warp import warp
+
+SHIFTS_PX = ((0.5, 0.0), (2.0, -1.0), (3.7, 2.3), (4.0, 4.0), (-6.4, 5.1))
+"""Motion at which equivariance is measured."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser().parse_args(arguments)
+    torch.set_num_threads(1)
+    rows: list[dict[str, Any]] = []
+    work = codec_rows(options) if options.codec_table else rows_of(options)
+    for row in work:
+        rows.append(row)
+        print(
+            "  ".join(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()), flush=True
+        )
+        if options.json:
+            options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    one = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    one.add_argument("--clips", nargs="+", type=Path, default=[], help="videos or folders (default: the clean samples)")
+    one.add_argument("--kinds", type=lambda text: text.split(","), default=["boil", "mixed"])
+    one.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[31])
+    one.add_argument("--frames", type=int, default=16)
+    one.add_argument("--width", type=int, default=480)
+    one.add_argument("--spaces", type=lambda text: text.split(","), default=["pixel", "latent", "both"])
+    one.add_argument("--codecs", type=lambda text: text.split(","), default=["own"])
+    one.add_argument("--codec-table", action="store_true", help="round trip and equivariance of the codecs instead")
+    one.add_argument("--json", type=Path)
+    return one
+
+
+# --- Spaces -----------------------------------------------------------------------------------------------------------
+
+
+def rows_of(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    judge = Perceptual(weights.load("lpips_alex"))
+    for path in clips.clean_clips(options.clips):
+        clip = clips.load(path, options.frames, options.width)
+        seen = motion.estimate(clip.frames)
+        for kind in options.kinds:
+            for seed in options.seeds:
+                flickering, truth = (clips.to_8_bits(each) for each in flicker.add(kind, clip.frames, seed))
+                engine, toned = toned_frames(flickering)
+                results = {"input": (flickering, 0.0, "")} | {
+                    f"{space} {codec}".removesuffix(" own"): second_pass(engine, toned, space, codec)
+                    for codec in options.codecs
+                    for space in options.spaces
+                    if space != "pixel" or codec == options.codecs[0]
+                }
+                for method, (result, seconds, chosen) in results.items():
+                    found = scores.score(result, truth, seen)
+                    yield {
+                        "clip": clip.name, "kind": kind, "seed": seed, "method": method, "psnr": found.psnr,
+                        "temporal": found.temporal_psnr, "lpips": lpips(judge, result, truth),
+                        "sharpness": found.sharpness, "ewarp": found.ewarp, "seconds": seconds / len(truth),
+                        "chosen": chosen,
+                    }  # fmt: skip
+
+
+@torch.no_grad()
+def toned_frames(frames: Tensor) -> tuple[Engine, list[Corrected[Tensor]]]:
+    """Frames `[T, 3, H, W]` with their motion and tone, before the second pass."""
+    height, width = frames.shape[-2:]
+    engine = Engine.load(width, height, 3 * width * height, Settings(), lambda _: None)
+    small = proxy_size(height, width, engine.preset.flow_max_side_px)
+    proxies = [torch.stack([resize(plane, small) for plane in frame]).clamp(0, 1) for frame in frames]
+    given = [Given(frame, proxy, proxy) for frame, proxy in zip(frames, proxies, strict=True)]
+    return engine, list(correct(track(given, engine.flow), engine.preset, Settings()))
+
+
+@torch.no_grad()
+def second_pass(
+    engine: Engine, toned: Sequence[Corrected[Tensor]], space: str, codec: str
+) -> tuple[Tensor, float, str]:
+    """The result in 8 bits, the seconds of the pass, and what was chosen."""
+    renewal = None
+    if space != "pixel":
+        found = load_autoencoder(codec, engine.device.torch_device, engine.device.dtype)
+        renewal = Renewal(LatentTexture(found), toned_colours, space)  # type: ignore[arg-type]
+    started = time.process_time()
+    done = list(steady(iter(toned), toned_luma, reach=engine.preset.texture_reach, renewal=renewal))
+    seconds = time.process_time() - started
+    chosen = next((frame.texture for frame in done if frame.texture), None)
+    frames = [frame.item if frame.correction is None else frame.correction.applied(frame.item) for frame in done]
+    words = f"{chosen.boil_share:.3f} of the change, {chosen.boil_levels:.2f} levels" if chosen else ""
+    return clips.to_8_bits(torch.stack(frames)), seconds, words
+
+
+def lpips(judge: Perceptual, result: Tensor, truth: Tensor) -> float:
+    """Mean LPIPS to the truth."""
+    distances = [
+        judge.distance(judge.features(a[None]), judge.features(b[None])) for a, b in zip(result, truth, strict=True)
+    ]
+    return float(torch.cat(distances).mean())
+
+
+# --- Codecs -----------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def codec_rows(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Of each codec and clip: PSNR of D(E(y)) to y, of D(W z) to W D(z), and of D(E(W y)) to W D(E(y))."""
+    for path in clips.clean_clips(options.clips):
+        frames = clips.load(path, 2, options.width).frames[:1]
+        for name in options.codecs:
+            codec = load_autoencoder(name, torch.device("cpu"), torch.float32)
+            back = codec.decode(codec.encode(frames), (frames.shape[-2], frames.shape[-1]))
+            pairs = [equivariance(codec, frames, shift) for shift in SHIFTS_PX]
+            yield {
+                "clip": path.stem, "codec": name, "round trip": float(scores.decibels((back - frames).square().mean())),
+                "latents warped": sum(a for a, _ in pairs) / len(pairs),
+                "frames warped": sum(b for _, b in pairs) / len(pairs),
+            }  # fmt: skip
+
+
+def equivariance(codec: Codec, frames: Tensor, shift_px: tuple[float, float]) -> tuple[float, float]:
+    """PSNR of D(W z) and of D(E(W y)) to W D(z), dB, away from the border; W moves everything by `shift_px`."""
+    size = frames.shape[-2], frames.shape[-1]
+    flow_px = torch.tensor(shift_px).view(1, 2, 1, 1).expand(1, 2, *size).contiguous()
+    latents = codec.encode(frames)
+    wanted = warp(codec.decode(latents, size), flow_px, "bicubic")
+    coarse = F.avg_pool2d(flow_px, FACTOR, ceil_mode=True) / FACTOR
+    found = (
+        codec.decode(warp(latents, coarse), size),
+        codec.decode(codec.encode(warp(frames, flow_px, "bicubic")), size),
+    )
+    border = slice(4 * FACTOR, -4 * FACTOR)
+    first, second = (float(scores.decibels((each - wanted)[..., border, border].square().mean())) for each in found)
+    return first, second
+
+
+if __name__ == "__main__":
+    main()
