@@ -105,6 +105,9 @@ def parse(
     overwrite: Annotated[bool, output("--overwrite", "-y", help="Replace OUT if it exists.")] = False,
     strict: Annotated[bool, output("--strict", help="Refuse a damaged input instead of keeping the rest.")] = False,
     resume: Annotated[bool, output("--resume", help="Keep progress, and go on where a run was interrupted.")] = False,
+    decoder: Annotated[
+        str | None, source(metavar="NAME", help="FFmpeg video decoder. (default: its own choice)")
+    ] = None,
     codec: Annotated[str | None, output(metavar="NAME", help="FFmpeg video encoder. (default: as the source)")] = None,
     crf: Annotated[float | None, output(help="Quality, lower is better. (default: visually lossless)")] = None,
     encoder_preset: Annotated[str | None, output(metavar="NAME", help="Speed preset of the encoder.")] = None,
@@ -186,6 +189,7 @@ def parse(
         device=device,
         precision=precision,  # type: ignore[arg-type]
         max_memory=read_optional(parse_size, max_memory, "--max-memory"),
+        decoder=decoder,
         codec=codec,
         crf=crf,
         encoder_preset=encoder_preset,
