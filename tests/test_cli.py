@@ -386,8 +386,8 @@ def test_dry_run_shows_the_plan(pipeline: Any, clip: Path, tmp_path: Path, capsy
 def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> None:
     seen: list[Any] = []
     pipeline.deflicker = lambda source, target, settings, on_progress: seen.append(settings) or REPORT
-    words = "--strength 0.5 --preset fast --device cpu --precision fp32 --codec libx265 --crf 20.5 --encoder-preset slow "
-    words += "--space both --autoencoder own --decoder h264 "
+    words = "--strength 0.5 --preset fast --device cpu --precision fp32 --codec libx265 --crf 20.5 "
+    words += "--encoder-preset slow --space both --autoencoder own --decoder h264 "
     words += "--pix-fmt yuv420p10le -e tune=grain -e x=a=b --start 1:30.5 --end 2700f --max-memory 8G --weights w "
     words += "--offline -y --strict --anchor 0.7 --reference 120f --guide g.mp4 --without seams --without anchors "
     words += "--exclude 1:30-1:35.5 --exclude 120f-140f --keep-flashes --resume "
