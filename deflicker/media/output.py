@@ -197,6 +197,10 @@ class Output:
 def _format_of(path: Path, settings: Settings) -> str:
     """FFmpeg's name of the format. Raises OutputError where the output's name tells none."""
     if numbered(path):
+        if path.suffix.lower() == ".exr":
+            raise OutputError(
+                f"{path}: OpenEXR holds light beyond white, which is cut off here: write 16-bit .png or .tif"
+            )
         if path.suffix.lower() not in IMAGE_ENCODERS:
             raise OutputError(f"{path}: images can be {', '.join(IMAGE_ENCODERS)}: end the name with one of these")
         return "image2"

@@ -224,7 +224,8 @@ def _notes(frame: av.VideoFrame, stream: Any) -> list[str]:
     if frame.interlaced_frame:
         notes.append("the video is interlaced: deinterlace it first for the best result")
     if not canonical_format(frame.format.name)[1]:
-        notes.append(f"{frame.format.name} samples are rounded to {canonical_format(frame.format.name)[0]}")
+        beyond = ", and what is brighter than white or darker than black is cut off" if "f" in frame.format.name else ""
+        notes.append(f"{frame.format.name} samples are rounded to {canonical_format(frame.format.name)[0]}{beyond}")
     if has_alpha_track(stream) and not frame.format.name.startswith("yuva"):
         notes.append("the alpha channel cannot be decoded here and is left out")
     return notes

@@ -37,9 +37,11 @@ def watched(frames: Iterable[Any], total: int) -> Iterator[Any]:
 
 
 def output_folder() -> Path:
-    """ComfyUI's folder for results, else a temporary one."""
+    """ComfyUI's folder for results, else a temporary one. A fresh installation has none yet."""
     try:
         import folder_paths
     except ImportError:
         return Path(tempfile.gettempdir())
-    return Path(folder_paths.get_output_directory())
+    folder = Path(folder_paths.get_output_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

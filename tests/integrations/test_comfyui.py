@@ -115,12 +115,13 @@ def test_progress_and_cancel(pack: Any, tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.usefixtures("raft")
 def test_a_report(pack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Comfy().install(monkeypatch, tmp_path)
+    output = tmp_path / "output"  # which a fresh ComfyUI does not have yet
+    Comfy().install(monkeypatch, output)
     node = pack.NODE_CLASS_MAPPINGS["DeflickerReport"]()
     found = node.run(images(6), images(6, flicker=0), **defaults(node) | {"filename_prefix": "a/b"})
     text = found["result"][0]
     assert found["ui"]["text"] == [text]
-    (report,) = tmp_path.iterdir()
+    (report,) = output.iterdir()
     assert report.name.startswith("a_b_")
     assert report.suffix == ".html"
     assert text.splitlines()[-1] == f"report: {report}"

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -118,6 +119,8 @@ def test_mistakes(frames: Path, out: Path) -> None:
     with pytest.raises(OutputError, match="the input itself"):
         deflicker(frames, frames, Settings(strength=0, overwrite=True))
     with pytest.raises(OutputError, match=r"images can be \.png"):
+        deflicker(frames, out.with_suffix(".psd"), COPY)
+    with pytest.raises(OutputError, match=r"beyond white.*write 16-bit \.png"):
         deflicker(frames, out.with_suffix(".exr"), COPY)
     with pytest.raises(OutputError, match="create it first"):
         deflicker(frames, out.parent / "more" / out.name, COPY)
@@ -126,3 +129,23 @@ def test_mistakes(frames: Path, out: Path) -> None:
         deflicker(frames, out, COPY)
     with pytest.raises(SettingsError, match="fps"):
         Settings(fps=Fraction(0))
+
+
+def test_floats_are_read_and_what_that_costs_is_said(tmp_path: Path) -> None:
+    """OpenEXR in: 16 bits out, what lies in 0 … 1 within a sixth of a level of 8 bits."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    for number in range(1, 4):
+        with av.open(tmp_path / "in" / f"{number}.exr", "w", format="image2", options={"update": "1"}) as output:
+            stream = output.add_stream("exr", rate=24)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "gbrpf32le"
+            frame = av.VideoFrame(64, 48, "gbrpf32le")
+            for plane, value in zip(frame.planes, (0.25, 0.5, 1.5), strict=True):
+                plane.update(np.full((48, plane.line_size // 4), value, np.float32).tobytes())
+            output.mux([*stream.encode(frame), *stream.encode()])
+    report = deflicker(tmp_path / "in" / "%d.exr", tmp_path / "out" / "%d.png", COPY)
+    assert any("brighter than white" in note for note in report.notes)
+    with av.open(tmp_path / "out" / "1.png") as container:
+        (picture,) = container.decode(video=0)
+        red, green, blue = picture.to_ndarray(format="rgb48le")[0, 0].tolist()
+    assert (red, green, blue) == (65535, pytest.approx(65535 / 4, abs=40), pytest.approx(65535 / 2, abs=40))
