@@ -97,7 +97,7 @@ def parse(
     exclude: Annotated[
         list[str] | None, correction(metavar="START-END", help="Leave this part as it is; repeatable.")
     ] = None,
-    keep_flashes: Annotated[bool, correction("--keep-flashes", help="Leave flashes of light as they are.")] = False,
+    keep_flashes: Annotated[bool, correction("--keep-flashes", help="Leave weak flashes of light as well.")] = False,
     space: Annotated[str, correction(metavar="auto|pixel|latent|both", help="Where to mend texture.")] = Settings.space,
     autoencoder: Annotated[str | None, correction(metavar="own|PATH", help="Whose latents. (default: own)")] = None,
     start: Annotated[str | None, correction(metavar="TIME", help="First frame: 90, 1:30.5 or 2700f (frame).")] = None,

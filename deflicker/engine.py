@@ -61,8 +61,7 @@ class Engine:
         networks: those loaded before, to be used again. Raises DeviceError, WeightsError or SettingsError.
         """
         device = choose(settings.device, settings.precision)
-        flashes = settings.keep_flashes
-        preset = fit(width, height, frame_bytes, settings.plan, settings.max_memory, keep_flashes=flashes)
+        preset = fit(width, height, frame_bytes, settings.plan, settings.max_memory)
         networks = networks or Networks()
         codec = networks.codec(device, settings) if preset.latents and preset.texture_reach else None
         flow = networks.flow(preset, device, settings, tell)

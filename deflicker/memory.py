@@ -34,11 +34,10 @@ _BYTES_PER_TILE_PIXEL, _TILE_PIXELS = 640, 960 * 960
 """What an autoencoder of the TAESD family holds of a tile, and the largest tile (`latent.codec`)."""
 
 
-def estimate(width: int, height: int, frame_bytes: int, preset: Preset, *, keep_flashes: bool = False) -> int:
+def estimate(width: int, height: int, frame_bytes: int, preset: Preset) -> int:
     """Peak bytes of a run on frames of `width` × `height` whose planes take `frame_bytes`."""
     texture_frames = 2 * preset.texture_reach + TEXTURE_FRAMES if preset.texture_reach else 0
     held = preset.core_frames + preset.lookahead_frames + _waiting(preset.core_frames) + _CODEC_FRAMES
-    held += FLASH_FRAMES if keep_flashes else 0
     side = preset.flow_max_side_px
     proxy_pixels = min(side * side * min(width, height) // max(width, height), width * height)
     texture_pixels = width * height * min(1.0, preset.texture_max_side_px / max(width, height)) ** 2
@@ -56,8 +55,10 @@ def estimate(width: int, height: int, frame_bytes: int, preset: Preset, *, keep_
 
 
 def _waiting(core_frames: int) -> int:
-    """Frames between the stages: decoded, tracked in one batch and in the next, solved, texture done, to be encoded."""
-    return 3 * QUEUED_FRAMES + 2 * BATCH_FRAMES + core_frames
+    """Frames between the stages: decoded, looked at for flashes, tracked in one batch and in the next, solved, texture
+    done, to be encoded.
+    """
+    return 3 * QUEUED_FRAMES + FLASH_FRAMES + 2 * BATCH_FRAMES + core_frames
 
 
 def most_pixels(max_memory: int) -> int:
@@ -66,18 +67,13 @@ def most_pixels(max_memory: int) -> int:
     return max(0, max_memory - _BASE_BYTES) // (held + _FLOATS_PER_PIXEL)
 
 
-def fit(
-    width: int, height: int, frame_bytes: int, preset: Preset, max_memory: int | None, *, keep_flashes: bool = False
-) -> Preset:
+def fit(width: int, height: int, frame_bytes: int, preset: Preset, max_memory: int | None) -> Preset:
     """The preset with its window shortened until the estimate stays under `max_memory`; then texture is kept to
     pixels, and at last left alone.
 
     Raises SettingsError where even that needs more.
     """
-    while max_memory is not None:
-        needed = estimate(width, height, frame_bytes, preset, keep_flashes=keep_flashes)
-        if needed <= max_memory:
-            break
+    while max_memory is not None and (needed := estimate(width, height, frame_bytes, preset)) > max_memory:
         window = preset.history_frames, preset.core_frames, preset.lookahead_frames
         shorter = tuple(max(least, frames // 2) for frames, least in zip(window, _SMALLEST_WINDOW, strict=True))
         if shorter == window and preset.texture_reach and preset.latents:

@@ -73,8 +73,7 @@ def plan(
         try:
             device = choose(settings.device, settings.precision)
             size = frame_bytes(info.width, info.height, info.layout)
-            flashes = settings.keep_flashes
-            preset = memory.fit(info.width, info.height, size, settings.plan, settings.max_memory, keep_flashes=flashes)
+            preset = memory.fit(info.width, info.height, size, settings.plan, settings.max_memory)
             network, notes = _network(preset, device, settings)
             scan = _scan(reader, preset, device, tell)
             latents = preset.latents and preset.texture_reach and network is not None
@@ -93,7 +92,7 @@ def plan(
             encoder=writer.encoding,
             device=str(device.torch_device),
             device_reason=device.reason,
-            memory_bytes=memory.estimate(info.width, info.height, size, preset, keep_flashes=settings.keep_flashes),
+            memory_bytes=memory.estimate(info.width, info.height, size, preset),
             seconds=seconds,
             notes=(*reader.remarks, *writer.notes, *notes),
         )

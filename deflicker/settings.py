@@ -26,7 +26,7 @@ KEY_EVERY = 12
 """Pictures between two that are matched to the reference directly."""
 ABLATIONS = (
     "seams", "curve", "gate", "trend", "first-order", "second-order", "robust", "agreement", "bounds",
-    "highlights", "anchors", "texture",
+    "highlights", "anchors", "texture", "flashes",
 )  # fmt: skip
 """Terms of the correction that can be switched off, to find out what each is worth."""
 
@@ -180,7 +180,9 @@ class Settings:
     exclude: tuple[Span, ...] = ()
     """Parts whose frames are left as they are, and tell nothing about those around them."""
     keep_flashes: bool = False
-    """Leave flashes of light of a few frames as they are; see `motion.flashes`."""
+    """Leave every flash of light of a few frames as it is, not only those that can be nothing else; see
+    `motion.flashes`.
+    """
     space: Space = "auto"
     """Where boiling texture is steadied; `auto` decides for each shot, from how much of it boils."""
     autoencoder: str | None = None

@@ -25,11 +25,10 @@ from deflicker.media.intake import take_in
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
 from deflicker.memory import BATCH_FRAMES, QUEUED_FRAMES
-from deflicker.motion.flashes import find_flashes
 from deflicker.motion.part import NoFlow, Part
 from deflicker.motion.track import Given, Tracked, Tracking, track
 from deflicker.settings import Preset, Settings, TimePoint
-from deflicker.steering import Following, Standing, decide, guide_proxies, in_step
+from deflicker.steering import Following, Standing, decide, guide_proxies, in_step, mark_flashes
 
 LEAST_FRAMES = 24
 """Shots are joined until a piece has as many: to seek and to decode from a key frame costs something too."""
@@ -119,8 +118,8 @@ def decide_piece(
                 guide = stack.enter_context(closing(guide_proxies(settings.guide, settings, size, device)))
                 along = islice(guide, piece.part.first, piece.part.first + len(piece.part))
                 given = in_step(given, along, settings.guide)
-            # What these two settings ask for is done.
-            rest = replace(settings, guide=None, keep_flashes=False)
+            # What the guide is for is done, and flashes are marked.
+            rest = replace(settings, guide=None, without=settings.without | {"flashes"})
             decided = decide(given, luma, engine, rest, size=size, source=info, overlap=True, at=stand)
             yield from stack.enter_context(closing(decided))
 
@@ -153,12 +152,12 @@ def _given(reader: Reader, settings: Settings, preset: Preset, device: torch.dev
             for frame, proxy in with_proxies(decoded, info.layout, preset, device)
         )
         if settings.guide is None:
-            yield from find_flashes(frames) if settings.keep_flashes else frames
+            yield from mark_flashes(frames, settings)
             return
         size = proxy_size(info.height, info.width, preset.flow_max_side_px)
         with closing(guide_proxies(settings.guide, settings, size, device)) as guide:
             frames = in_step(frames, guide, settings.guide)
-            yield from find_flashes(frames) if settings.keep_flashes else frames
+            yield from mark_flashes(frames, settings)
 
 
 def _piece(frames: list[Tracked[Seen]], first: int, gap: int, info: VideoInfo) -> Piece:

@@ -97,7 +97,7 @@ def decide(
             frames = in_step(frames, islice(guide, stand.motion.frames, None), settings.guide)
         motion, tone, texture = (Passage(marker, stage, memory) for stage, memory in vars(stand).items())
         given: Iterator[Given[T]] = _counted(frames, stand.motion)
-        given = find_flashes(given, at=stand.motion.flashes) if settings.keep_flashes else given
+        given = mark_flashes(given, settings, at=stand.motion.flashes)
         given, key_every = motion.into(marked(given, marker, BATCH_FRAMES)), settings.key_every
         tracked = track(
             given, engine.flow, batch_frames=BATCH_FRAMES, key_every=key_every, key=reference, at=stand.motion.track
@@ -126,6 +126,15 @@ def _counted(frames: Iterable[Given[T]], at: Following[T]) -> Iterator[Given[T]]
     for frame in frames:
         at.frames += 1
         yield frame
+
+
+def mark_flashes(
+    frames: Iterable[Given[T]], settings: Settings, *, at: Watching[T] | None = None
+) -> Iterator[Given[T]]:
+    """`find_flashes`, of the kind that the settings leave as they are."""
+    if "flashes" in settings.without:
+        return iter(frames)
+    return find_flashes(frames, sure=not settings.keep_flashes, at=at)
 
 
 def texture_reach(preset: Preset, settings: Settings) -> int:

@@ -37,6 +37,7 @@ def circumstances(source: Path, settings: Settings, engine: Engine) -> dict[str,
         "the preset": repr(engine.preset),
         "the device": f"{_device(engine.device.torch_device)} {engine.device.dtype}",
         "the weights": _weights(settings.weights),
+        "the autoencoder": _weights(_path_of(settings.autoencoder)),
         "the program": _program(),
     }
     for each in fields(settings):
@@ -69,6 +70,10 @@ def _files(path: Path) -> str:
 
 def _device(device: torch.device) -> str:
     return f"cuda {torch.cuda.get_device_name(device)}" if device.type == "cuda" else device.type
+
+
+def _path_of(name: str | None) -> Path | None:
+    return Path(name) if name is not None and Path(name).exists() else None
 
 
 def _weights(path: Path | None) -> str:

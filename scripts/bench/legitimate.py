@@ -110,7 +110,7 @@ def shadows() -> Tensor:
 
 SCENES: dict[str, tuple[Callable[[], Tensor], bool]] = {
     "fire": (fire, False),
-    "lightning": (lightning, True),
+    "lightning": (lightning, False),
     "neon": (neon, False),
     "strobe": (strobe, True),
     "sparkling water": (water, False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 
 import pytest
 import torch
@@ -16,11 +17,11 @@ from tests.correction.scenes import rng
 FRAMES = 48
 
 
-def marked(tones: list[float], excluded: tuple[int, ...] = ()) -> list[int]:
+def marked(tones: list[float], excluded: tuple[int, ...] = (), *, sure: bool = False) -> list[int]:
     """The frames taken for flashes of a video whose pictures have these levels."""
     proxies = [torch.full((3, 8, 8), tone).clamp(0, 1) for tone in tones]
     frames = [Given(n, proxy, proxy, "excluded" if n in excluded else None) for n, proxy in enumerate(proxies)]
-    found = list(find_flashes(frames))
+    found = list(find_flashes(frames, sure=sure))
     assert [each.item for each in found] == list(range(len(tones)))
     assert all(each.proxy is proxies[each.item] for each in found)
     return [each.item for each in found if each.kept == "flash"]
@@ -79,6 +80,39 @@ NO_FLASH = {
 @pytest.mark.parametrize("name", NO_FLASH)
 def test_other_light_is_no_flash(name):
     assert marked(NO_FLASH[name]) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["white", "in the dark", "that dies away", "lightning of three strokes", "six frames at twice the light"]
+)
+@pytest.mark.parametrize("sd", [0.0, 0.02])
+def test_a_flash_of_twice_the_light_needs_nobodys_word(name, sd):
+    where = FLASHES.get(name, dict.fromkeys(range(20, 26), 0.75))
+    base = 0.05 if name == "in the dark" else 0.3
+    tones = [tone * gain for tone, gain in zip(with_flashes(where, base), noise(sd), strict=True)]
+    assert marked(tones, sure=True) == sorted(where)
+
+
+@pytest.mark.parametrize(
+    "name", [*NO_FLASH, "one frame", "six frames", "first frame", "last frame", "strobe, every second frame"]
+)
+def test_what_may_be_flicker_needs_it(name):
+    assert marked(NO_FLASH[name] if name in NO_FLASH else with_flashes(FLASHES[name]), sure=True) == []
+
+
+@pytest.mark.parametrize("kind", ["every frame anew", "slower", "pump", "every third frame", "swell"])
+@pytest.mark.parametrize("seed", range(4))
+def test_no_flicker_passes_for_a_flash(kind, seed):
+    random = torch.randn(480, generator=rng(seed)).tolist()
+    slow = list(accumulate(random, lambda last, new: 0.6 * last + 0.8 * new))
+    logs = {
+        "every frame anew": [0.15 * each for each in random],
+        "slower": [0.15 * each for each in slow],
+        "pump": [0.4 * (-1) ** frame + 0.02 * each for frame, each in enumerate(random)],
+        "every third frame": [0.5 * (frame % 3 == 0) + 0.02 * each for frame, each in enumerate(random)],
+        "swell": [0.4 * math.sin(frame * 2 * math.pi / 5.3) for frame in range(480)],
+    }[kind]
+    assert marked([0.35 * math.exp(each) for each in logs], sure=True) == []
 
 
 @pytest.mark.parametrize("seed", range(8))
