@@ -104,6 +104,8 @@ def show_quality(options: argparse.Namespace, rows: Sequence[quality.Row], how: 
 def run_memory(options: argparse.Namespace) -> None:
     rows: list[memory.Row] = []
     plan = memory.Plan(options.sizes, options.lengths, options.rate, options.presets, options.devices)
+    if (shortest := min(options.lengths) * options.rate) < (most := memory.settled_frames(options.presets)):
+        say(f"{shortest} frames fill no window: compare lengths from {most} frames on")
     with tempfile.TemporaryDirectory() as folder:
         for row in memory.run(plan, Path(folder)):
             rows.append(row)

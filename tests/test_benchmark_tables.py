@@ -203,6 +203,11 @@ def test_texture_is_a_stage_where_the_preset_has_it(tmp_path: Path) -> None:
     assert all(fps > 0 for fps in found["balanced"].values())
 
 
+def test_a_clip_that_fills_no_window_tells_nothing_about_memory() -> None:
+    assert memory.settled_frames(["fast"]) == 2 * (12 + 16 + 12)
+    assert memory.settled_frames(["fast", "balanced"]) == 2 * (16 + 16 + 16)
+
+
 # --- The command line and what it wrote before ------------------------------------------------------------------------
 
 

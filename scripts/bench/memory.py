@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from deflicker.settings import PRESETS
+
 from . import synthetic
 from .measure import measure
 
@@ -52,6 +54,11 @@ class Plan:
     """Frames a second of the clips."""
     presets: Sequence[str]
     devices: Sequence[str]
+
+
+def settled_frames(presets: Sequence[str]) -> int:
+    """Frames from which on a clip has filled all that these presets hold of one: a window, and as much on its way."""
+    return max(2 * PRESETS[preset].window_frames for preset in presets)  # type: ignore[index]
 
 
 def run(plan: Plan, folder: Path) -> Iterator[Row]:

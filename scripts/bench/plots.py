@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from . import memory, quality, speed
+from . import memory, peers, quality, speed
 from .ablations import is_ablation
 from .tables import per_clip, psnr_of, temporal_of
 
-_WIDTH, _NAMES, _VALUES = 640, 190, 64
+_WIDTH, _NAMES, _VALUES = 680, 190, 104
 """Of the picture, of the names to the left of the bars, and of the numbers to their right."""
 _TOP, _BAR, _GAP, _HEAD = 34, 15, 10, 20
 """Height of the title, of a bar, of the space between groups, of a group's own title."""
@@ -109,7 +109,7 @@ def of_quality(rows: Sequence[quality.Row]) -> dict[str, str]:
 def _look(method: str) -> str:
     if method == quality.INPUT:
         return "input"
-    return "own" if method == "deflicker" else ""
+    return "" if method in peers.PEERS else "own"
 
 
 def of_speed(rows: Sequence[speed.Row]) -> dict[str, str]:
