@@ -71,10 +71,7 @@ def decide_to_file(
     """
 
     def frames(through: bool) -> Iterator[Corrected[Frame]]:
-        for frame in decide_piece(source, piece, settings, networks, through=through):
-            if stop is not None and stop.is_set():
-                raise Cancelled("stopped, as asked")
-            yield frame
+        return decide_piece(source, piece, settings, networks, through=through, cancel=stop)
 
     with suppress(Differs):
         records.write(target, frames(through=False), motion=motion)

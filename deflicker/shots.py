@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import torch
@@ -78,11 +79,18 @@ def find_pieces(reader: Reader, settings: Settings, preset: Preset, device: torc
 
 
 def decide_piece(
-    source: Path, piece: Piece, settings: Settings, networks: Networks | None = None, *, through: bool
+    source: Path,
+    piece: Piece,
+    settings: Settings,
+    networks: Networks | None = None,
+    *,
+    through: bool,
+    cancel: Event | None = None,
 ) -> Iterator[Corrected[Frame]]:
     """The correction of every frame of a piece of `source`, as a run over the whole film finds it.
 
-    through: decode all that comes before it, instead of jumping to it. Raises Differs where other frames are found
+    through: decode all that comes before it, instead of jumping to it. Once `cancel` is set, the next frame raises
+    Cancelled. Raises Differs where other frames are found
     there: the jump led astray, or the file is another by now.
     """
     bounds = limits_of(settings)
@@ -91,7 +99,7 @@ def decide_piece(
     end = settings.end if through else None
     with (
         take_in(source, settings, limits=bounds) as intake,
-        Reader(intake.info.path, start=start, end=end, info=intake.info, limits=bounds) as reader,
+        Reader(intake.info.path, start=start, end=end, info=intake.info, limits=bounds, cancel=cancel) as reader,
     ):
         info = reader.info
         bulk = frame_bytes(info.width, info.height, info.layout)

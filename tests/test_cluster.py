@@ -62,6 +62,8 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys:
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a cluster of this machine with room for two workers. It lives for one test, so it has no token."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    # Else Ray takes 127.0.0.1 for the machine's outer address, and listens there.
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'video-deflicker[ray]'")
     words = [sys.executable, "-c", CLUSTER]
     environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
@@ -69,7 +71,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         assert process.stdout
         assert process.stdin
         address = process.stdout.readline().strip()
-        assert address, "no cluster could be started"
+        assert address.startswith("127.0.0.1:"), "no cluster could be started"
         yield address
         process.stdin.close()
         process.wait(PATIENCE_S)
@@ -139,7 +141,7 @@ def test_a_worker_is_killed_in_the_middle_of_a_film(
     cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    make_film(tmp_path / "film.mp4", 24, 26, 25)
+    make_film(tmp_path / "film.mp4", 24, 26)
     options = ("--preset", "fast", "--device", "cpu", "--crf", "0")
     with pytest.raises(SystemExit, match="0"):
         cli.main(["film.mp4", "serial.mkv", *options, "-q"])
@@ -156,10 +158,10 @@ def test_a_worker_is_killed_in_the_middle_of_a_film(
     assert "Traceback" not in err
     assert [event["state"] for event in events(log, "worker")].count("lost") == 1
     assert sorted((event["first_frame"], event["frames"]) for event in events(log, "shots")) == [
-        (0, 24), (24, 26), (50, 25),
+        (0, 24), (24, 26),
     ]  # fmt: skip
     (result,) = events(log, "result")
-    assert (result["frames"], result["shots"]) == (75, 3)
+    assert (result["frames"], result["shots"]) == (50, 2)
     assert sorted(os.listdir(tmp_path)) == ["film.jsonl", "film.mp4", "serial.mkv", "steady.mkv"]
     assert pictures(tmp_path / "steady.mkv") == pictures(tmp_path / "serial.mkv")
     assert pictures(tmp_path / "steady.mkv") != pictures(tmp_path / "film.mp4")

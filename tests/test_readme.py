@@ -49,7 +49,7 @@ def test_program(program: str, folder: Path, raft: None) -> None:
 def test_there_is_something_to_run() -> None:
     assert len(COMMANDS) >= 5
     assert len(PROGRAMS) >= 2
-    assert [mark for mark, _, _ in BLOCKS if mark] == ["install", "test"]
+    assert [mark for mark, _, _ in BLOCKS if mark] == ["install", "test", "preview"]
 
 
 def test_every_option_is_in_the_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

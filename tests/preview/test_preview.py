@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -187,14 +188,18 @@ def test_it_ends_in_the_middle_of_an_excerpt(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_a_browser_that_does_not_return(clip: Path, tmp_path: Path) -> None:
+def test_the_documented_command_and_a_browser_that_does_not_return(clip: Path, tmp_path: Path) -> None:
     """As those in a terminal do not until they are closed."""
+    readme = (SAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    documented = re.findall(r"<!-- run: preview -->\n```bash\ndeflicker preview (.*)\n", readme)[0].split()
     browser = tmp_path / "browser"
     browser.write_text("#!/bin/sh\ntouch opened\nexec sleep 30\n")
     browser.chmod(0o755)
-    with previewed("in.mp4", folder=tmp_path, BROWSER=f"{browser} %s") as (process, address):
+    with previewed(*documented, folder=tmp_path, BROWSER=f"{browser} %s") as (process, address):
         with urllib.request.urlopen(address, timeout=60) as page:
-            assert b"in.mp4" in page.read()
+            text = page.read().decode()
+        assert "in.mp4" in text
+        assert 'value="0.08"' in text
         until(lambda: (tmp_path / "opened").exists())
         interrupt(process)
         assert process.wait(timeout=60) == 0
