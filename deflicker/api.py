@@ -10,18 +10,16 @@ from dataclasses import dataclass, replace
 from threading import Event
 from typing import Any
 
-from torch import Tensor
-
 from deflicker.background import Background, prefetch
 from deflicker.comparison import compared
 from deflicker.correction.apply import Correction
 from deflicker.correction.stream import Corrected
+from deflicker.deciding import Deciding
 from deflicker.device import Device
-from deflicker.engine import Engine, Networks, OnProgress, colours_of, frame_bytes, limits_of, luma_of, with_proxies
+from deflicker.engine import Engine, Networks, OnProgress, frame_bytes, limits_of, relit, with_proxies
 from deflicker.errors import Cancelled
 from deflicker.frames import deflicker_frames
 from deflicker.measuring import Witness, watch_run
-from deflicker.media.color import proxy_size
 from deflicker.media.frame import Frame
 from deflicker.media.intake import Intake, Source, take_in
 from deflicker.media.pipe import Destination, name_of
@@ -40,7 +38,7 @@ from deflicker.resume.command import check_resume, kept_progress
 from deflicker.resume.keeping import Keeping
 from deflicker.resume.sameness import circumstances
 from deflicker.settings import CompareStyle, Settings
-from deflicker.steering import check_guide, decide, renewal_of
+from deflicker.steering import check_guide
 from deflicker.windows import OnWindow, watched
 
 __all__ = ["deflicker", "deflicker_frames", "plan"]
@@ -203,7 +201,7 @@ def _run(
 
     def put_out(job: Any) -> None:
         if isinstance(job, _Decided):
-            frame = engine.relit(job.frame, layout, job.correction) if engine else job.frame
+            frame = (engine.relit if engine else relit)(job.frame, layout, job.correction)
             if frame is not job.frame:
                 tally.changed += 1
                 writer.release()
@@ -240,28 +238,21 @@ def _decide(
 ) -> Generator[Corrected[Frame], None, None]:
     if engine is None:
         return (Corrected(frame, None, False, None, None) for frame in frames)
-    info, side_px, device = reader.info, engine.preset.texture_max_side_px, engine.device.torch_device
-
-    def luma(frame: Frame, correction: Correction | None) -> Tensor:
-        return luma_of(frame, info.layout, correction, side_px, device)
-
-    def colours(frame: Frame, correction: Correction | None) -> Tensor:
-        return colours_of(frame, info.layout, correction, side_px, device)
-
-    renewal = renewal_of(engine.codec, colours, settings)
+    info, device, deciding = reader.info, engine.device.torch_device, Deciding(reader.info, engine, settings)
+    renewal = deciding.renewal
 
     def of(frames: Iterator[Frame], **how_far: Any) -> Generator[Corrected[Frame], None, None]:
         proxies = (
             Given(frame, proxy, proxy, "excluded" if frame.as_is else None)
             for frame, proxy in with_proxies(frames, info.layout, engine.preset, device)
         )
-        size = proxy_size(info.height, info.width, engine.preset.flow_max_side_px)
-        how_far |= {"size": size, "renewal": renewal, "source": info, "witnesses": witnesses}
-        return decide(proxies, luma, engine, settings, overlap=True, **how_far)
+        return deciding.decide(proxies, renewal=renewal, witnesses=witnesses, **how_far)
 
     if keep is None:
         return of(frames)
-    return keep.go_on(frames, of, {**engine.named, "settings": settings, "luma": luma, "renewal": renewal}, device)
+    return keep.go_on(
+        frames, of, {**engine.named, "settings": settings, "luma": deciding.luma, "renewal": renewal}, device
+    )
 
 
 def _missed(report: Report, settings: Settings) -> list[str]:

@@ -231,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         with interruptible():
             job = command(words, prog_name="deflicker", standalone_mode=False)
             code = (
-                run(job) if isinstance(job, Job | BatchJob) else job if isinstance(job, int) else do(job) if job else 0
+                job if isinstance(job, int) else run(job) if isinstance(job, Job | BatchJob) else do(job) if job else 0
             )
     except SystemExit as end:  # shell completion
         code = end.code if isinstance(end.code, int) else 0
@@ -283,10 +283,8 @@ def do(errand: commands.Errand) -> int:
     errand.check()
     if isinstance(errand, preview.Preview):
         print("\n".join(errand.greet()), flush=True)
-    with (
-        records_to(Stderr(logging.WARNING)),
-        progress_bar(shown=not errand.quiet and sys.stderr.isatty()) as show,
-    ):
+    shown = not errand.quiet and sys.stderr.isatty()
+    with records_to(Stderr(logging.WARNING)), progress_bar(shown=shown) as show:
         lines = errand.run(show)
     if lines:
         print("\n".join(lines))

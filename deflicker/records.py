@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from deflicker.correction.apply import Correction
+from deflicker.correction.renewal import Choice
 from deflicker.correction.stream import Corrected
 from deflicker.errors import OutputError
 from deflicker.leftovers import unfinished_name
@@ -63,7 +65,8 @@ def _write(file: BinaryIO, frame: Corrected[Any], motion: bool) -> None:
         arrays |= {name: getattr(frame, name) for name in _MOTION}
     arrays = {name: array for name, array in arrays.items() if array is not None}
     line = {"opens_shot": frame.opens_shot, "held": frame.held, "kept": frame.kept, "diverged": frame.diverged}
-    file.write(json.dumps(line | {"arrays": list(arrays)}).encode() + b"\n")
+    texture = None if frame.texture is None else asdict(frame.texture)
+    file.write(json.dumps(line | {"texture": texture, "arrays": list(arrays)}).encode() + b"\n")
     for array in arrays.values():
         np.save(file, array.detach().cpu().numpy(), allow_pickle=False)
 
@@ -80,4 +83,5 @@ def _read(file: BinaryIO, line: Mapping[str, Any], device: torch.device) -> Corr
     return Corrected(
         None, correction, line["opens_shot"], sums("before"), sums("after"), line["held"],
         found.get("forward_px"), found.get("backward_px"), line["diverged"], line["kept"],
+        line["texture"] and Choice(**line["texture"]),
     )  # fmt: skip

@@ -14,12 +14,11 @@ from threading import Event
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from deflicker.background import prefetch
-from deflicker.correction.apply import Correction
 from deflicker.correction.stream import Corrected
-from deflicker.engine import Engine, Networks, frame_bytes, limits_of, luma_of, with_proxies
+from deflicker.deciding import Deciding
+from deflicker.engine import Engine, Networks, frame_bytes, limits_of, with_proxies
 from deflicker.media.color import proxy_size
 from deflicker.media.frame import Frame
 from deflicker.media.intake import take_in
@@ -29,7 +28,7 @@ from deflicker.memory import BATCH_FRAMES, QUEUED_FRAMES
 from deflicker.motion.part import NoFlow, Part
 from deflicker.motion.track import Given, Tracked, Tracking, track
 from deflicker.settings import Preset, Settings, TimePoint
-from deflicker.steering import Following, Standing, decide, guide_proxies, in_step, mark_flashes
+from deflicker.steering import Following, Standing, guide_proxies, in_step, mark_flashes
 
 LEAST_FRAMES = 24
 """Shots are joined until a piece has as many: to seek and to decode from a key frame costs something too."""
@@ -90,8 +89,7 @@ def decide_piece(
     """The correction of every frame of a piece of `source`, as a run over the whole film finds it.
 
     through: decode all that comes before it, instead of jumping to it. Once `cancel` is set, the next frame raises
-    Cancelled. Raises Differs where other frames are found
-    there: the jump led astray, or the file is another by now.
+    Cancelled. Raises Differs where other frames are found there: the jump led astray, or the file is another by now.
     """
     bounds = limits_of(settings)
     through = through or piece.part.first == 0
@@ -105,10 +103,6 @@ def decide_piece(
         bulk = frame_bytes(info.width, info.height, info.layout)
         engine = Engine.load(info.width, info.height, bulk, settings, lambda _: None, networks)
         device = engine.device.torch_device
-
-        def luma(frame: Frame, correction: Correction | None) -> Tensor:
-            return luma_of(frame, info.layout, correction, engine.preset.texture_max_side_px, device)
-
         preset = engine.preset
         stand: Standing[Frame] = Standing(Following(track=Tracking.of(piece.part)))
         size = proxy_size(info.height, info.width, preset.flow_max_side_px)
@@ -128,7 +122,7 @@ def decide_piece(
                 given = in_step(given, along, settings.guide)
             # What the guide is for is done, and flashes are marked.
             rest = replace(settings, guide=None, without=settings.without | {"flashes"})
-            decided = decide(given, luma, engine, rest, size=size, source=info, overlap=True, at=stand)
+            decided = Deciding(info, engine, rest).decide(given, at=stand)
             yield from stack.enter_context(closing(decided))
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from deflicker import OutputError, records
 from deflicker.correction.apply import Correction
+from deflicker.correction.renewal import Choice
 from deflicker.correction.stream import Corrected
 from deflicker.metrics.flicker import FlickerSums
 
@@ -32,6 +33,7 @@ FRAMES: list[Corrected[str]] = [
         False, None, None, held=True, diverged=True,
     ),
     Corrected("d", None, True, None, None, kept="flash"),
+    Corrected("e", None, False, None, None, texture=Choice("both", 0.25, 3.5, "so")),
 ]  # fmt: skip
 
 
