@@ -230,9 +230,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         with interruptible():
             job = command(words, prog_name="deflicker", standalone_mode=False)
-            code = (
-                job if isinstance(job, int) else run(job) if isinstance(job, Job | BatchJob) else do(job) if job else 0
-            )
+            ours = isinstance(job, Job | BatchJob)
+            code = job if isinstance(job, int) else run(job) if ours else do(job) if job else 0
     except SystemExit as end:  # shell completion
         code = end.code if isinstance(end.code, int) else 0
     except BaseException as error:  # every end of a run gets its line and its code
