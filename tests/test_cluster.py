@@ -64,6 +64,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     # Else Ray takes 127.0.0.1 for the machine's outer address, and listens there.
     monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # workers are all that is to run here
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'video-deflicker[ray]'")
     words = [sys.executable, "-c", CLUSTER]
     environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
