@@ -17,7 +17,17 @@ from deflicker.comparison import compared
 from deflicker.correction.apply import Correction
 from deflicker.correction.stream import Corrected
 from deflicker.device import Device
-from deflicker.engine import Engine, Networks, OnProgress, colours_of, frame_bytes, limits_of, luma_of, with_proxies
+from deflicker.engine import (
+    Engine,
+    Networks,
+    OnProgress,
+    colours_of,
+    frame_bytes,
+    limits_of,
+    luma_of,
+    relit,
+    with_proxies,
+)
 from deflicker.errors import Cancelled
 from deflicker.frames import deflicker_frames
 from deflicker.measuring import Witness, watch_run
@@ -203,7 +213,7 @@ def _run(
 
     def put_out(job: Any) -> None:
         if isinstance(job, _Decided):
-            frame = engine.relit(job.frame, layout, job.correction) if engine else job.frame
+            frame = (engine.relit if engine else relit)(job.frame, layout, job.correction)
             if frame is not job.frame:
                 tally.changed += 1
                 writer.release()

@@ -18,7 +18,7 @@ from torch import Tensor
 from deflicker.background import prefetch
 from deflicker.correction.apply import Correction
 from deflicker.correction.stream import Corrected
-from deflicker.engine import Engine, Networks, frame_bytes, limits_of, luma_of, with_proxies
+from deflicker.engine import Engine, Networks, colours_of, frame_bytes, limits_of, luma_of, with_proxies
 from deflicker.media.color import proxy_size
 from deflicker.media.frame import Frame
 from deflicker.media.intake import take_in
@@ -28,7 +28,7 @@ from deflicker.memory import BATCH_FRAMES, QUEUED_FRAMES
 from deflicker.motion.part import NoFlow, Part
 from deflicker.motion.track import Given, Tracked, Tracking, track
 from deflicker.settings import Preset, Settings, TimePoint
-from deflicker.steering import Following, Standing, decide, guide_proxies, in_step, mark_flashes
+from deflicker.steering import Following, Standing, decide, guide_proxies, in_step, mark_flashes, renewal_of
 
 LEAST_FRAMES = 24
 """Shots are joined until a piece has as many: to seek and to decode from a key frame costs something too."""
@@ -101,7 +101,10 @@ def decide_piece(
         def luma(frame: Frame, correction: Correction | None) -> Tensor:
             return luma_of(frame, info.layout, correction, engine.preset.texture_max_side_px, device)
 
-        preset = engine.preset
+        def colours(frame: Frame, correction: Correction | None) -> Tensor:
+            return colours_of(frame, info.layout, correction, engine.preset.texture_max_side_px, device)
+
+        preset, renewal = engine.preset, renewal_of(engine.codec, colours, settings)
         stand: Standing[Frame] = Standing(Following(track=Tracking.of(piece.part)))
         size = proxy_size(info.height, info.width, preset.flow_max_side_px)
         with ExitStack() as stack:
@@ -120,7 +123,7 @@ def decide_piece(
                 given = in_step(given, along, settings.guide)
             # What the guide is for is done, and flashes are marked.
             rest = replace(settings, guide=None, without=settings.without | {"flashes"})
-            decided = decide(given, luma, engine, rest, size=size, source=info, overlap=True, at=stand)
+            decided = decide(given, luma, engine, rest, size=size, renewal=renewal, source=info, overlap=True, at=stand)
             yield from stack.enter_context(closing(decided))
 
 
