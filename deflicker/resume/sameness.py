@@ -37,7 +37,7 @@ def circumstances(source: Path, settings: Settings, engine: Engine) -> dict[str,
         "the preset": repr(engine.preset),
         "the device": f"{_device(engine.device.torch_device)} {engine.device.dtype}",
         "the weights": _weights(settings.weights),
-        "the autoencoder": _weights(_path_of(settings.autoencoder)),
+        "the autoencoder": _weights(path) if (path := _path_of(settings.autoencoder)) else "",
         "the program": _program(),
     }
     for each in fields(settings):
