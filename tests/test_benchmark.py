@@ -221,13 +221,23 @@ def test_quality_end_to_end(tmp_path: Path) -> None:
     path = make_video(tmp_path / "in.mp4", frames=10, flicker=0.0, sound=False)
     numbers, page = tmp_path / "out.json", tmp_path / "out.md"
     command = [sys.executable, str(ROOT / "scripts" / "benchmark.py"), "quality", "--clips", str(path)]
-    command += ["--kinds", "global", "--frames", "10", "--methods", "deflicker,ffmpeg_deflicker,ste"]
+    command += [
+        "--kinds",
+        "global",
+        "--frames",
+        "10",
+        "--methods",
+        "deflicker,ffmpeg_deflicker,ste",
+        "--ablations",
+        "gate",
+    ]
     done = subprocess.run(
         [*command, "--preset", "fast", "--json", str(numbers), "--markdown", str(page)], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     rows = {row["method"]: row for row in json.loads(numbers.read_text())["rows"]}
-    assert list(rows) == ["input", "deflicker", "ffmpeg_deflicker", "ste"]
+    assert list(rows) == ["input", "deflicker", "without gate", "ffmpeg_deflicker", "ste"]
     assert rows["deflicker"]["psnr"] > rows["input"]["psnr"] + 3
     assert "| global | deflicker |" in page.read_text()
+    assert "| gate |" in page.read_text()
     assert str(tmp_path) not in numbers.read_text() + page.read_text()
