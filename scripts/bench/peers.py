@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -167,6 +167,9 @@ ALONG_MOTION = frozenset({"bonneel", "bonneel_flow", "reduceflicker"})
 
 def missing(name: str) -> str | None:
     """Why a peer cannot run here, or None."""
-    if name == "destrobe" and importlib.util.find_spec("destrobe") is None:
-        return "destrobe is not installed"
+    if name == "destrobe":
+        try:
+            importlib.import_module("destrobe.core.filters")
+        except ImportError as error:
+            return f"it cannot be imported ({error})"
     return None

@@ -60,9 +60,10 @@ def bars(title: str, groups: Sequence[Group], *, form: str = ".1f", most: float 
             drawn.append(_bar(bar, height, form, min(bar.value, top) / top, group.name))
             height += _BAR
         height += _GAP
+    size = f'width="{_WIDTH}" height="{height}"'
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {_WIDTH} {height}" role="img">',
             f"<title>{escape(title)}</title>",
             f"<style>{STYLE}</style>",
             f'<text class="title" x="0" y="{_TOP - 16}">{escape(title)}</text>',

@@ -22,8 +22,10 @@ def text(table: Table) -> str:
 
     head, *body = table
     parts = [line(head), "  ".join("-" * w for w in widths)]
-    for _, rows in groupby(body, key=lambda row: row[0]):
-        parts += [*map(line, rows), ""]
+    groups = [list(rows) for _, rows in groupby(body, key=lambda row: row[0])]
+    space = [""] if any(len(rows) > 1 for rows in groups) else []
+    for rows in groups:
+        parts += [*map(line, rows), *space]
     return "\n".join(parts).rstrip()
 
 
