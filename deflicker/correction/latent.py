@@ -76,11 +76,8 @@ class LatentTexture:
             differences = part - part[order.index(0)]
             variance = latent_variance(differences, seen, order, self._options.suspicion * doubt) * gate
             links = link_strengths(part, seen, variance, self._options)
-            if order.index(0) * 2 + 1 != len(order):
-                links, seen_part, differences = _centred(links, seen, differences, order)
-            else:
-                seen_part = seen
-            weights, _ = middle_weights(seen_part, links, curvature=self._options.curvature)
+            links, known, differences = _centred(links, seen, differences, order)
+            weights, _ = middle_weights(known, links, curvature=self._options.curvature)
             changes.append((weights[:, None] * differences).sum(0))
         return torch.cat(changes)
 
@@ -132,7 +129,7 @@ def link_strengths(latents: Tensor, seen: Tensor, variance: Tensor, options: Lat
 
 
 def _centred(links: Tensor, seen: Tensor, differences: Tensor, order: list[int]) -> tuple[Tensor, Tensor, Tensor]:
-    """The chain lengthened by frames that nobody sees, so that the frame itself is in its middle."""
+    """The chain, lengthened at the edge of a shot by frames that nobody sees: the frame itself is in its middle."""
     reach = max(-order[0], order[-1])
     before, after = reach + order[0], reach - order[-1]
     pad = (0, 0, 0, 0, before, after)

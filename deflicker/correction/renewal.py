@@ -45,12 +45,12 @@ class Renewal(Generic[T]):
     def choose(self, boil_share: float, boil_rms: float) -> Choice:
         """Where to steady a shot whose boil is this part of all change and has this root mean square, in [0, 1].
 
-        Left to it, both, whose errors differ, so that their mean has less of either (docs/latent.md), but pixels alone
-        where the boil is weak.
+        Left to it, both, whose errors differ, so that their mean is nearer to the truth than what pixels alone give
+        (docs/latent.md), but pixels alone where the boil is weak.
         """
         levels = 255 * boil_rms
         if self.asked != "auto":
             return Choice(self.asked, boil_share, levels, "as asked")
         if levels < _WEAK_LEVELS:
             return Choice("pixel", boil_share, levels, f"below {_WEAK_LEVELS} code values latents gain next to nothing")
-        return Choice("both", boil_share, levels, "their mean is nearer to the truth than either")
+        return Choice("both", boil_share, levels, "their mean is nearer to the truth than pixels alone")
