@@ -239,20 +239,17 @@ def _decide(
     if engine is None:
         return (Corrected(frame, None, False, None, None) for frame in frames)
     info, device, deciding = reader.info, engine.device.torch_device, Deciding(reader.info, engine, settings)
-    renewal = deciding.renewal
 
     def of(frames: Iterator[Frame], **how_far: Any) -> Generator[Corrected[Frame], None, None]:
         proxies = (
             Given(frame, proxy, proxy, "excluded" if frame.as_is else None)
             for frame, proxy in with_proxies(frames, info.layout, engine.preset, device)
         )
-        return deciding.decide(proxies, renewal=renewal, witnesses=witnesses, **how_far)
+        return deciding.decide(proxies, witnesses=witnesses, **how_far)
 
     if keep is None:
         return of(frames)
-    return keep.go_on(
-        frames, of, {**engine.named, "settings": settings, "luma": deciding.luma, "renewal": renewal}, device
-    )
+    return keep.go_on(frames, of, deciding.named, device)
 
 
 def _missed(report: Report, settings: Settings) -> list[str]:

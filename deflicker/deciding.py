@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 from deflicker.correction.apply import Correction
 from deflicker.correction.renewal import Renewal
+from deflicker.correction.steady import LumaOf
 from deflicker.correction.stream import Corrected
 from deflicker.engine import Engine, colours_of, luma_of
 from deflicker.media.color import proxy_size
@@ -20,33 +20,42 @@ from deflicker.settings import Settings
 from deflicker.steering import decide, renewal_of
 
 
-@dataclass(frozen=True, eq=False)
 class Deciding:
-    """How the frames of one video are decided."""
+    """How the frames of one video are decided. What it has, it has once: kept progress refers to it by identity."""
 
-    info: VideoInfo
-    engine: Engine
-    settings: Settings
+    def __init__(self, info: VideoInfo, engine: Engine, settings: Settings) -> None:
+        self._info, self._engine, self._settings = info, engine, settings
+        layout, side_px, device = info.layout, engine.preset.texture_max_side_px, engine.device.torch_device
 
-    def luma(self, frame: Frame, correction: Correction | None) -> Tensor:
-        """See `steady`."""
-        return luma_of(frame, self.info.layout, correction, *self._look)
+        def luma(frame: Frame, correction: Correction | None) -> Tensor:
+            return luma_of(frame, layout, correction, side_px, device)
 
-    def colours(self, frame: Frame, correction: Correction | None) -> Tensor:
-        """See `steady`."""
-        return colours_of(frame, self.info.layout, correction, *self._look)
+        def colours(frame: Frame, correction: Correction | None) -> Tensor:
+            return colours_of(frame, layout, correction, side_px, device)
 
-    @property
-    def _look(self) -> tuple[Any, Any]:
-        return self.engine.preset.texture_max_side_px, self.engine.device.torch_device
+        self._luma: LumaOf[Frame] = luma
+        self._renewal: Renewal[Frame] | None = renewal_of(engine.codec, colours, settings)
 
     @property
-    def renewal(self) -> Renewal[Frame] | None:
-        """See `renewal_of`."""
-        return renewal_of(self.engine.codec, self.colours, self.settings)
+    def named(self) -> dict[str, object]:
+        """Its parts that what is remembered of a run refers to."""
+        return {
+            **self._engine.named,
+            "settings": self._settings,
+            "luma": self._luma,
+            "renewal": self._renewal,
+        }
 
     def decide(self, given: Iterable[Given[Frame]], **how: Any) -> Generator[Corrected[Frame], None, None]:
         """`steering.decide`, with threads, of frames with their proxies; `how` is further arguments of it."""
-        size = proxy_size(self.info.height, self.info.width, self.engine.preset.flow_max_side_px)
-        how = {"renewal": self.renewal} | how
-        return decide(given, self.luma, self.engine, self.settings, size=size, source=self.info, overlap=True, **how)
+        return decide(
+            given,
+            self._luma,
+            self._engine,
+            self._settings,
+            size=proxy_size(self._info.height, self._info.width, self._engine.preset.flow_max_side_px),
+            renewal=self._renewal,
+            source=self._info,
+            overlap=True,
+            **how,
+        )

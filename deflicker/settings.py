@@ -65,7 +65,7 @@ class Preset:
 
 PRESETS: dict[PresetName, Preset] = {
     "fast": Preset("raft_large", 192, 2, (1, 2, 4), 12, 16, 12, (20, 15), 0, 0),
-    "balanced": Preset("raft_large", 256, 4, (1, 2, 4), 16, 16, 16, (20, 15, 15), 2, 960),
+    "balanced": Preset("raft_large", 256, 4, (1, 2, 4), 16, 16, 16, (30, 25, 25, 20), 2, 960),
     "quality": Preset("raft_large", 320, 8, (1, 2, 4, 8), 24, 16, 16, (25, 20, 20), 4, 1920),
 }
 
@@ -183,8 +183,9 @@ class Settings:
     """Leave every flash of light of a few frames as it is, not only those that can be nothing else; see
     `motion.flashes`.
     """
-    space: Space = "auto"
-    """Where boiling texture is steadied; `auto` decides for each shot, from how much of it boils."""
+    space: Space | None = None
+    """Where boiling texture is steadied; `auto` decides for each shot, from how much of it boils. None: the preset's,
+    `auto` in `quality` and `pixel` in the others, or `auto` where an autoencoder is given."""
     autoencoder: str | None = None
     """`own`, the one in the package, or the path of another; None is `own`."""
     without: frozenset[str] = frozenset()
@@ -242,7 +243,7 @@ class Settings:
             raise SettingsError("a reference does nothing while anchor is 0: set anchor, up to 1")
         if self.preset not in get_args(PresetName):
             raise SettingsError(f"there is no preset {self.preset!r}: choose one of {', '.join(PRESETS)}")
-        if self.space not in get_args(Space):
+        if self.space not in (None, *get_args(Space)):
             raise SettingsError(f"there is no space {self.space!r}: choose one of {', '.join(get_args(Space))}")
         if self.autoencoder is not None and self.space == "pixel":
             raise SettingsError(
@@ -277,10 +278,17 @@ class Settings:
         return KEY_EVERY if self.anchor > 0 and "anchors" not in self.without else 0
 
     @property
+    def texture_space(self) -> Space:
+        """`space`, or what the preset takes: latents gain most where there is time for them."""
+        if self.space is not None:
+            return self.space
+        return "auto" if self.preset == "quality" or self.autoencoder else "pixel"
+
+    @property
     def plan(self) -> Preset:
         """The numbers behind the preset's name, and those of `balanced` for texture where latents are asked for."""
         preset = PRESETS[self.preset]
-        if self.space in ("latent", "both") and preset.texture_reach == 0:
+        if self.texture_space in ("latent", "both") and preset.texture_reach == 0:
             model = PRESETS["balanced"]
             preset = replace(preset, texture_reach=model.texture_reach, texture_max_side_px=model.texture_max_side_px)
-        return replace(preset, latents=False) if self.space == "pixel" else preset
+        return replace(preset, latents=False) if self.texture_space == "pixel" else preset

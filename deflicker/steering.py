@@ -144,7 +144,7 @@ def texture_reach(preset: Preset, settings: Settings) -> int:
 
 def renewal_of(codec: Codec | None, colours_of: ColoursOf[T], settings: Settings) -> Renewal[T] | None:
     """What finds detail in latents, and where it is to; None for pixels alone."""
-    return None if codec is None else Renewal(LatentTexture(codec), colours_of, settings.space)
+    return None if codec is None else Renewal(LatentTexture(codec), colours_of, settings.texture_space)
 
 
 def check_guide(settings: Settings) -> None:

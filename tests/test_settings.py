@@ -186,8 +186,8 @@ def test_flow_to_a_reference_only_where_it_is_needed():
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_what_the_engine_can_do(name):
     plan = Settings(preset=name).plan
-    assert plan is PRESETS[name]
-    optional = {"texture_reach", "texture_max_side_px"}
+    assert plan == replace(PRESETS[name], latents=name == "quality")
+    optional = {"texture_reach", "texture_max_side_px", "latents"}
     assert all(getattr(plan, field.name) for field in fields(plan) if field.name not in optional)
     assert plan.flow_max_side_px % 8 == 0
     # Each lag is made of two of the one before it.
@@ -213,3 +213,10 @@ def test_latents_of_fast_take_the_texture_of_balanced():
 def test_spaces_are_checked(options, words):
     with pytest.raises(SettingsError, match=words):
         Settings(**options)
+
+
+def test_latents_are_the_presets_unless_asked_for():
+    assert [Settings(preset=name).texture_space for name in PRESETS] == ["pixel", "pixel", "auto"]
+    assert Settings(space="auto").texture_space == Settings(autoencoder="own").texture_space == "auto"
+    assert Settings(preset="quality", space="pixel").texture_space == "pixel"
+    assert Settings(space="auto").plan.latents
