@@ -1,6 +1,6 @@
 """What a user may write, and what is refused in one line."""
 
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 from fractions import Fraction
 from pathlib import Path
 
