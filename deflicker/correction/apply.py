@@ -60,7 +60,7 @@ def relight(rgb: Tensor, log_gain: Tensor) -> Tensor:
 
     Values already beyond 0 … 1 (super-white, out of gamut) may stay there but go no further.
     """
-    return torch.minimum(rgb * log_gain.exp(), rgb.clamp_min(1))
+    return torch.minimum(log_gain.exp().mul_(rgb), rgb.clamp_min(1))
 
 
 @lru_cache(maxsize=16)
@@ -111,4 +111,4 @@ def _size(plane: Tensor) -> tuple[int, int]:
 
 def _rgb_change(planes: list[Tensor], layout: PlaneLayout, correction: Correction, size: tuple[int, int]) -> Tensor:
     rgb = to_rgb(planes, layout, size)
-    return correction.applied(rgb) - rgb
+    return correction.applied(rgb).sub_(rgb)

@@ -5,6 +5,8 @@ Functions on one frame before and after, at any size. Luma is in code values of 
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -37,12 +39,18 @@ def ssim(before: Tensor, after: Tensor, *, peak: float = 255.0) -> Tensor:
     Wang et al., IEEE TIP 2004: Gaussian window of 11 px and σ = 1.5 px, K₁ = 0.01, K₂ = 0.03, valid pixels only.
     """
     side = min(_SSIM_WINDOW_PX, *before.shape)
-    places = torch.arange(side, device=before.device, dtype=before.dtype) - (side - 1) / 2
-    taps = (-(places**2) / (2 * _SSIM_SIGMA_PX**2)).exp()
-    taps = taps / taps.sum()
+    taps = [math.exp(-((place - (side - 1) / 2) ** 2) / (2 * _SSIM_SIGMA_PX**2)) for place in range(side)]
+    taps = [tap / sum(taps) for tap in taps]
 
     def blurred(planes: Tensor) -> Tensor:
-        return F.conv2d(F.conv2d(planes, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1))
+        """By whole rows: a convolution of one channel takes five times as long on a CPU."""
+        for dim in (-1, -2):
+            size = planes.shape[dim] - side + 1
+            gathered = planes.narrow(dim, 0, size) * taps[0]
+            for shift, tap in enumerate(taps[1:], 1):
+                gathered.add_(planes.narrow(dim, shift, size), alpha=tap)
+            planes = gathered
+        return planes
 
     x, y = before[None, None], after[None, None]
     mean_x, mean_y, xx, yy, xy = blurred(torch.cat([x, y, x * x, y * y, x * y]))
