@@ -51,7 +51,7 @@ class TextureOptions:
     misfit_share: float = 0.2
     """Part of a patch's excess difference that is taken for misfit τ²."""
     tolerance: float = 1.0
-    """Excess over 2 σ² that chance explains in a patch of 5 × 5, in units of 2 σ²."""
+    """Excess over 2 σ² that chance explains in a patch of 6 × 6, in units of 2 σ²."""
     limit: float = 24.0
     """Difference of patches, in units of σ², from which a match counts less; at twice that it is another thing."""
     suspicion: float = 2.0
