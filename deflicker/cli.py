@@ -98,9 +98,7 @@ def parse(
         list[str] | None, correction(metavar="START-END", help="Leave this part as it is; repeatable.")
     ] = None,
     keep_flashes: Annotated[bool, correction("--keep-flashes", help="Leave weak flashes of light as well.")] = False,
-    space: Annotated[
-        str | None, correction(metavar="auto|pixel|latent|both", help="Where to mend texture. (default: the preset's)")
-    ] = None,
+    space: Annotated[str | None, correction(metavar="auto|pixel|latent|both", help="Where to mend texture.")] = None,
     autoencoder: Annotated[str | None, correction(metavar="own|PATH", help="Whose latents. (default: own)")] = None,
     start: Annotated[str | None, correction(metavar="TIME", help="First frame: 90, 1:30.5 or 2700f (frame).")] = None,
     end: Annotated[str | None, correction(metavar="TIME", help="First frame to leave out.")] = None,

@@ -277,6 +277,8 @@ def _absolute(settings: Settings) -> Settings:
     """With names of files that hold in any folder."""
     named = {name: getattr(settings, name) for name in ("weights", "guide", "reference")}
     whole: dict[str, Any] = {name: path.resolve() for name, path in named.items() if isinstance(path, Path)}
+    if path := settings.autoencoder_path:
+        whole["autoencoder"] = str(path.resolve())
     return replace(settings, **whole)
 
 

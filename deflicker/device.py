@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,8 +50,8 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
     chosen = torch.device(found)
     workers = 1
     if chosen.type == "cpu":
-        share_cores()
-        workers = min(2, torch.get_num_threads() if _threads_given() else allowed_cores())
+        use_all_cores()
+        workers = min(2, torch.get_num_threads())
     if precision == "auto":
         dtype, because = _best_arithmetic(chosen)
     else:
@@ -60,22 +62,35 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
 
 
 @functools.cache
-def share_cores() -> None:
-    """Give each of torch's operations half of the cores this process may use; done once, and left alone where the user
-    has set OMP_NUM_THREADS.
+def use_all_cores() -> None:
+    """Give torch the cores this process may use; done once, and left alone where the user has set OMP_NUM_THREADS.
 
-    The stages run side by side, so that there is always more than one operation at work. With all cores for each, the
-    threads of one wait for cores that another has: measured on two cores, 1.15 to 1.25 times as slow. And torch counts
-    the machine's cores, also where a container or `taskset` allows fewer.
+    torch counts the machine's cores, also where a container or `taskset` allows fewer; the surplus threads then wait
+    for each other.
     """
     import torch
 
-    if not _threads_given():
-        torch.set_num_threads(max(1, min(torch.get_num_threads(), allowed_cores()) // 2))
+    if not os.environ.get("OMP_NUM_THREADS"):
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), allowed_cores())))
 
 
-def _threads_given() -> bool:
-    return bool(os.environ.get("OMP_NUM_THREADS"))
+@contextmanager
+def cores_shared() -> Iterator[None]:
+    """Give each of torch's operations half of its cores while stages run side by side, on threads that start meanwhile
+    and on this one, which has them back afterwards. Left alone where the user has set OMP_NUM_THREADS.
+
+    There is more than one operation at work then. With all cores for each, the threads of one wait for cores that
+    another has: measured on two cores, 1.15 to 1.25 times as slow.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    if not os.environ.get("OMP_NUM_THREADS"):
+        torch.set_num_threads(max(1, before // 2))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def allowed_cores() -> int:
@@ -141,5 +156,4 @@ def _name(device: torch.device) -> str:
         return f"{device}, {torch.cuda.get_device_name(device)}"
     if device.type == "mps":
         return "mps"
-    threads = torch.get_num_threads()
-    return f"cpu, {threads} {'thread' if threads == 1 else 'threads'} a stage on {platform.machine()}"
+    return f"cpu, {torch.get_num_threads()} threads on {platform.machine()}"

@@ -12,23 +12,10 @@ from pathlib import Path
 from deflicker import __version__
 from deflicker.errors import OutputError
 from deflicker.leftovers import Lock
-from deflicker.settings import Settings
+from deflicker.settings import NOT_OF_CORRECTIONS, Settings
 from deflicker.shots import Piece
 
 log = logging.getLogger("deflicker")
-
-_NO_MATTER = (
-    "strength",
-    "codec",
-    "crf",
-    "encoder_preset",
-    "pix_fmt",
-    "encoder_options",
-    "format",
-    "overwrite",
-    "resume",
-)
-"""Settings that do not matter to what the correction is."""
 
 
 class PieceStore:
@@ -75,9 +62,12 @@ def _remove_if_left(folder: Path) -> None:
 
 def _key(settings: Settings, motion: bool) -> str:
     """What stands for every setting that corrections hang on, and for the files that settings name."""
-    named = [path for path in (settings.guide, settings.reference, settings.weights) if isinstance(path, Path)]
+    paths = settings.guide, settings.reference, settings.weights, settings.autoencoder_path
+    named = [path for path in paths if isinstance(path, Path)]
     stamps = [(str(path.resolve()), stat.st_size, stat.st_mtime_ns) for path in named for stat in [path.stat()]]
-    values = {each.name: getattr(settings, each.name) for each in fields(settings) if each.name not in _NO_MATTER}
+    values = {
+        each.name: getattr(settings, each.name) for each in fields(settings) if each.name not in NOT_OF_CORRECTIONS
+    }
     return _digest(__version__, stamps, values | {"without": sorted(settings.without)}, motion)
 
 

@@ -63,9 +63,7 @@ def plan(
     tell = on_progress or (lambda _: None)
     with (
         take_in(source, settings, target=target, limits=limits_of(settings)) as intake,
-        Reader(
-            intake.info.path, start=settings.start, end=settings.end, info=intake.info, limits=limits_of(settings)
-        ) as reader,
+        Reader.of(intake.info, settings, limits=limits_of(settings)) as reader,
     ):
         info = reader.info
         check_guide(settings)

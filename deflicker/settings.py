@@ -22,6 +22,10 @@ StreamFormat = Literal["mkv", "nut", "y4m", "raw"]
 """What a pipe can carry: Matroska, NUT, uncompressed frames with a header or without."""
 
 
+NOT_OF_CORRECTIONS = frozenset({
+    "strength", "codec", "crf", "encoder_preset", "pix_fmt", "encoder_options", "format", "overwrite", "resume",
+})  # fmt: skip
+"""Settings that decide how corrected frames are written, and how strongly, after the corrections are settled."""
 KEY_EVERY = 12
 """Pictures between two that are matched to the reference directly."""
 ABLATIONS = (
@@ -276,6 +280,12 @@ class Settings:
     def key_every(self) -> int:
         """Every how many pictures flow to the reference is needed; 0 for never."""
         return KEY_EVERY if self.anchor > 0 and "anchors" not in self.without else 0
+
+    @property
+    def autoencoder_path(self) -> Path | None:
+        """Where the autoencoder lies, if it is not the package's own and there is something."""
+        path = Path(self.autoencoder or "own")
+        return path if self.autoencoder not in (None, "own") and path.exists() else None
 
     @property
     def texture_space(self) -> Space:

@@ -97,7 +97,9 @@ def decide_piece(
     end = settings.end if through else None
     with (
         take_in(source, settings, limits=bounds) as intake,
-        Reader(intake.info.path, start=start, end=end, info=intake.info, limits=bounds, cancel=cancel) as reader,
+        Reader.of(
+            intake.info, replace(settings, start=start, end=end, exclude=()), limits=bounds, cancel=cancel
+        ) as reader,
     ):
         info = reader.info
         bulk = frame_bytes(info.width, info.height, info.layout)

@@ -17,6 +17,7 @@ from deflicker.correction.latent import LatentTexture
 from deflicker.correction.renewal import ColoursOf, Renewal
 from deflicker.correction.steady import LumaOf, Steadying, steady
 from deflicker.correction.stream import Corrected, Toning, correct
+from deflicker.device import cores_shared
 from deflicker.engine import Engine, proxy_of
 from deflicker.errors import InputError, SettingsError
 from deflicker.latent.codec import Codec
@@ -88,6 +89,8 @@ def decide(
     stand = at or Standing()
 
     with ExitStack() as stack:
+        if overlap and device.type == "cpu":
+            stack.enter_context(cores_shared())
 
         def ahead(stage: Iterator[U], depth: int) -> Iterator[U]:
             return stack.enter_context(closing(prefetch(stage, depth))) if overlap else stage

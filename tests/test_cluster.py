@@ -18,7 +18,8 @@ from typing import Any
 import av
 import pytest
 
-from deflicker import cli
+from deflicker import Settings, cli
+from deflicker.cluster import _absolute
 from tests.assets import make_video
 from tests.test_shots import make_film
 
@@ -166,3 +167,12 @@ def test_a_worker_is_killed_in_the_middle_of_a_film(
     assert sorted(os.listdir(tmp_path)) == ["film.jsonl", "film.mp4", "serial.mkv", "steady.mkv"]
     assert pictures(tmp_path / "steady.mkv") == pictures(tmp_path / "serial.mkv")
     assert pictures(tmp_path / "steady.mkv") != pictures(tmp_path / "film.mp4")
+
+
+def test_files_are_named_for_any_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("guide.mp4", "vae.safetensors"):
+        Path(name).touch()
+    there = _absolute(Settings(guide=Path("guide.mp4"), autoencoder="vae.safetensors"))
+    assert (there.guide, there.autoencoder) == (tmp_path / "guide.mp4", str(tmp_path / "vae.safetensors"))
+    assert _absolute(Settings(autoencoder="own")).autoencoder == "own"

@@ -1,6 +1,7 @@
 """The device and arithmetic chosen, and why."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -72,3 +73,18 @@ def test_cores_are_those_allowed(monkeypatch):
     if hasattr(os, "sched_getaffinity"):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
         assert device.allowed_cores() == 1
+
+
+def test_stages_share_the_cores_and_give_them_back(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        with device.cores_shared(), ThreadPoolExecutor(1) as pool:
+            assert torch.get_num_threads() == pool.submit(torch.get_num_threads).result() == 2
+        assert torch.get_num_threads() == 4
+        monkeypatch.setenv("OMP_NUM_THREADS", "4")
+        with device.cores_shared():
+            assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)

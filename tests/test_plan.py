@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,11 @@ def test_a_part_and_other_options(clip: Path, tmp_path: Path) -> None:
     assert foreseen.frames == 5
     assert foreseen.encoder.startswith("libvpx-vp9 (crf 30,")
     assert any("aac" in note for note in foreseen.notes)  # sound must be encoded anew for WebM
+
+
+def test_the_decoder_is_the_runs(clip: Path, tmp_path: Path) -> None:
+    foreseen = plan(clip, tmp_path / "out.mp4", replace(FAST, decoder="h264_magic"))
+    assert any("decoder h264_magic does not run here" in note for note in foreseen.notes)
 
 
 def test_what_is_dropped_is_foreseen(tmp_path: Path) -> None:

@@ -220,3 +220,11 @@ def test_latents_are_the_presets_unless_asked_for():
     assert Settings(space="auto").texture_space == Settings(autoencoder="own").texture_space == "auto"
     assert Settings(preset="quality", space="pixel").texture_space == "pixel"
     assert Settings(space="auto").plan.latents
+
+
+def test_an_autoencoder_of_ones_own_lies_somewhere(tmp_path):
+    file = tmp_path / "vae.safetensors"
+    assert Settings(autoencoder=str(file)).autoencoder_path is None
+    file.touch()
+    assert Settings(autoencoder=str(file)).autoencoder_path == file
+    assert Settings(autoencoder="own").autoencoder_path is Settings().autoencoder_path is None

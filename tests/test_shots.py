@@ -65,6 +65,24 @@ def test_what_the_user_keeps_is_known_to_each(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("no_motion")
+@pytest.mark.parametrize("through", [False, True])
+def test_pieces_are_decoded_as_the_film_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, through: bool) -> None:
+    """By the same decoder: another may differ in the last bit, and then the frames are not those that were seen."""
+    asked: list[str] = []
+
+    def usual(name: str, *_: Any) -> str:
+        asked.append(name)
+        return "it is none"
+
+    monkeypatch.setattr("deflicker.media.reader.decoder_of_name", usual)
+    settings = replace(SETTINGS, decoder="h264_cuvid")
+    film = make_film(tmp_path / "film.mp4", 26)
+    (piece,) = pieces(film, settings)
+    list(decide_piece(film, piece, settings, Networks(), through=through))
+    assert asked == ["h264_cuvid"] * 2
+
+
+@pytest.mark.usefixtures("no_motion")
 def test_jumped_to_or_decoded_up_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shots, "LEAST_FRAMES", 1)
     film = make_film(tmp_path / "film.mp4", 60, 8)

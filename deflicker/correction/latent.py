@@ -16,13 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.correction.texture import Boil, Neighbours
+from deflicker.correction.texture import SURE_PX, Boil, Neighbours
 from deflicker.latent.chain import middle_weights
 from deflicker.latent.codec import FACTOR, Codec
 from deflicker.motion.neighbourhood import box_mean
-
-_SURE_PX = 0.15
-"""Error of the flow, in pixels, at which half of S + P − E counts, as for pixels."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class LatentTexture:
         seen = torch.cat([torch.ones_like(neighbours.visible[:1]), neighbours.visible])
         seen = to_cells(seen[[row[offset] for offset in order]])[:, 0]
         error_px = to_cells(neighbours.flow_error_px)[0, 0]
-        doubt = error_px.square() / (error_px.square() + _SURE_PX**2)
+        doubt = error_px.square() / (error_px.square() + SURE_PX**2)
         gate = cell_gate(boil.variance, size, self._options.least)
         first = latents[order.index(0)]
         wanted = first + self._change(latents, seen, order, doubt, gate)

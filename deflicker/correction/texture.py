@@ -66,7 +66,7 @@ _ODD = 3.0
 """Most a place may boil beyond the geometric mean around it: thin fast things stand out, boil does not."""
 _IMPOSSIBLE = 40.0
 """Least squared difference to any neighbour, in units of σ², of what is no boil."""
-_SURE_PX = 0.15
+SURE_PX = 0.15
 """Error of the flow, in pixels, at which half of S + P − E counts."""
 _CELL_PX = 4
 """Side of the cells, in pixels of each band, on which its boil is estimated."""
@@ -244,7 +244,7 @@ def _products(band: Tensor, visible: Tensor, pairs: Sequence[tuple[int, int]]) -
 def _doubt(flow_error_px: Tensor) -> Tensor:
     """0 where motion is certain, towards 1 where it is not, on cells of 4 px."""
     squared = cell_means(flow_error_px, _CELL_PX).square()
-    return squared / (squared + _SURE_PX**2)
+    return squared / (squared + SURE_PX**2)
 
 
 def _position_scores(offsets: Sequence[int], like: Tensor) -> Tensor:

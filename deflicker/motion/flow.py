@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deflicker.device import allowed_cores
 from deflicker.motion.raft import LEVELS, Raft
 
 T = TypeVar("T")
@@ -73,6 +74,7 @@ class FlowEstimator:
         self._device, self._dtype, self._updates = torch.device(device), dtype, updates
         self._kind = "cpu" if self._device.type == "cpu" else "gpu"
         self._workers = workers
+        self._cores = allowed_cores()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="deflicker-flow") if workers > 1 else None
 
     def features(self, frames: Tensor) -> list[Features]:
@@ -104,8 +106,9 @@ class FlowEstimator:
         return torch.cat(forward), torch.cat(backward)
 
     def _each(self, work: Callable[[T], U], pieces: Iterable[T]) -> list[U]:
-        """`work` on each piece, in order, by all workers."""
-        return list(self._pool.map(work, pieces) if self._pool else map(work, pieces))
+        """`work` on each piece, in order; by all workers where an operation of this thread leaves them cores."""
+        room = torch.get_num_threads() * self._workers <= self._cores
+        return list(self._pool.map(work, pieces) if self._pool and room else map(work, pieces))
 
     @torch.no_grad()  # which holds for one thread only
     def _features(self, frames: Tensor) -> list[Features]:

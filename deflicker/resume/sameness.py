@@ -14,13 +14,11 @@ import torch
 from deflicker import __version__
 from deflicker.engine import Engine
 from deflicker.numbered import numbered
-from deflicker.settings import Settings
+from deflicker.settings import NOT_OF_CORRECTIONS, Settings
 
 _PART_BYTES = 1 << 20
 """Bytes at either end of a file that are looked at."""
-_NO_MATTER = {
-    # How corrected frames are written, and how strongly each is corrected, is settled after the corrections are.
-    *("strength", "codec", "crf", "encoder_preset", "pix_fmt", "encoder_options", "format", "overwrite", "resume"),
+_NO_MATTER = NOT_OF_CORRECTIONS | {
     *("strict", "offline"),
     # These go by what they come to.
     *("device", "precision", "preset", "max_memory", "weights", "guide", "reference"),
@@ -37,7 +35,7 @@ def circumstances(source: Path, settings: Settings, engine: Engine) -> dict[str,
         "the preset": repr(engine.preset),
         "the device": f"{_device(engine.device.torch_device)} {engine.device.dtype}",
         "the weights": _weights(settings.weights),
-        "the autoencoder": _weights(path) if (path := _path_of(settings.autoencoder)) else "",
+        "the autoencoder": _weights(path) if (path := settings.autoencoder_path) else "",
         "the program": _program(),
     }
     for each in fields(settings):
@@ -70,10 +68,6 @@ def _files(path: Path) -> str:
 
 def _device(device: torch.device) -> str:
     return f"cuda {torch.cuda.get_device_name(device)}" if device.type == "cuda" else device.type
-
-
-def _path_of(name: str | None) -> Path | None:
-    return Path(name) if name is not None and Path(name).exists() else None
 
 
 def _weights(path: Path | None) -> str:
