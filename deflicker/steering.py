@@ -20,6 +20,7 @@ from deflicker.correction.stream import Corrected, Toning, correct
 from deflicker.device import cores_shared
 from deflicker.engine import Engine, proxy_of
 from deflicker.errors import InputError, SettingsError
+from deflicker.heap import tidied
 from deflicker.latent.codec import Codec
 from deflicker.marks import Marker, Passage, marked
 from deflicker.media.probe import VideoInfo
@@ -99,7 +100,7 @@ def decide(
             guide = stack.enter_context(closing(guide_proxies(settings.guide, settings, size, device)))
             frames = in_step(frames, islice(guide, stand.motion.frames, None), settings.guide)
         motion, tone, texture = (Passage(marker, stage, memory) for stage, memory in vars(stand).items())
-        given: Iterator[Given[T]] = _counted(frames, stand.motion)
+        given: Iterator[Given[T]] = tidied(_counted(frames, stand.motion))
         given = mark_flashes(given, settings, at=stand.motion.flashes)
         given, key_every = motion.into(marked(given, marker, BATCH_FRAMES)), settings.key_every
         tracked = track(

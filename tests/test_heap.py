@@ -1,0 +1,51 @@
+"""Memory that was freed goes back to the system."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deflicker import heap
+
+HOLES = """
+import sys
+from pathlib import Path
+
+from deflicker.heap import tidied
+
+
+def resident_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+blocks = [bytearray(60_000) for _ in range(4000)]
+kept, blocks = blocks[-1], None  # the last one holds the pool's end where it is
+before = resident_mb()
+assert list(tidied(iter(range(int(sys.argv[1]))))) == list(range(int(sys.argv[1])))
+print(before - resident_mb())
+"""
+
+
+def given_back_mb(frames: int) -> float:
+    done = subprocess.run([sys.executable, "-c", HOLES, str(frames)], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no such figures on this system")
+@pytest.mark.skipif(not isinstance(heap._trim(), functools.partial), reason="no glibc here")
+def test_holes_go_back_to_the_system_every_few_frames() -> None:
+    assert given_back_mb(heap.EVERY_FRAMES - 1) < 20
+    assert given_back_mb(heap.EVERY_FRAMES) > 150
+
+
+def test_frames_pass_where_the_c_library_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    heap._trim.cache_clear()
+    monkeypatch.setattr(heap.ctypes, "CDLL", lambda _: object())
+    try:
+        assert list(heap.tidied(range(40))) == list(range(40))
+    finally:
+        heap._trim.cache_clear()
