@@ -13,6 +13,7 @@ from deflicker.correction.anchors import Anchors, find_drift
 from deflicker.correction.apply import Correction, relight, spread
 from deflicker.correction.curve import bend
 from deflicker.correction.highlights import highlight_light
+from deflicker.correction.in_place import taken_back
 from deflicker.correction.observe import CLIPPED, Step, observe
 from deflicker.correction.seams import Seams, find_seams
 from deflicker.correction.tone import ToneOptions, solve_tone
@@ -82,8 +83,9 @@ def solve(window: Window, state: State | None, preset: Preset, settings: Setting
         options=ToneOptions(iterations=preset.iterations, without=settings.without),
         steps=steps if bent is proxies else None,
     )
-    anchors = _anchors(_relit(bent, tone), matches, window, state, settings)
-    relit = _relit(bent, tone + settings.anchor * anchors.log_gain)
+    steady = tone + _taken_back(joined, _relit(bent, tone), settings)
+    anchors = _anchors(_relit(bent, steady), matches, window, state, settings)
+    relit = _relit(bent, steady + settings.anchor * anchors.log_gain)
 
     keep_lamps = relit is not proxies and "highlights" not in settings.without
     highlights = highlight_light(proxies, relit, matches, past, decided) if keep_lamps else None
@@ -93,7 +95,7 @@ def solve(window: Window, state: State | None, preset: Preset, settings: Setting
     links = slice(kept.start, decided - 1)
     memories = seams.memory(kept, window.core), anchors.memory(kept)
     carried = State(proxies[kept], forward_px[links], backward_px[links], tone[kept], curve[kept], *memories)
-    log_gain = seams.log_gain + tone + settings.anchor * anchors.log_gain
+    log_gain = seams.log_gain + steady + settings.anchor * anchors.log_gain
     return Solution(log_gain[past:decided], curve[past:decided], highlights, before, after, carried)
 
 
@@ -121,6 +123,12 @@ def _seams(
     if "seams" in settings.without:
         return Seams.none(len(proxies), state.seams)
     return find_seams(proxies, matches, steps, state.seams, gaps=gaps)
+
+
+def _taken_back(frames: Tensor, corrected: Tensor, settings: Settings) -> Tensor | float:
+    if corrected is frames or "in-place" in settings.without:
+        return 0.0
+    return taken_back(frames, corrected)
 
 
 def _anchors(relit: Tensor, matches: Mapping[int, Match], window: Window, state: State, settings: Settings) -> Anchors:

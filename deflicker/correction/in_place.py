@@ -1,0 +1,49 @@
+"""Whether a correction steadies the place it is made in: what it brings where nothing can be followed.
+
+Gains and curves are found along motion, and reach by smoothness what no match leads to: a thing that has just come in,
+a surface without texture, the far side of a hard edge. There the picture itself is asked, without any motion. With m
+the log tone of a place and c its correction, both smoothed over the cells around, the share of c that steadies it best
+is
+
+    α = argmin Σ_t |Δ(m + α c)|² = −Σ_t Δm Δc / Σ_t Δc²,
+
+over differences Δ of one and of two frames. What moves through the place changes m as well, but not in step with c, and
+averages out over a window; what was cut off at white or black makes α a little too small. So α ≥ ½ counts as 1, and
+only below it the correction is taken back, all of it at α = 0.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from deflicker.motion.cells import cell_means
+from deflicker.motion.neighbourhood import box_mean
+
+_FLOOR = 0.01
+"""Added to the light before its logarithm."""
+_REACH_CELLS = 2
+"""Radius over which tone, and once more the sums, are smoothed."""
+_ENOUGH = 0.5
+"""α from which a correction stands as it is."""
+_LAGS = (1, 2)
+_NOTHING = 1e-8
+"""Energy of the correction's changes below which there is nothing to ask."""
+
+
+def taken_back(frames: Tensor, corrected: Tensor) -> Tensor:
+    """What is to be added to the log gain of cells, `[T, 3, H / 8, W / 8]`: what takes (1 − min(1, 2 α)) c back.
+
+    frames, corrected: `[T, 3, H, W]` R'G'B' in [0, 1] of one window, before and after.
+    """
+    tone = (cell_means(frames) + _FLOOR).log()
+    change = (cell_means(corrected) + _FLOOR).log() - tone
+    around_tone, around_change = box_mean(tone, _REACH_CELLS), box_mean(change, _REACH_CELLS)
+    product, energy = torch.zeros_like(tone[:1, :1]), torch.zeros_like(tone[:1, :1])
+    for lag in _LAGS:
+        seen, done = (each[lag:] - each[:-lag] for each in (around_tone, around_change))
+        product -= (seen * done).sum((0, 1), keepdim=True)
+        energy += done.square().sum((0, 1), keepdim=True)
+    product, energy = box_mean(product, _REACH_CELLS), box_mean(energy, _REACH_CELLS)
+    kept = (product / (_ENOUGH * energy).clamp_min(1e-9)).clamp(0, 1)
+    return torch.where(energy > _NOTHING, kept - 1, 0.0) * change
