@@ -22,6 +22,7 @@ from deflicker.batch_bar import batch_bar
 from deflicker.checks import check_extras, check_log_path, check_paths
 from deflicker.completing import command_asked_for, first_word
 from deflicker.errors import SettingsError
+from deflicker.heap import one_pool
 from deflicker.log import JsonLog, records_to
 from deflicker.options import (
     correction,
@@ -227,6 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     job: Any = None
     # Threads that spin while they wait take the cores from decoder and encoder. Read once, when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    one_pool()
     try:
         with interruptible():
             job = command(words, prog_name="deflicker", standalone_mode=False)

@@ -29,14 +29,54 @@ assert list(tidied(iter(range(int(sys.argv[1]))))) == list(range(int(sys.argv[1]
 print(before - resident_mb())
 """
 
+POOLS = """
+import ctypes
+import sys
+import threading
+
+from deflicker.heap import one_pool
+
+if sys.argv[1] == "one":
+    one_pool()
+libc = ctypes.CDLL(None)
+blocks, meet = [], threading.Barrier(6)
+
+
+def work():
+    meet.wait()
+    blocks.append(bytearray(60_000))
+    meet.wait()
+
+
+threads = [threading.Thread(target=work) for _ in range(6)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+
+
+def pools(how: str) -> int:
+    done = subprocess.run([sys.executable, "-c", POOLS, how], capture_output=True, text=True, check=True)
+    return done.stdout.count("<heap nr=")
+
 
 def given_back_mb(frames: int) -> float:
     done = subprocess.run([sys.executable, "-c", HOLES, str(frames)], capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
+glibc = pytest.mark.skipif(not isinstance(heap._trim(), functools.partial), reason="no glibc here")
+
+
+@glibc
+def test_threads_share_one_pool() -> None:
+    assert pools("many") > 1
+    assert pools("one") == 1
+
+
+@glibc
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no such figures on this system")
-@pytest.mark.skipif(not isinstance(heap._trim(), functools.partial), reason="no glibc here")
 def test_holes_go_back_to_the_system_every_few_frames() -> None:
     assert given_back_mb(heap.EVERY_FRAMES - 1) < 20
     assert given_back_mb(heap.EVERY_FRAMES) > 150
