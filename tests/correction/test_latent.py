@@ -11,10 +11,11 @@ from deflicker.correction.renewal import Renewal
 from deflicker.correction.steady import steady
 from deflicker.correction.texture import Neighbours, boiling
 from deflicker.latent.codec import Codec
+from deflicker.latent.kl import AutoencoderKL
 from deflicker.latent.own import CHANNELS, GROUPS, OwnAutoencoder
 from deflicker.latent.taesd import Taesd
 from tests.correction.test_steady import boil, clean, psnr, shot
-from tests.latent.networks import halves
+from tests.latent.networks import halves, kl
 
 OFFSETS = (1, 2, -1, -2)
 
@@ -51,7 +52,7 @@ def test_boil_becomes_less() -> None:
 def test_nothing_that_boils_is_nothing_at_all() -> None:
     """Zero boil in the pixels: z* is z, and the change is 0 bit for bit, whatever the autoencoder makes of pictures."""
     frame, aligned, around = case(0.0)
-    for which in (codec(), Codec("taesd", Taesd(*halves()).eval(), 4)):
+    for which in (codec(), Codec("taesd", Taesd(*halves()).eval(), 4), Codec("kl", AutoencoderKL(kl(), 4).eval(), 4)):
         assert torch.equal(residual(frame, aligned, around, which), torch.zeros(1, 3, 72, 96))
 
 
