@@ -70,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--spaces", type=lambda text: text.split(","), default=list(spaces.SPACES))
     one.add_argument("--codecs", type=lambda text: text.split(","), default=["own"])
     one.add_argument("--codec-table", action="store_true", help="round trip and equivariance of the codecs instead")
+    one.add_argument("--no-hold", dest="hold", action="store_false", help="anchor drift's tone alone, not its texture")
     one.add_argument("--json", type=Path)
     one.add_argument("--show", nargs="+", type=Path, help="only the table, and how often `auto` was right, of --json's")
     return one
@@ -88,7 +89,9 @@ def rows_of(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 flickering, truth = (clips.to_8_bits(each) for each in flickered(kind, clip.frames, seed))
                 engine, toned = toned_frames(flickering, Settings(anchor=float("drift" in kind)))
                 results = {"input": (flickering, 0.0, None)} | {
-                    f"{space} {codec}".removesuffix(" own"): second_pass(engine, toned, space, codec)
+                    f"{space} {codec}".removesuffix(" own"): second_pass(
+                        engine, toned, space, codec, hold=float(options.hold and "drift" in kind)
+                    )
                     for codec in options.codecs
                     for space in options.spaces
                     if space != "pixel" or codec == options.codecs[0]
@@ -127,13 +130,13 @@ def toned_frames(frames: Tensor, settings: Settings) -> tuple[Engine, list[Corre
 
 @torch.no_grad()
 def second_pass(
-    engine: Engine, toned: Sequence[Corrected[Tensor]], space: str, codec: str
+    engine: Engine, toned: Sequence[Corrected[Tensor]], space: str, codec: str, *, hold: float
 ) -> tuple[Tensor, float, Choice | None]:
     """The result in 8 bits, the seconds of the pass, and what was chosen, where anything boils."""
     renewal = None
     if space != "pixel":
         found = load_autoencoder(codec, engine.device.torch_device, engine.device.dtype)
-        renewal = Renewal(LatentTexture(found), toned_colours, space)  # type: ignore[arg-type]
+        renewal = Renewal(LatentTexture(found), toned_colours, space, hold)  # type: ignore[arg-type]
     started = time.process_time()
     done = list(steady(iter(toned), toned_luma, reach=engine.preset.texture_reach, renewal=renewal))
     seconds = time.process_time() - started
