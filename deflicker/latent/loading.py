@@ -26,7 +26,6 @@ _ACCEPTED = (
     "give `own`, a folder or file of diffusers' AutoencoderKL or AutoencoderTiny in safetensors, or a file of the "
     "TAESD family whose name has `encoder` or `decoder` in it, the other one beside it"
 )
-
 _PICKLE = "a pickle, which may run code: save the model again with diffusers' save_pretrained, which writes safetensors"
 _KL_TILE_PX, _KL_TILE_BYTES = 320, 1 << 30
 """Some 940 features at full size stand for each pixel at once while an AutoencoderKL decodes: 3.8 kB a pixel of a tile
