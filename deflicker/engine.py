@@ -18,7 +18,7 @@ from deflicker.correction.steady import step_down
 from deflicker.device import Device, choose
 from deflicker.ladder import Ladder, moved
 from deflicker.latent.codec import Codec
-from deflicker.latent.loading import OWN, load_autoencoder
+from deflicker.latent.loading import OWN, bytes_of, load_autoencoder
 from deflicker.media.color import as_tensors, normalise, proxy_size, to_rgb
 from deflicker.media.frame import Frame, PlaneLayout
 from deflicker.media.opening import MAX_PIXELS, Limits
@@ -61,7 +61,7 @@ class Engine:
         networks: those loaded before, to be used again. Raises DeviceError, WeightsError or SettingsError.
         """
         device = choose(settings.device, settings.precision)
-        preset = fit(width, height, frame_bytes, settings.plan, settings.max_memory)
+        preset = fit(width, height, frame_bytes, settings.plan, settings.max_memory, bytes_of(settings.autoencoder))
         networks = networks or Networks()
         codec = networks.codec(device, settings) if preset.latents and preset.texture_reach else None
         flow = networks.flow(preset, device, settings, tell)

@@ -26,6 +26,7 @@ from deflicker.correction.stream import Corrected
 from deflicker.device import choose
 from deflicker.engine import Networks, OnProgress, frame_bytes, limits_of, with_proxies
 from deflicker.errors import Cancelled, InputError
+from deflicker.latent.loading import bytes_of
 from deflicker.measuring import Witness
 from deflicker.media.frame import Frame
 from deflicker.media.intake import take_in
@@ -202,4 +203,4 @@ class Film:
 
 def _preset(info: VideoInfo, settings: Settings) -> Preset:
     size = frame_bytes(info.width, info.height, info.layout)
-    return memory.fit(info.width, info.height, size, settings.plan, settings.max_memory)
+    return memory.fit(info.width, info.height, size, settings.plan, settings.max_memory, bytes_of(settings.autoencoder))

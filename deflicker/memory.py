@@ -34,8 +34,11 @@ _BYTES_PER_TILE_PIXEL, _TILE_PIXELS = 640, 960 * 960
 """What an autoencoder of the TAESD family holds of a tile, and the largest tile (`latent.codec`)."""
 
 
-def estimate(width: int, height: int, frame_bytes: int, preset: Preset) -> int:
-    """Peak bytes of a run on frames of `width` × `height` whose planes take `frame_bytes`."""
+def estimate(width: int, height: int, frame_bytes: int, preset: Preset, codec_bytes: int = 0) -> int:
+    """Peak bytes of a run on frames of `width` × `height` whose planes take `frame_bytes`.
+
+    codec_bytes: what an autoencoder takes that is not the package's own.
+    """
     texture_frames = 2 * preset.texture_reach + TEXTURE_FRAMES if preset.texture_reach else 0
     held = preset.core_frames + preset.lookahead_frames + _waiting(preset.core_frames) + _CODEC_FRAMES
     side = preset.flow_max_side_px
@@ -44,7 +47,7 @@ def estimate(width: int, height: int, frame_bytes: int, preset: Preset) -> int:
     latents = 0.0
     if preset.latents and preset.texture_reach:
         latents = (texture_frames * _BYTES_PER_LATENT_PIXEL + 4 * _LATENT_FLOATS) * texture_pixels
-        latents += _BYTES_PER_TILE_PIXEL * min(texture_pixels, _TILE_PIXELS)
+        latents += codec_bytes + _BYTES_PER_TILE_PIXEL * min(texture_pixels, _TILE_PIXELS)
     return (
         _BASE_BYTES
         + (held + texture_frames) * frame_bytes
@@ -67,13 +70,17 @@ def most_pixels(max_memory: int) -> int:
     return max(0, max_memory - _BASE_BYTES) // (held + _FLOATS_PER_PIXEL)
 
 
-def fit(width: int, height: int, frame_bytes: int, preset: Preset, max_memory: int | None) -> Preset:
+def fit(
+    width: int, height: int, frame_bytes: int, preset: Preset, max_memory: int | None, codec_bytes: int = 0
+) -> Preset:
     """The preset with its window shortened until the estimate stays under `max_memory`; then texture is kept to
     pixels, and at last left alone.
 
     Raises SettingsError where even that needs more.
     """
-    while max_memory is not None and (needed := estimate(width, height, frame_bytes, preset)) > max_memory:
+    if max_memory is None:
+        return preset
+    while (needed := estimate(width, height, frame_bytes, preset, codec_bytes)) > max_memory:
         window = preset.history_frames, preset.core_frames, preset.lookahead_frames
         shorter = tuple(max(least, frames // 2) for frames, least in zip(window, _SMALLEST_WINDOW, strict=True))
         if shorter == window and preset.texture_reach and preset.latents:

@@ -32,6 +32,7 @@ from deflicker.engine import (
     with_proxies,
 )
 from deflicker.latent.codec import Codec
+from deflicker.latent.loading import bytes_of
 from deflicker.media.frame import Frame
 from deflicker.media.intake import Source, take_in
 from deflicker.media.pipe import Destination, name_of
@@ -71,7 +72,8 @@ def plan(
         try:
             device = choose(settings.device, settings.precision)
             size = frame_bytes(info.width, info.height, info.layout)
-            preset = memory.fit(info.width, info.height, size, settings.plan, settings.max_memory)
+            codec_bytes = bytes_of(settings.autoencoder)
+            preset = memory.fit(info.width, info.height, size, settings.plan, settings.max_memory, codec_bytes)
             network, notes = _network(preset, device, settings)
             scan = _scan(reader, preset, device, tell)
             latents = preset.latents and preset.texture_reach and network is not None
@@ -90,7 +92,7 @@ def plan(
             encoder=writer.encoding,
             device=str(device.torch_device),
             device_reason=device.reason,
-            memory_bytes=memory.estimate(info.width, info.height, size, preset),
+            memory_bytes=memory.estimate(info.width, info.height, size, preset, codec_bytes),
             seconds=seconds,
             notes=(*reader.remarks, *writer.notes, *notes),
         )

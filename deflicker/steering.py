@@ -148,7 +148,11 @@ def texture_reach(preset: Preset, settings: Settings) -> int:
 
 def renewal_of(codec: Codec | None, colours_of: ColoursOf[T], settings: Settings) -> Renewal[T] | None:
     """What finds detail in latents, and where it is to; None for pixels alone."""
-    return None if codec is None else Renewal(LatentTexture(codec), colours_of, settings.texture_space)
+    if codec is None:
+        return None
+    # Of a reference that the user gives only a small copy is kept, which has tone but no texture.
+    hold = settings.anchor if settings.key_every and settings.reference is None else 0.0
+    return Renewal(LatentTexture(codec), colours_of, settings.texture_space, hold)
 
 
 def check_guide(settings: Settings) -> None:

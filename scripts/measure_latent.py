@@ -1,11 +1,13 @@
 #!/usr/bin/env python
 """Texture in pixels, in latents and in both, against the truth: the tables of docs/latent.md.
 
-    python scripts/measure_latent.py --clips FOLDER --kinds boil,mixed --seeds 31 --json latent.json
+    python scripts/measure_latent.py --clips FOLDER --kinds boil,drift+boil --seeds 31 --json latent.json
+    python scripts/measure_latent.py --show latent.json
     python scripts/measure_latent.py --clips FOLDER --codecs own,../taef2 --codec-table
 
-Clips and flicker are `benchmark.py`'s. Motion and tone are found once for a clip; then the second pass, which is all
-that differs, runs on the same frames for each space, with one thread. Prints a row as soon as it is known.
+Clips and flicker are `benchmark.py`'s; of kinds joined by `+` each is put on what the one before it made, and where
+drift is among them it runs with `--anchor 1`. Motion and tone are found once for a clip; then the second pass, which is
+all that differs, runs on the same frames for each space, with one thread. Prints a row as soon as it is known.
 """
 
 from __future__ import annotations
@@ -19,12 +21,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from bench import clips, flicker, motion, scores
+from bench import clips, flicker, motion, scores, spaces, tables
 from torch import Tensor
 
 from deflicker import Settings, weights
 from deflicker.correction.latent import LatentTexture
-from deflicker.correction.renewal import Renewal
+from deflicker.correction.renewal import Choice, Renewal
 from deflicker.correction.steady import steady
 from deflicker.correction.stream import Corrected, correct
 from deflicker.engine import Engine, toned_colours, toned_luma
@@ -41,6 +43,10 @@ SHIFTS_PX = ((0.5, 0.0), (2.0, -1.0), (3.7, 2.3), (4.0, 4.0), (-6.4, 5.1))
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parser().parse_args(arguments)
+    if options.show:
+        shown = [row for path in options.show for row in json.loads(path.read_text(encoding="utf-8"))]
+        print(tables.markdown(spaces.table(shown)), *spaces.verdict(shown), sep="\n")
+        return
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = []
     work = codec_rows(options) if options.codec_table else rows_of(options)
@@ -57,14 +63,16 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     one = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     one.add_argument("--clips", nargs="+", type=Path, default=[], help="videos or folders (default: the clean samples)")
-    one.add_argument("--kinds", type=lambda text: text.split(","), default=["boil", "mixed"])
+    one.add_argument("--kinds", type=lambda text: text.split(","), default=["boil", "mixed", "drift+boil"])
     one.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[31])
     one.add_argument("--frames", type=int, default=16)
     one.add_argument("--width", type=int, default=480)
-    one.add_argument("--spaces", type=lambda text: text.split(","), default=["pixel", "latent", "both"])
+    one.add_argument("--spaces", type=lambda text: text.split(","), default=list(spaces.SPACES))
     one.add_argument("--codecs", type=lambda text: text.split(","), default=["own"])
     one.add_argument("--codec-table", action="store_true", help="round trip and equivariance of the codecs instead")
+    one.add_argument("--no-hold", dest="hold", action="store_false", help="anchor drift's tone alone, not its texture")
     one.add_argument("--json", type=Path)
+    one.add_argument("--show", nargs="+", type=Path, help="only the table, and how often `auto` was right, of --json's")
     return one
 
 
@@ -78,51 +86,63 @@ def rows_of(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         seen = motion.estimate(clip.frames)
         for kind in options.kinds:
             for seed in options.seeds:
-                flickering, truth = (clips.to_8_bits(each) for each in flicker.add(kind, clip.frames, seed))
-                engine, toned = toned_frames(flickering)
-                results = {"input": (flickering, 0.0, "")} | {
-                    f"{space} {codec}".removesuffix(" own"): second_pass(engine, toned, space, codec)
+                flickering, truth = (clips.to_8_bits(each) for each in flickered(kind, clip.frames, seed))
+                engine, toned = toned_frames(flickering, Settings(anchor=float("drift" in kind)))
+                results = {"input": (flickering, 0.0, None)} | {
+                    f"{space} {codec}".removesuffix(" own"): second_pass(
+                        engine, toned, space, codec, hold=float(options.hold and "drift" in kind)
+                    )
                     for codec in options.codecs
                     for space in options.spaces
                     if space != "pixel" or codec == options.codecs[0]
                 }
                 for method, (result, seconds, chosen) in results.items():
                     found = scores.score(result, truth, seen)
+                    pooled = bool(tables.POOLED_KINDS & set(kind.split("+")))
                     yield {
-                        "clip": clip.name, "kind": kind, "seed": seed, "method": method, "psnr": found.psnr,
+                        "clip": clip.name, "kind": kind, "seed": seed, "method": method,
+                        "psnr": found.psnr_pooled if pooled else found.psnr,
                         "temporal": found.temporal_psnr, "lpips": lpips(judge, result, truth),
                         "sharpness": found.sharpness, "ewarp": found.ewarp, "seconds": seconds / len(truth),
-                        "chosen": chosen,
+                        "chosen": chosen.space if chosen else "", "boil": chosen.boil_levels if chosen else 0.0,
                     }  # fmt: skip
 
 
+def flickered(kind: str, clean: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """(flickering, truth) of a kind, or of several joined by `+`, one put on what the other made."""
+    first, *more = kind.split("+")
+    flickering, truth = flicker.add(first, clean, seed)
+    for each in more:
+        flickering, _ = flicker.add(each, flickering, seed)
+    return flickering, truth
+
+
 @torch.no_grad()
-def toned_frames(frames: Tensor) -> tuple[Engine, list[Corrected[Tensor]]]:
+def toned_frames(frames: Tensor, settings: Settings) -> tuple[Engine, list[Corrected[Tensor]]]:
     """Frames `[T, 3, H, W]` with their motion and tone, before the second pass."""
     height, width = frames.shape[-2:]
-    engine = Engine.load(width, height, 3 * width * height, Settings(), lambda _: None)
+    engine = Engine.load(width, height, 3 * width * height, settings, lambda _: None)
     small = proxy_size(height, width, engine.preset.flow_max_side_px)
     proxies = [torch.stack([resize(plane, small) for plane in frame]).clamp(0, 1) for frame in frames]
     given = [Given(frame, proxy, proxy) for frame, proxy in zip(frames, proxies, strict=True)]
-    return engine, list(correct(track(given, engine.flow), engine.preset, Settings()))
+    return engine, list(correct(track(given, engine.flow, key_every=settings.key_every), engine.preset, settings))
 
 
 @torch.no_grad()
 def second_pass(
-    engine: Engine, toned: Sequence[Corrected[Tensor]], space: str, codec: str
-) -> tuple[Tensor, float, str]:
-    """The result in 8 bits, the seconds of the pass, and what was chosen."""
+    engine: Engine, toned: Sequence[Corrected[Tensor]], space: str, codec: str, *, hold: float
+) -> tuple[Tensor, float, Choice | None]:
+    """The result in 8 bits, the seconds of the pass, and what was chosen, where anything boils."""
     renewal = None
     if space != "pixel":
         found = load_autoencoder(codec, engine.device.torch_device, engine.device.dtype)
-        renewal = Renewal(LatentTexture(found), toned_colours, space)  # type: ignore[arg-type]
+        renewal = Renewal(LatentTexture(found), toned_colours, space, hold)  # type: ignore[arg-type]
     started = time.process_time()
     done = list(steady(iter(toned), toned_luma, reach=engine.preset.texture_reach, renewal=renewal))
     seconds = time.process_time() - started
     chosen = next((frame.texture for frame in done if frame.texture), None)
     frames = [frame.item if frame.correction is None else frame.correction.applied(frame.item) for frame in done]
-    words = f"{chosen.boil_share:.3f} of the change, {chosen.boil_levels:.2f} levels" if chosen else ""
-    return clips.to_8_bits(torch.stack(frames)), seconds, words
+    return clips.to_8_bits(torch.stack(frames)), seconds, chosen
 
 
 def lpips(judge: Perceptual, result: Tensor, truth: Tensor) -> float:

@@ -94,3 +94,13 @@ def test_too_little_is_told_with_what_is_needed(preset):
 
 def test_frames_that_wait_for_texture_are_counted():
     assert TEXTURE_FRAMES == AHEAD + BLOCK
+
+
+def test_an_autoencoder_is_counted_where_latents_are_used():
+    with_latents = PRESETS["quality"]
+    least, more = (estimate(*FULL_HD, with_latents, codec_bytes=amount) for amount in (0, 2 << 30))
+    assert more - least == 2 << 30
+    without = replace(with_latents, latents=False)
+    assert estimate(*FULL_HD, without, codec_bytes=2 << 30) == estimate(*FULL_HD, without)
+    assert fit(*FULL_HD, with_latents, more, codec_bytes=2 << 30) is with_latents
+    assert not fit(*FULL_HD, with_latents, least, codec_bytes=8 << 30).latents

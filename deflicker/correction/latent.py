@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deflicker.correction.holding import Anchor
 from deflicker.correction.texture import SURE_PX, Boil, Neighbours
 from deflicker.latent.chain import middle_weights
 from deflicker.latent.codec import FACTOR, Codec
@@ -30,6 +31,8 @@ class LatentOptions:
     """α: how much second differences count beside first ones."""
     stiffness: float = 30.0
     """λ where neighbours differ by boil alone."""
+    anchor_stiffness: float = 4.0
+    """a of an anchor, which is a mean of about so many frames."""
     tolerance: float = 0.5
     """Excess over 2 σ² of a difference that chance explains, in units of 2 σ²."""
     misfit_share: float = 0.3
@@ -46,10 +49,13 @@ class LatentTexture:
     def __init__(self, codec: Codec, options: LatentOptions = LatentOptions()) -> None:
         self._codec, self._options = codec, options
 
-    def residual(self, frame: Tensor, aligned: Tensor, neighbours: Neighbours, boil: Boil) -> Tensor:
+    def residual(
+        self, frame: Tensor, aligned: Tensor, neighbours: Neighbours, boil: Boil, anchor: Anchor | None = None
+    ) -> Tensor:
         """What is to be added to `frame [1, 3, H, W]` in [0, 1]: `[1, 3, H, W]`.
 
-        aligned: W(y_{t+k}) `[N, 3, H, W]` in the order of `neighbours`; boil: what its pixels were found to do.
+        aligned: W(y_{t+k}) `[N, 3, H, W]` in the order of `neighbours`; boil: what its pixels were found to do; anchor:
+        what it is held to besides.
         """
         size = frame.shape[-2], frame.shape[-1]
         order = sorted((0, *neighbours.offsets))
@@ -58,14 +64,27 @@ class LatentTexture:
         latents = latents[[row[offset] for offset in order]]
         seen = torch.cat([torch.ones_like(neighbours.visible[:1]), neighbours.visible])
         seen = to_cells(seen[[row[offset] for offset in order]])[:, 0]
-        error_px = to_cells(neighbours.flow_error_px)[0, 0]
-        doubt = error_px.square() / (error_px.square() + SURE_PX**2)
+        doubt = doubt_of(neighbours.flow_error_px)
         gate = cell_gate(boil.variance, size, self._options.least)
         first = latents[order.index(0)]
-        wanted = first + self._change(latents, seen, order, doubt, gate)
+        held = None if anchor is None else self._held(anchor, first)
+        wanted = first + self._change(latents, seen, order, doubt, gate, held)
         return self._codec.change(first[None], wanted[None], size)
 
-    def _change(self, latents: Tensor, seen: Tensor, order: list[int], doubt: Tensor, gate: Tensor) -> Tensor:
+    def _held(self, anchor: Anchor, first: Tensor) -> tuple[Tensor, Tensor]:
+        """z_a − z_0 `[C, h, w]`, and how far the match of each cell can be trusted, 0 … 1, `[h, w]`."""
+        sure = anchor.share * to_cells(anchor.visible)[0, 0].square() * (1 - doubt_of(anchor.error_px))
+        return self._codec.encode(anchor.colours)[0] - first, sure
+
+    def _change(
+        self,
+        latents: Tensor,
+        seen: Tensor,
+        order: list[int],
+        doubt: Tensor,
+        gate: Tensor,
+        held: tuple[Tensor, Tensor] | None,
+    ) -> Tensor:
         """z* − z_0 `[C, h, w]`."""
         changes = []
         for group in self._codec.groups:
@@ -74,14 +93,22 @@ class LatentTexture:
             variance = latent_variance(differences, seen, order, self._options.suspicion * doubt) * gate
             links = link_strengths(part, seen, variance, self._options)
             links, known, differences = _centred(links, seen, differences, order)
-            weights, _ = middle_weights(known, links, curvature=self._options.curvature)
-            changes.append((weights[:, None] * differences).sum(0))
+            pull = None if held is None else held[1] * anchor_pull(held[0][group], variance, self._options)
+            weights, anchored = middle_weights(known, links, curvature=self._options.curvature, pull=pull)
+            change = (weights[:, None] * differences).sum(0)
+            changes.append(change if held is None else change + anchored * held[0][group])
         return torch.cat(changes)
 
 
 def to_cells(image: Tensor) -> Tensor:
     """Means over the pixels of each latent: `[N, C, H, W]` → `[N, C, ⌈H/8⌉, ⌈W/8⌉]`."""
     return F.avg_pool2d(image, FACTOR, ceil_mode=True, count_include_pad=False)
+
+
+def doubt_of(error_px: Tensor) -> Tensor:
+    """0 where motion that may be wrong by `error_px [1, 1, H, W]` is certain, towards 1 where it is not: `[h, w]`."""
+    squared = to_cells(error_px)[0, 0].square()
+    return squared / (squared + SURE_PX**2)
 
 
 def cell_gate(variance: tuple[Tensor, ...], size: tuple[int, int], least: float) -> Tensor:
@@ -123,6 +150,15 @@ def link_strengths(latents: Tensor, seen: Tensor, variance: Tensor, options: Lat
     misfit = options.misfit_share * (squared - 2 * (1 + options.tolerance) * variance).clamp_min(0)
     strength = variance / (misfit + variance / options.stiffness + 1e-12)
     return strength * ((seen[1:] * seen[:-1] - 0.5) * 2).clamp_min(0)
+
+
+def anchor_pull(difference: Tensor, variance: Tensor, options: LatentOptions) -> Tensor:
+    """a `[h, w]` of an anchor at `difference [C, h, w]` from the frame: variance of the frame's boil over that of what
+    is left of the anchor's. 0 where nothing boils, and where they differ by twice what boil explains: that is another
+    thing, which nothing may be pulled to however little, since it would be so in every frame to come."""
+    squared = box_mean(difference.square().mean(0)[None], 1)[0]
+    explained = 2 * (1 + options.tolerance) * variance
+    return options.anchor_stiffness * (2 - squared / (explained + 1e-12)).clamp(0, 1) * (variance > 0)
 
 
 def _centred(links: Tensor, seen: Tensor, differences: Tensor, order: list[int]) -> tuple[Tensor, Tensor, Tensor]:

@@ -41,6 +41,8 @@ class Renewal(Generic[T]):
     texture: LatentTexture
     colours_of: ColoursOf[T]
     asked: Space = "auto"
+    hold: float = 0.0
+    """How strongly texture is held to that of a shot's first picture, 0 … 1."""
 
     def choose(self, boil_share: float, boil_rms: float) -> Choice:
         """Where to steady a shot whose boil is this part of all change and has this root mean square, in [0, 1].

@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from deflicker.correction.apply import Correction
+from deflicker.correction.holding import Anchor, Held
 from deflicker.correction.opening import numbers, opening, usual_boil
+from deflicker.correction.picture import Picture
 from deflicker.correction.renewal import Choice, Renewal
 from deflicker.correction.stream import Corrected
 from deflicker.correction.texture import Boil, Neighbours, TextureOptions, boiling, boiling_alike
-from deflicker.correction.views import Link, View
+from deflicker.correction.views import Link, View, walked
 from deflicker.ladder import Ladder, moved
-from deflicker.motion.warp import compose, warp
+from deflicker.motion.warp import warp
 
 T = TypeVar("T")
 
@@ -29,24 +31,6 @@ BLOCK = 8
 """Pictures looked at together: the first alone where nothing boils."""
 AHEAD = 8
 """Pictures whose boil is known before one is given out."""
-
-
-class _Picture(Generic[T]):
-    """A picture of a shot with the frames that show it, and what is known of it so far."""
-
-    def __init__(self, frame: Corrected[T]) -> None:
-        self.frames = [frame]
-        self.looked = self.renewed = False
-        self.boil: Boil | None = None
-        self.view: View | None = None
-        self.colours: Tensor | None = None
-        """`[1, 3, H, W]` in [0, 1], tone corrected; only where latents are asked for."""
-        self.link: Link | None = None
-        """From the picture before to this one."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        """To be kept for a later run: what is large and can be seen again is left out."""
-        return self.__dict__ | {"view": None, "colours": None, "link": None}
 
 
 @dataclass
@@ -102,7 +86,11 @@ class _Shot(Generic[T]):
         """Where the shot's texture is steadied, once some of it boils."""
         self._spares = False
         """Whether everything is on the CPU, because there is no memory left for it elsewhere."""
-        self._pictures: list[_Picture[T]] = []
+        self._pictures: list[Picture[T]] = []
+        self._forgotten = 0
+        """Pictures of the shot before those."""
+        self._held: Held | None = None
+        """What texture is held to, once the first picture is steadied."""
         self._looked_at = self._given = 0
         self._suspected = False
 
@@ -113,7 +101,7 @@ class _Shot(Generic[T]):
         if frame.kept:
             yield frame
             return
-        self._pictures.append(_Picture(frame))
+        self._pictures.append(Picture(frame))
         while len(self._pictures) >= self._looked_at + BLOCK + self._reach:
             self._look(self._looked_at + BLOCK)
             yield from self._give(self._looked_at - AHEAD)
@@ -170,6 +158,7 @@ class _Shot(Generic[T]):
         unneeded = min(self._given - AHEAD, self._looked_at - self._reach)
         if unneeded > 0:
             del self._pictures[:unneeded]
+            self._forgotten += unneeded
             self._given -= unneeded
             self._looked_at -= unneeded
 
@@ -229,12 +218,23 @@ class _Shot(Generic[T]):
             assert around.flow_px is not None
             there = torch.cat([self._colours(index + offset, renewal) for offset in around.offsets])
             aligned = warp(there, around.flow_px, "bicubic")
-            return renewal.texture.residual(self._colours(index, renewal), aligned, around, boil)
+            anchor = self._anchor(index, renewal.hold)
+            return renewal.texture.residual(self._colours(index, renewal), aligned, around, boil, anchor)
 
         residual = self._ladder.run(found)
         if choice.space == "both":
             residual = (residual + boil.residual) / 2
         picture.boil = replace(boil, residual=residual)
+        if renewal.hold > 0 and self._forgotten + index == 0:
+            self._held = Held(self._colours(index, renewal) + residual, self._view(index).even)
+
+    def _anchor(self, index: int, hold: float) -> Anchor | None:
+        """The shot's first picture as this one should look; None where it is among its neighbours, or out of sight."""
+        number = self._forgotten + index
+        if self._held is None or number == 0:
+            return None
+        self._held = None if self._spares else self._held.seen_from(number, self._link(index), self._view(index))
+        return self._held.anchor(hold) if self._held is not None and number > self._reach else None
 
     def _colours(self, index: int, renewal: Renewal[T]) -> Tensor:
         picture = self._pictures[index]
@@ -257,14 +257,10 @@ class _Shot(Generic[T]):
 
     def _paths(self, index: int, sign: int) -> list[tuple[Tensor, Tensor]]:
         """Flow and visibility from a picture to each of its neighbours on one side, nearest first."""
-        paths: list[tuple[Tensor, Tensor]] = []
-        for other in range(index + sign, index + sign * (self._reach + 1), sign):
-            if not 0 <= other < len(self._pictures):
-                break
-            link = self._link(other) if sign > 0 else self._link(other + 1).reversed()
-            step = link.there_px, link.there_visible
-            paths.append(compose(*paths[-1], *step) if paths else step)
-        return paths
+        last = index + sign * self._reach
+        if sign > 0:
+            return walked(map(self._link, range(index + 1, min(last + 1, len(self._pictures)))))
+        return walked(self._link(later).reversed() for later in range(index, max(0, last), -1))
 
     def _view(self, index: int) -> View:
         picture = self._pictures[index]

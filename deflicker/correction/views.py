@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from deflicker.motion.neighbourhood import length
 from deflicker.motion.refine import even_luma, refine
-from deflicker.motion.warp import round_trip
+from deflicker.motion.warp import compose, round_trip
 
 _SLACK_PX = 1.0
 """Gap of flow there and back that still counts as visible; much of it is boil's doing."""
@@ -67,6 +68,15 @@ class Link:
             self.back_error_px,
             self.there_error_px,
         )
+
+
+def walked(links: Iterable[Link]) -> list[tuple[Tensor, Tensor]]:
+    """Flow and visibility from where the first link begins to where each of them ends."""
+    ways: list[tuple[Tensor, Tensor]] = []
+    for link in links:
+        step = link.there_px, link.there_visible
+        ways.append(compose(*ways[-1], *step) if ways else step)
+    return ways
 
 
 def _error_px(flow_px: Tensor, visible: Tensor, gap_px: Tensor) -> Tensor:

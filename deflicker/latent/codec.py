@@ -12,10 +12,13 @@ from torch import Tensor
 
 FACTOR = 8
 """How much smaller latents are than frames, in each direction."""
-_TILE_PX = 768
-"""Longest side of what goes through a network at once. Smaller frames are not cut."""
-_HALO_PX = 96
-"""What a tile sees beyond its own part: more than the own network looks around it."""
+TILE_PX = 768
+"""Side of a tile. Frames that are no larger are not cut."""
+HALO_PX = 96
+"""What a tile sees beyond its own part."""
+_FADE_PX = 24
+"""How far on either side of their border two tiles fade over into each other. What is left of the halo, 72 px, is more
+than the own network looks around; networks that look further, or at everything at once, leave no edge."""
 
 
 class Autoencoder(Protocol):
@@ -38,18 +41,20 @@ class Codec:
     channels: int
     groups: tuple[slice, ...] = (slice(None),)
     """Channels that boil alike; each group has its own measure of it."""
+    tile_px: int = TILE_PX
+    """Side of its tiles, a multiple of 8."""
 
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Tensor:
         """Latents `[N, C, ⌈H/8⌉, ⌈W/8⌉]` of `frames [N, 3, H, W]` in [0, 1]. The edge is continued to full cells."""
         height, width = frames.shape[-2:]
         full = F.pad(frames, (0, -width % FACTOR, 0, -height % FACTOR), mode="replicate")
-        return _tiled(full, self.network.encode, FACTOR, 1, FACTOR)
+        return _tiled(full, self.network.encode, self.tile_px, 1, FACTOR)
 
     @torch.no_grad()
     def decode(self, latents: Tensor, size: tuple[int, int]) -> Tensor:
         """Frames `[N, 3, *size]` of latents that came from frames of this size."""
-        return _tiled(latents, self.network.decode, 1, FACTOR, 1)[..., : size[0], : size[1]]
+        return _tiled(latents, self.network.decode, self.tile_px, FACTOR, 1)[..., : size[0], : size[1]]
 
     def change(self, latents: Tensor, wanted: Tensor, size: tuple[int, int]) -> Tensor:
         """D(z*) − D(z), what is to be added to the frame z came from: `[N, 3, *size]`.
@@ -62,25 +67,47 @@ class Codec:
         return self.decode(wanted, size) - self.decode(latents, size)
 
 
-def _tiled(image: Tensor, apply: Callable[[Tensor], Tensor], shrink: int, grow: int, unit: int) -> Tensor:
-    """`apply`, tile by tile where the image is large; a tile's surroundings go in with it and are cut off again.
+def _tiled(image: Tensor, apply: Callable[[Tensor], Tensor], tile_px: int, goes_in: int, comes_out: int) -> Tensor:
+    """`apply`, tile by tile where the image is large; a tile's surroundings go in with it.
 
-    shrink, grow: how sides change; unit: what tiles begin at multiples of, in the image's pixels.
+    goes_in, comes_out: pixels of the frame, in each direction, that one of the image and one of the result stand for.
     """
-    pixels = FACTOR // unit  # of the frame, for each of the image's
-    tile, halo = _TILE_PX // pixels, _HALO_PX // pixels
-    height, width = image.shape[-2:]
-    if max(height, width) <= tile:
+    height, width = (side * goes_in for side in image.shape[-2:])
+    if max(height, width) <= tile_px:
         return apply(image)
-    rows = []
-    for top in range(0, height, tile):
-        row = []
-        for left in range(0, width, tile):
-            first_y, first_x = max(0, top - halo), max(0, left - halo)
-            last_y, last_x = min(height, top + tile + halo), min(width, left + tile + halo)
-            found = apply(image[..., first_y:last_y, first_x:last_x])
-            y, x = (top - first_y) * grow // shrink, (left - first_x) * grow // shrink
-            tall, wide = (min(side, start + tile) - start for side, start in ((height, top), (width, left)))
-            row.append(found[..., y : y + tall * grow // shrink, x : x + wide * grow // shrink])
-        rows.append(torch.cat(row, -1))
-    return torch.cat(rows, -2)
+    found: Tensor | None = None
+    for top in range(0, height, tile_px):
+        for left in range(0, width, tile_px):
+            rows = _Span(top, min(top + tile_px, height), height)
+            columns = _Span(left, min(left + tile_px, width), width)
+            part = apply(image[..., rows.seen(goes_in), columns.seen(goes_in)])
+            if found is None:
+                found = part.new_zeros(*part.shape[:-2], height // comes_out, width // comes_out)
+            weights = rows.weights(comes_out, part)[:, None] * columns.weights(comes_out, part)
+            found[..., rows.seen(comes_out), columns.seen(comes_out)] += weights * part
+    assert found is not None
+    return found
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A tile along one axis, in pixels of the frame."""
+
+    start: int
+    end: int
+    whole: int
+
+    def seen(self, unit: int) -> slice:
+        """The tile with its surroundings, in units of so many pixels."""
+        return slice(max(0, self.start - HALO_PX) // unit, min(self.whole, self.end + HALO_PX) // unit)
+
+    def weights(self, unit: int, like: Tensor) -> Tensor:
+        """How much the tile counts where it sees, `[length]`: those of all tiles sum to 1 everywhere."""
+        seen = self.seen(unit)
+        at_px = (torch.arange(seen.start, seen.stop, dtype=like.dtype, device=like.device) + 0.5) * unit
+        weights = torch.ones_like(at_px)
+        if self.start > 0:
+            weights = weights * ((at_px - self.start) / (2 * _FADE_PX) + 0.5).clamp(0, 1)
+        if self.end < self.whole:
+            weights = weights * ((self.end - at_px) / (2 * _FADE_PX) + 0.5).clamp(0, 1)
+        return weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,9 +23,17 @@ OWN = "own"
 _OWN_FILE = Path(__file__).with_name("own.safetensors")
 _OWN_SHA256 = "61ea4e47c2cf052f143c6dfd2529e22349d05ba8e76bccbe8af0fa60531f284b"
 _ACCEPTED = (
-    "give `own`, a folder or file of diffusers' AutoencoderTiny in safetensors, or a file of the TAESD family whose "
-    "name has `encoder` or `decoder` in it, the other one beside it"
+    "give `own`, a folder or file of diffusers' AutoencoderKL or AutoencoderTiny in safetensors, or a file of the "
+    "TAESD family whose name has `encoder` or `decoder` in it, the other one beside it"
 )
+_PICKLE = "a pickle, which may run code: save the model again with diffusers' save_pretrained, which writes safetensors"
+_KL_TILE_PX, _KL_TILE_BYTES = 320, 1 << 30
+"""Some 940 features at full size stand for each pixel at once while an AutoencoderKL decodes: 3.8 kB a pixel of a tile
+and its surroundings, measured on the widths of Stable Diffusion's."""
+_LARGEST_TINY = 32 << 20
+"""Bytes beyond which a file is taken for that of an AutoencoderKL, before it is read."""
+_COPIES = 3
+"""Times the stored bytes while weights are put in: as they were read, and as 32-bit numbers, perhaps from 16."""
 
 
 def load_autoencoder(source: str, device: torch.device, dtype: torch.dtype) -> Codec:
@@ -52,24 +61,59 @@ def _own(device: torch.device, dtype: torch.dtype) -> Codec:
     return Codec(OWN, network.eval().requires_grad_(False).to(device, dtype), CHANNELS, GROUPS)
 
 
+def bytes_of(source: str | None) -> int:
+    """Memory that loading and using an autoencoder takes beyond what the one in the package does.
+
+    0 where there is none that could be loaded: that is said when it is.
+    """
+    path = Path(source or OWN).expanduser()
+    try:
+        stored = (_within(path) if path.is_dir() else path).stat().st_size if source not in (None, OWN) else 0
+    except (OSError, ValueError):
+        return 0
+    return _COPIES * stored + (_KL_TILE_BYTES if stored > _LARGEST_TINY else 0)
+
+
 def _given(path: Path, device: torch.device, dtype: torch.dtype) -> Codec:
-    from deflicker.latent.codec import Codec
+    from deflicker.latent.codec import TILE_PX, Codec
+    from deflicker.latent.kl import AutoencoderKL
     from deflicker.latent.taesd import Taesd
 
-    encoder, decoder = _halves(path)
-    network = Taesd(encoder, decoder)
-    return Codec(path.name, network.eval().requires_grad_(False).to(device).in_arithmetic(dtype), network.channels)
+    file = _within(path) if path.is_dir() else path
+    weights = _read(file)
+    network: AutoencoderKL | Taesd
+    if is_kl := any(".down_blocks." in name or ".up_blocks." in name for name in weights):
+        network = AutoencoderKL(weights, _groups(file.with_name("config.json")))
+    else:
+        network = Taesd(*_halves(file, weights))
+    network = network.eval().requires_grad_(False).to(device).in_arithmetic(dtype)
+    return Codec(path.name, network, network.channels, tile_px=_KL_TILE_PX if is_kl else TILE_PX)
 
 
-def _halves(path: Path) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+def _groups(config: Path) -> int:
+    """How many groups the normalisations of an AutoencoderKL have. Raises ValueError where it is another network."""
+    from deflicker.latent.kl import GROUPS
+
+    if not config.exists():
+        return GROUPS
+    try:
+        known = json.loads(config.read_text(encoding="utf-8"))
+        groups, activation = known.get("norm_num_groups", GROUPS), known.get("act_fn", "silu")
+    except (UnicodeDecodeError, json.JSONDecodeError, AttributeError):
+        raise ValueError("the config.json beside it cannot be read") from None
+    if not isinstance(groups, int) or groups < 1 or activation != "silu":
+        raise ValueError(f"its config.json asks for {groups} groups and {activation}, and silu is known")
+    return groups
+
+
+def _halves(file: Path, weights: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
     """The weights of encoder and decoder, in the layout of the TAESD family. Raises OSError or ValueError."""
-    if path.is_dir():
-        return _halves(_within(path))
-    for mine, other in (("encoder", "decoder"), ("decoder", "encoder")):
-        if mine in path.name:
-            both = {mine: _read(path), other: _read(path.with_name(path.name.replace(mine, other)))}
-            return both["encoder"], both["decoder"]
-    return _from_diffusers(_read(path))
+    if all(name[:1].isdecimal() for name in weights):
+        for mine, other in (("encoder", "decoder"), ("decoder", "encoder")):
+            if mine in file.name:
+                both = {mine: weights, other: _read(file.with_name(file.name.replace(mine, other)))}
+                return both["encoder"], both["decoder"]
+    return _from_diffusers(weights)
 
 
 def _within(folder: Path) -> Path:
@@ -77,6 +121,8 @@ def _within(folder: Path) -> Path:
     for pattern in ("diffusion_pytorch_model.safetensors", "*encoder*.safetensors", "*encoder*.pth", "*.safetensors"):
         if found := sorted(folder.glob(pattern)):
             return found[0]
+    if any(folder.glob("*.bin")):
+        raise ValueError(f"the folder holds {_PICKLE}")
     raise ValueError("the folder holds no weights that could be an autoencoder's")
 
 
@@ -86,8 +132,7 @@ def _from_diffusers(weights: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor]
     for name, tensor in weights.items():
         half, _, rest = name.partition(".layers.")
         if half not in halves or not rest:
-            kind = "AutoencoderKL, which is not supported yet" if ".down_blocks." in name else "no AutoencoderTiny"
-            raise ValueError(f"it is {kind} ({name})")
+            raise ValueError(f"it is no autoencoder in a layout that is known ({name})")
         halves[half][rest] = tensor
     return halves["encoder"], halves["decoder"]
 
@@ -96,6 +141,8 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     """Named tensors of a file. Raises OSError or ValueError."""
     if path.suffix == ".safetensors":
         return read_tensors(path)
+    if path.suffix == ".bin" and path.exists():
+        raise ValueError(f"it is {_PICKLE}")
     import torch
 
     try:

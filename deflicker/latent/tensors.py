@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,31 +23,37 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     import torch
 
-    data = path.read_bytes()
-    length = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or not 2 <= length <= min(_LONGEST_HEADER, len(data) - 8):
-        raise ValueError("it is no safetensors file")
+    with path.open("rb") as file:
+        header, body_at = _header(file)
+        length, tensors = file.seek(0, os.SEEK_END) - body_at, {}
+        for name, about in header.items():
+            if name == "__metadata__":
+                continue
+            try:
+                dtype, shape = getattr(torch, _NAMES[about["dtype"]]), tuple(map(int, about["shape"]))
+                start, end = map(int, about["data_offsets"])
+            except (KeyError, TypeError, ValueError):
+                raise ValueError(f"its entry {name!r} cannot be read") from None
+            size = math.prod(shape) * dtype.itemsize
+            if min(shape, default=0) < 0 or not 0 <= start <= end <= length or end - start != size:
+                raise ValueError(f"its entry {name!r} is cut off")
+            file.seek(body_at + start)
+            data = bytearray(file.read(size))
+            tensors[name] = (torch.frombuffer(data, dtype=dtype) if size else torch.empty(0, dtype=dtype)).view(shape)
+    return tensors
+
+
+def _header(file: BinaryIO) -> tuple[dict[str, Any], int]:
+    """What the tensors are, by name, and where their numbers begin."""
+    length = int.from_bytes(file.read(8), "little")
+    begun = file.read(length) if 2 <= length <= _LONGEST_HEADER else b""
     try:
-        header = json.loads(data[8 : 8 + length])
+        header = json.loads(begun) if len(begun) == length else None
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
-        raise ValueError("it is no safetensors file") from None
+        header = None
     if not isinstance(header, dict):
         raise ValueError("it is no safetensors file")
-    body, tensors = memoryview(data)[8 + length :], {}
-    for name, about in header.items():
-        if name == "__metadata__":
-            continue
-        try:
-            dtype, shape = getattr(torch, _NAMES[about["dtype"]]), tuple(map(int, about["shape"]))
-            start, end = map(int, about["data_offsets"])
-        except (KeyError, TypeError, ValueError):
-            raise ValueError(f"its entry {name!r} cannot be read") from None
-        size = math.prod(shape) * dtype.itemsize
-        if min(shape, default=0) < 0 or not 0 <= start <= end <= len(body) or end - start != size:
-            raise ValueError(f"its entry {name!r} is cut off")
-        flat = torch.frombuffer(bytearray(body[start:end]), dtype=dtype) if size else torch.empty(0, dtype=dtype)
-        tensors[name] = flat.reshape(shape)
-    return tensors
+    return header, 8 + length
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:

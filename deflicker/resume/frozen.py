@@ -35,8 +35,10 @@ _ADMITTED = {
             "correction.seams": ("SeamMemory",),
             "correction.anchors": ("AnchorMemory",),
             "correction.apply": ("Correction",),
+            "correction.holding": ("Held",),
+            "correction.picture": ("Picture",),
             "correction.renewal": ("Choice",),
-            "correction.steady": ("Steadying", "_Picture", "_Shot"),
+            "correction.steady": ("Steadying", "_Shot"),
             "correction.texture": ("Boil", "TextureOptions"),
             "metrics.flicker": ("FlickerSums",),
         }.items()

@@ -1,20 +1,30 @@
 """Texture steadied in latents: boil goes, what does not boil stays exactly, occlusions part, edges are seen to."""
 
+import io
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from deflicker.correction.latent import LatentOptions, LatentTexture, cell_gate, latent_variance, link_strengths
+from deflicker.correction.latent import (
+    LatentOptions,
+    LatentTexture,
+    anchor_pull,
+    cell_gate,
+    latent_variance,
+    link_strengths,
+)
 from deflicker.correction.renewal import Renewal
-from deflicker.correction.steady import steady
+from deflicker.correction.steady import Steadying, steady, step_down
 from deflicker.correction.texture import Neighbours, boiling
 from deflicker.latent.codec import Codec
+from deflicker.latent.kl import AutoencoderKL
 from deflicker.latent.own import CHANNELS, GROUPS, OwnAutoencoder
 from deflicker.latent.taesd import Taesd
+from deflicker.resume.frozen import freeze, thaw
 from tests.correction.test_steady import boil, clean, psnr, shot
-from tests.latent.networks import halves
+from tests.latent.networks import halves, kl
 
 OFFSETS = (1, 2, -1, -2)
 
@@ -51,7 +61,7 @@ def test_boil_becomes_less() -> None:
 def test_nothing_that_boils_is_nothing_at_all() -> None:
     """Zero boil in the pixels: z* is z, and the change is 0 bit for bit, whatever the autoencoder makes of pictures."""
     frame, aligned, around = case(0.0)
-    for which in (codec(), Codec("taesd", Taesd(*halves()).eval(), 4)):
+    for which in (codec(), Codec("taesd", Taesd(*halves()).eval(), 4), Codec("kl", AutoencoderKL(kl(), 4).eval(), 4)):
         assert torch.equal(residual(frame, aligned, around, which), torch.zeros(1, 3, 72, 96))
 
 
@@ -107,8 +117,12 @@ def colours(item: tuple[int, Tensor], correction: object) -> Tensor:
     return item[1].expand(3, -1, -1)
 
 
+def luma_of(item: tuple[int, Tensor], correction: object) -> Tensor:
+    return item[1]
+
+
 def run(frames: list, renewal: Renewal | None) -> list:
-    return list(steady(iter(frames), lambda item, correction: item[1], reach=2, renewal=renewal))
+    return list(steady(iter(frames), luma_of, reach=2, renewal=renewal))
 
 
 def test_a_shot_is_steadied_in_latents_from_the_first_frame_to_the_last() -> None:
@@ -162,3 +176,71 @@ def test_what_is_chosen_depends_on_the_boil(levels: float, space: str) -> None:
     assert chosen.why
     for asked in ("latent", "both"):
         assert Renewal(LatentTexture(codec()), colours, asked).choose(0.2, levels / 255).space == asked
+
+
+# --- Held to the first picture ----------------------------------------------------------------------------------------
+
+
+def test_an_anchor_is_worth_what_it_is_made_of() -> None:
+    """Nothing changed but boil: four frames' worth. Another thing, or no boil: nothing."""
+    variance, options = torch.full((20, 20), 0.01), LatentOptions()
+    difference = 0.1 * torch.randn(8, 20, 20, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(anchor_pull(difference, variance, options), torch.full((20, 20), 4.0))
+    assert torch.equal(anchor_pull(4 * difference, variance, options), torch.zeros(20, 20))
+    assert torch.equal(anchor_pull(difference, 0 * variance, options), torch.zeros(20, 20))
+
+
+def detail_of(frames: list, hold: float) -> Tensor:
+    done = run(frames, Renewal(LatentTexture(codec()), colours, "latent", hold))
+    return torch.stack([frame.correction.detail[0] for frame in done])
+
+
+def test_texture_is_held_to_that_of_the_first_picture() -> None:
+    """What is left of the boil becomes less, behind the window the first picture is in, and the same before."""
+    truth = clean()
+    frames = shot(truth + boil(14, 0.02))
+    boiling = torch.stack([frame.item[1] for frame in frames])
+    free, held = (boiling + detail_of(frames, hold) for hold in (0.0, 1.0))
+    assert torch.equal(held[:3], free[:3])
+    assert psnr(held[3:], truth) > psnr(free[3:], truth) + 0.2
+
+
+def test_nothing_is_held_to_what_was_there_before() -> None:
+    """Where another thing has come since, a frame is as near to the truth as without an anchor; beside it, nearer."""
+    other = clean()
+    other[20:52, 30:66] = clean(9)[20:52, 30:66]
+    lumas = torch.stack([clean()] * 6 + [other] * 14) + boil(20, 0.02)
+    free, held = ((lumas + detail_of(shot(lumas), hold) - other)[11:] for hold in (0.0, 1.0))
+    inside, beside = (slice(None), slice(26, 46), slice(36, 60)), (slice(None), slice(None), slice(0, 20))
+    assert float(held[inside].square().mean()) < float(free[inside].square().mean())
+    assert float(held[beside].square().mean()) < 0.85 * float(free[beside].square().mean())
+
+
+def test_texture_that_stays_is_not_touched_by_an_anchor() -> None:
+    frames = shot([clean()] * 20)
+    done = run(frames, Renewal(LatentTexture(codec()), colours, "latent", 1.0))
+    assert all(a is b for a, b in zip(done, frames, strict=True))
+
+
+def test_what_it_is_held_to_outlives_an_interruption() -> None:
+    """The first picture is long forgotten when the run goes on; what comes out is what would have, bit for bit."""
+    frames, at, kept = shot(clean() + boil(30, 0.02)), Steadying(), io.BytesIO()
+    renewal, ladder = Renewal(LatentTexture(codec()), colours, "latent", 1.0), step_down()
+    named = {"luma": luma_of, "renewal": renewal, "ladder": ladder}
+    options = {"reach": 2, "renewal": renewal, "ladder": ladder}
+    done, before = [], 0
+
+    def source():
+        nonlocal before
+        for number, frame in enumerate(frames):
+            if number == 25:
+                before = len(done)
+                freeze(at, kept, named)
+            yield frame
+
+    for frame in steady(source(), luma_of, at=at, **options):
+        done.append(frame)
+    again = thaw(io.BytesIO(kept.getvalue()), named, {})
+    rest = list(steady(iter(frames[25:]), luma_of, at=again, **options))
+    assert [frame.item[0] for frame in rest] == list(range(before, 30))
+    assert all(torch.equal(a.correction.detail, b.correction.detail) for a, b in zip(rest, done[before:], strict=True))

@@ -1,4 +1,4 @@
-"""Autoencoders of the TAESD family with random weights, small enough to make and to store."""
+"""Autoencoders of the TAESD family and AutoencoderKL with random weights, small enough to make and to store."""
 
 import torch
 from torch import Tensor
@@ -42,3 +42,65 @@ def as_diffusers(encoder: dict[str, Tensor], decoder: dict[str, Tensor]) -> dict
 
     found = {f"encoder.layers.{name}": tensor for name, tensor in encoder.items()}
     return found | {f"decoder.layers.{earlier(name)}": tensor for name, tensor in decoder.items()}
+
+
+def kl(*, channels: int = 4, attends: bool = True, around: bool = True) -> dict[str, Tensor]:
+    """Weights of an AutoencoderKL in diffusers' layout, 8 to 16 features wide, one block a level on the way down.
+
+    around: whether 1 × 1 convolutions surround the latents.
+    """
+    rng = torch.Generator().manual_seed(7)
+    wide, weights = (8, 12, 16, 16), {}
+
+    def convolution(name: str, narrow: int, out: int, side: int = 3) -> None:
+        weights[f"{name}.weight"] = torch.randn(out, narrow, side, side, generator=rng) / (side * narrow**0.5)
+        weights[f"{name}.bias"] = 0.1 * torch.randn(out, generator=rng)
+
+    def vectors(name: str, *shape: int) -> None:
+        weights[f"{name}.weight"] = torch.randn(*shape, generator=rng) / shape[-1] ** 0.5
+        weights[f"{name}.bias"] = 0.1 * torch.randn(shape[0], generator=rng)
+
+    def block(name: str, narrow: int, out: int) -> None:
+        vectors(f"{name}.norm1", narrow)
+        convolution(f"{name}.conv1", narrow, out)
+        vectors(f"{name}.norm2", out)
+        convolution(f"{name}.conv2", out, out)
+        if narrow != out:
+            convolution(f"{name}.conv_shortcut", narrow, out, 1)
+
+    for half, blocks, change, count, sides in (
+        ("encoder", "down_blocks", "downsamplers", 1, wide),
+        ("decoder", "up_blocks", "upsamplers", 2, wide[::-1]),
+    ):
+        begun = 3 if half == "encoder" else channels
+        convolution(f"{half}.conv_in", begun, sides[0])
+        for level, (narrow, out) in enumerate(zip((sides[0], *sides), sides, strict=False)):
+            for number in range(count):
+                block(f"{half}.{blocks}.{level}.resnets.{number}", out if number else narrow, out)
+            if level < 3:
+                convolution(f"{half}.{blocks}.{level}.{change}.0.conv", out, out)
+        for number in (0, 1):
+            block(f"{half}.mid_block.resnets.{number}", wide[-1], wide[-1])
+        if attends:
+            vectors(f"{half}.mid_block.attentions.0.group_norm", wide[-1])
+            for layer in ("to_q", "to_k", "to_v", "to_out.0"):
+                vectors(f"{half}.mid_block.attentions.0.{layer}", wide[-1], wide[-1])
+        vectors(f"{half}.conv_norm_out", sides[-1])
+        convolution(f"{half}.conv_out", sides[-1], 2 * channels if half == "encoder" else 3)
+    if around:
+        convolution("quant_conv", 2 * channels, 2 * channels, 1)
+        convolution("post_quant_conv", channels, channels, 1)
+    return weights
+
+
+def in_old_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same as diffusers wrote it before 0.18; attention as 1 × 1 convolutions, as the first files had it."""
+    names = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    found = {}
+    for name, tensor in weights.items():
+        for new, old in names.items():
+            if f".{new}." in name:
+                name = name.replace(f".{new}.", f".{old}.")
+                tensor = tensor[..., None, None] if tensor.ndim == 2 else tensor
+        found[name] = tensor
+    return found

@@ -9,10 +9,11 @@ import torch
 from deflicker.errors import SettingsError
 from deflicker.latent import loading
 from deflicker.latent.codec import Codec
-from deflicker.latent.loading import load_autoencoder
+from deflicker.latent.kl import AutoencoderKL
+from deflicker.latent.loading import bytes_of, load_autoencoder
 from deflicker.latent.taesd import Taesd
 from deflicker.latent.tensors import write_tensors
-from tests.latent.networks import as_diffusers, halves
+from tests.latent.networks import as_diffusers, halves, kl
 
 CPU = torch.device("cpu")
 TAEF2 = Path(__file__).parents[2].parent / "shared" / "weights"
@@ -84,17 +85,67 @@ def test_taef2(tmp_path: Path) -> None:
     assert float(error.square().mean().sqrt()) < 0.05  # wrongly put together it is 0.2 and more
 
 
+def kl_folder(folder: Path, config: dict[str, object] | None, name: str = "diffusion_pytorch_model") -> Path:
+    if config is not None:
+        (folder / "config.json").write_text(json.dumps(config))
+    write_tensors(folder / f"{name}.safetensors", kl(), {"format": "pt"})
+    return folder
+
+
+@pytest.mark.parametrize("name", ["diffusion_pytorch_model", "autoencoder", "diffusion_pytorch_model.fp16"])
+def test_an_autoencoder_kl(tmp_path: Path, name: str) -> None:
+    """Folder and file alike; its config.json says how many groups the normalisations have."""
+    folder = kl_folder(tmp_path, {"_class_name": "AutoencoderKL", "norm_num_groups": 2}, name)
+    network = AutoencoderKL(kl(), 2).eval()
+    with torch.no_grad():
+        wanted = network.decode(network.encode(FRAMES))
+    for codec in (load(folder), load(folder / f"{name}.safetensors")):
+        assert (codec.channels, codec.tile_px) == (4, 320)
+        assert torch.equal(codec.decode(codec.encode(FRAMES), (16, 24)), wanted)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (None, "16 channels do not make 32 groups"),
+        ({"norm_num_groups": 3}, "16 channels do not make 3 groups"),
+        ({"norm_num_groups": 0}, "asks for 0 groups"),
+        ({"norm_num_groups": 4, "act_fn": "mish"}, "4 groups and mish"),
+        ([], "cannot be read"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_said(tmp_path: Path, config: dict[str, object] | None, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        load(kl_folder(tmp_path, config))
+
+
+def test_a_pickle_of_diffusers_is_not_opened(tmp_path: Path) -> None:
+    torch.save(kl(), tmp_path / "diffusion_pytorch_model.bin")
+    for source in (tmp_path, tmp_path / "diffusion_pytorch_model.bin"):
+        with pytest.raises(SettingsError, match="a pickle, which may run code: save the model again"):
+            load(source)
+
+
+def test_what_an_autoencoder_takes_is_known_before_it_is_read(tmp_path: Path) -> None:
+    assert bytes_of(None) == bytes_of("own") == bytes_of(str(tmp_path / "none")) == 0
+    (tmp_path / "x.safetensors").write_bytes(bytes(1000))
+    assert bytes_of(str(tmp_path)) == bytes_of(str(tmp_path / "x.safetensors")) == 3000
+    with (tmp_path / "x.safetensors").open("wb") as file:
+        file.truncate(160 << 20)
+    assert bytes_of(str(tmp_path)) == (3 * 160 << 20) + (1 << 30)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (lambda path: None, "there is no such file"),
         (lambda path: path.write_bytes(b"nothing of the kind"), "no safetensors file"),
         (lambda path: path.mkdir(), "holds no weights"),
-        (lambda path: write_tensors(path, {"x": torch.zeros(1)}, {}), "no AutoencoderTiny \\(x\\)"),
+        (lambda path: write_tensors(path, {"x": torch.zeros(1)}, {}), "in a layout that is known \\(x\\)"),
         (lambda path: write_tensors(path, {"encoder.layers.0.weight": torch.zeros(1)}, {}), "no TAESD encoder"),
         (
             lambda path: write_tensors(path, {"encoder.down_blocks.0.resnets.0.norm1.weight": torch.zeros(1)}, {}),
-            "AutoencoderKL, which is not supported",
+            "lacks encoder.conv_in.weight, which an AutoencoderKL has",
         ),
     ],
 )  # fmt: skip
