@@ -2,8 +2,8 @@
 
 glibc keeps what is freed in pools, several of them where there are threads, and hands out more before it has used up
 what lies between. Frames and their pyramids come in many sizes, so over thousands of frames the holes grow: a process
-that uses 0.8 GB comes to hold 3. One pool has fewer holes, and giving them back every few frames keeps them few; neither
-costs anything that can be measured.
+that uses 0.8 GB comes to hold 3. One pool has fewer holes, and giving them back every few frames keeps them few;
+neither costs anything that can be measured.
 """
 
 from __future__ import annotations
