@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from deflicker.correction.apply import Correction
+from deflicker.correction.picture import ColoursOf, LumaOf
 from deflicker.correction.renewal import Renewal
-from deflicker.correction.steady import LumaOf
 from deflicker.correction.stream import Corrected
 from deflicker.engine import Engine, colours_of, luma_of
 from deflicker.media.color import proxy_size
@@ -34,7 +34,8 @@ class Deciding:
             return colours_of(frame, layout, correction, side_px, device)
 
         self._luma: LumaOf[Frame] = luma
-        self._renewal: Renewal[Frame] | None = renewal_of(engine.codec, colours, settings)
+        self._colours: ColoursOf[Frame] = colours
+        self._renewal: Renewal | None = renewal_of(engine.codec, settings)
 
     @property
     def named(self) -> dict[str, object]:
@@ -43,6 +44,7 @@ class Deciding:
             **self._engine.named,
             "settings": self._settings,
             "luma": self._luma,
+            "colours": self._colours,
             "renewal": self._renewal,
         }
 
@@ -54,6 +56,7 @@ class Deciding:
             self._engine,
             self._settings,
             size=proxy_size(self._info.height, self._info.width, self._engine.preset.flow_max_side_px),
+            colours_of=self._colours,
             renewal=self._renewal,
             source=self._info,
             overlap=True,

@@ -126,8 +126,9 @@ def _corrected(
         return toned_colours(codec.proxy(frame, texture, device), correction)
 
     texture = texture_size(height, width, engine.preset.texture_max_side_px)
-    renewal = renewal_of(engine.codec, colours, settings)
-    for decided in watched(decide(proxies(), luma, engine, settings, size=small, renewal=renewal), on_window):
+    renewal = renewal_of(engine.codec, settings)
+    decisions = decide(proxies(), luma, engine, settings, size=small, colours_of=colours, renewal=renewal)
+    for decided in watched(decisions, on_window):
         correction = decided.correction
         yield codec.relit(decided.item, correction.scaled(settings.strength)) if correction else decided.item
 

@@ -28,6 +28,12 @@ _BYTES_PER_TEXTURE_PIXEL = 120
 """What is kept of each picture whose texture is compared: luma, flow both ways, visibility, residuals."""
 _BYTES_PER_LATENT_PIXEL = 24
 """What is kept of it in colour, where that may be done in latents: the picture and its residual."""
+LOCKING_REACH = 3
+"""Neighbours on each side from which on texture may be locked to key pictures (`correction.locking`)."""
+_BYTES_PER_LOCKED_PIXEL = 24
+"""What is kept of it in colour for that: the picture, and what locks it."""
+_LOCKING_FLOATS = 60
+"""Float planes of a picture and two keys while it is locked to them."""
 _LATENT_FLOATS = 60
 """Float planes of a picture and its aligned neighbours while they are encoded."""
 _BYTES_PER_TILE_PIXEL, _TILE_PIXELS = 640, 960 * 960
@@ -44,14 +50,16 @@ def estimate(width: int, height: int, frame_bytes: int, preset: Preset, codec_by
     side = preset.flow_max_side_px
     proxy_pixels = min(side * side * min(width, height) // max(width, height), width * height)
     texture_pixels = width * height * min(1.0, preset.texture_max_side_px / max(width, height)) ** 2
-    latents = 0.0
+    in_colour = 0.0
+    if preset.texture_reach >= LOCKING_REACH:
+        in_colour = (texture_frames * _BYTES_PER_LOCKED_PIXEL + 4 * _LOCKING_FLOATS) * texture_pixels
     if preset.latents and preset.texture_reach:
-        latents = (texture_frames * _BYTES_PER_LATENT_PIXEL + 4 * _LATENT_FLOATS) * texture_pixels
-        latents += codec_bytes + _BYTES_PER_TILE_PIXEL * min(texture_pixels, _TILE_PIXELS)
+        in_colour += (texture_frames * _BYTES_PER_LATENT_PIXEL + 4 * _LATENT_FLOATS) * texture_pixels
+        in_colour += codec_bytes + _BYTES_PER_TILE_PIXEL * min(texture_pixels, _TILE_PIXELS)
     return (
         _BASE_BYTES
         + (held + texture_frames) * frame_bytes
-        + int(texture_frames * _BYTES_PER_TEXTURE_PIXEL * texture_pixels + latents)
+        + int(texture_frames * _BYTES_PER_TEXTURE_PIXEL * texture_pixels + in_colour)
         + _FLOATS_PER_PIXEL * width * height
         + preset.window_frames * _BYTES_PER_PROXY_PIXEL * proxy_pixels
     )

@@ -43,7 +43,7 @@ from deflicker.motion.part import NoFlow
 from deflicker.motion.track import Flow, Tracked, track
 from deflicker.report.model import Plan, Progress
 from deflicker.settings import Preset, Settings
-from deflicker.steering import check_guide, renewal_of, texture_reach
+from deflicker.steering import check_guide, locks_texture, renewal_of, texture_reach
 
 _SAMPLE = 9
 """Neighbouring frames, from the middle of the video, that are really corrected to measure how long that takes."""
@@ -201,8 +201,15 @@ def _with_texture(
         Corrected(item, correction, index == 0, None, None, False, *motion[index])
         for index, (item, correction) in enumerate(zip(items, corrections, strict=True))
     ]
-    renewal = renewal_of(codec, colours, settings)
-    return [frame.correction for frame in steady(toned, luma, reach=texture_reach(preset, settings), renewal=renewal)]
+    done = steady(
+        toned,
+        luma,
+        reach=texture_reach(preset, settings),
+        colours_of=colours,
+        locks=locks_texture(settings),
+        renewal=renewal_of(codec, settings),
+    )
+    return [frame.correction for frame in done]
 
 
 def _follow(network: Flow, proxies: Tensor) -> tuple[Tensor, Tensor]:

@@ -30,7 +30,7 @@ KEY_EVERY = 12
 """Pictures between two that are matched to the reference directly."""
 ABLATIONS = (
     "seams", "curve", "gate", "trend", "first-order", "second-order", "robust", "agreement", "bounds",
-    "in-place", "highlights", "anchors", "texture", "flashes",
+    "in-place", "highlights", "anchors", "texture", "locking", "flashes",
 )  # fmt: skip
 """Terms of the correction that can be switched off, to find out what each is worth."""
 

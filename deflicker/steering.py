@@ -14,8 +14,9 @@ from torch import Tensor
 
 from deflicker.background import prefetch
 from deflicker.correction.latent import LatentTexture
-from deflicker.correction.renewal import ColoursOf, Renewal
-from deflicker.correction.steady import LumaOf, Steadying, steady
+from deflicker.correction.picture import ColoursOf, LumaOf
+from deflicker.correction.renewal import Renewal
+from deflicker.correction.steady import Steadying, steady
 from deflicker.correction.stream import Corrected, Toning, correct
 from deflicker.device import cores_shared
 from deflicker.engine import Engine, proxy_of
@@ -67,7 +68,8 @@ def decide(
     settings: Settings,
     *,
     size: tuple[int, int],
-    renewal: Renewal[T] | None = None,
+    colours_of: ColoursOf[T] | None = None,
+    renewal: Renewal | None = None,
     source: VideoInfo | None = None,
     witnesses: Iterable[Follower[T]] = (),
     overlap: bool = False,
@@ -76,11 +78,11 @@ def decide(
 ) -> Generator[Corrected[T], None, None]:
     """The correction of every frame: tone first, then texture.
 
-    frames: with proxies `[3, h, w]` of `size`; luma_of, renewal: see `steady`; source: the video they are from;
-    witnesses see what was tracked. overlap: motion, tone and texture run side by side, each on a thread of its own, and
-    `frames` are asked for on the first of them; else everything happens in the caller's. at: where an earlier run
-    stopped, to go on there with the frames that had not come in; it is kept up to date. marker: sees each stage's part
-    of it at rest, and its marks come out among the frames.
+    frames: with proxies `[3, h, w]` of `size`; luma_of, colours_of, renewal: see `steady`; source: the video they
+    are from; witnesses see what was tracked. overlap: motion, tone and texture run side by side, each on a thread of
+    its own, and `frames` are asked for on the first of them; else everything happens in the caller's. at: where an
+    earlier run stopped, to go on there with the frames that had not come in; it is kept up to date. marker: sees each
+    stage's part of it at rest, and its marks come out among the frames.
 
     Raises InputError where guide or reference cannot be used, SettingsError where a reference frame is asked for and
     there is no file to look it up in.
@@ -118,6 +120,8 @@ def decide(
                 texture.into(toned),
                 luma_of,
                 reach=reach,
+                colours_of=colours_of,
+                locks=locks_texture(settings),
                 renewal=renewal,
                 ladder=engine.texturing,
                 at=stand.texture,
@@ -146,13 +150,18 @@ def texture_reach(preset: Preset, settings: Settings) -> int:
     return 0 if "texture" in settings.without else preset.texture_reach
 
 
-def renewal_of(codec: Codec | None, colours_of: ColoursOf[T], settings: Settings) -> Renewal[T] | None:
+def locks_texture(settings: Settings) -> bool:
+    """Whether texture that boils with a memory is locked to keys."""
+    return "locking" not in settings.without
+
+
+def renewal_of(codec: Codec | None, settings: Settings) -> Renewal | None:
     """What finds detail in latents, and where it is to; None for pixels alone."""
     if codec is None:
         return None
     # Of a reference that the user gives only a small copy is kept, which has tone but no texture.
     hold = settings.anchor if settings.key_every and settings.reference is None else 0.0
-    return Renewal(LatentTexture(codec), colours_of, settings.texture_space, hold)
+    return Renewal(LatentTexture(codec), settings.texture_space, hold)
 
 
 def check_guide(settings: Settings) -> None:

@@ -136,9 +136,10 @@ def second_pass(
     renewal = None
     if space != "pixel":
         found = load_autoencoder(codec, engine.device.torch_device, engine.device.dtype)
-        renewal = Renewal(LatentTexture(found), toned_colours, space, hold)  # type: ignore[arg-type]
+        renewal = Renewal(LatentTexture(found), space, hold)  # type: ignore[arg-type]
     started = time.process_time()
-    done = list(steady(iter(toned), toned_luma, reach=engine.preset.texture_reach, renewal=renewal))
+    reach = engine.preset.texture_reach
+    done = list(steady(iter(toned), toned_luma, reach=reach, colours_of=toned_colours, renewal=renewal))
     seconds = time.process_time() - started
     chosen = next((frame.texture for frame in done if frame.texture), None)
     frames = [frame.item if frame.correction is None else frame.correction.applied(frame.item) for frame in done]

@@ -5,9 +5,10 @@ from itertools import pairwise
 
 import pytest
 
+from deflicker.correction.locking import FAR, KEYS_APART
 from deflicker.correction.steady import AHEAD, BLOCK
 from deflicker.errors import SettingsError
-from deflicker.memory import FLASH_FRAMES, TEXTURE_FRAMES, estimate, fit
+from deflicker.memory import FLASH_FRAMES, LOCKING_REACH, TEXTURE_FRAMES, estimate, fit
 from deflicker.motion import flashes
 from deflicker.settings import PRESETS
 
@@ -104,3 +105,11 @@ def test_an_autoencoder_is_counted_where_latents_are_used():
     assert estimate(*FULL_HD, without, codec_bytes=2 << 30) == estimate(*FULL_HD, without)
     assert fit(*FULL_HD, with_latents, more, codec_bytes=2 << 30) is with_latents
     assert not fit(*FULL_HD, with_latents, least, codec_bytes=8 << 30).latents
+
+
+def test_pictures_that_may_be_locked_are_counted_in_colour():
+    assert FAR[0] == LOCKING_REACH
+    assert KEYS_APART == BLOCK
+    locking, averaging = (replace(PRESETS["quality"], latents=False, texture_reach=reach) for reach in (3, 2))
+    pictures, pixels = KEYS_APART + BLOCK, 1920 * 1080
+    assert estimate(*FULL_HD, locking) - estimate(*FULL_HD, averaging) > pictures * 2 * 3 * 4 * pixels

@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deflicker.correction.differences import doubt_of
 from deflicker.correction.holding import Anchor
-from deflicker.correction.texture import SURE_PX, Boil, Neighbours
+from deflicker.correction.texture import Boil, Neighbours
 from deflicker.latent.chain import middle_weights
 from deflicker.latent.codec import FACTOR, Codec
 from deflicker.motion.neighbourhood import box_mean
@@ -64,7 +65,7 @@ class LatentTexture:
         latents = latents[[row[offset] for offset in order]]
         seen = torch.cat([torch.ones_like(neighbours.visible[:1]), neighbours.visible])
         seen = to_cells(seen[[row[offset] for offset in order]])[:, 0]
-        doubt = doubt_of(neighbours.flow_error_px)
+        doubt = doubt_of(to_cells(neighbours.flow_error_px)[0, 0])
         gate = cell_gate(boil.variance, size, self._options.least)
         first = latents[order.index(0)]
         held = None if anchor is None else self._held(anchor, first)
@@ -73,7 +74,7 @@ class LatentTexture:
 
     def _held(self, anchor: Anchor, first: Tensor) -> tuple[Tensor, Tensor]:
         """z_a − z_0 `[C, h, w]`, and how far the match of each cell can be trusted, 0 … 1, `[h, w]`."""
-        sure = anchor.share * to_cells(anchor.visible)[0, 0].square() * (1 - doubt_of(anchor.error_px))
+        sure = anchor.share * to_cells(anchor.visible)[0, 0].square() * (1 - doubt_of(to_cells(anchor.error_px)[0, 0]))
         return self._codec.encode(anchor.colours)[0] - first, sure
 
     def _change(
@@ -103,12 +104,6 @@ class LatentTexture:
 def to_cells(image: Tensor) -> Tensor:
     """Means over the pixels of each latent: `[N, C, H, W]` → `[N, C, ⌈H/8⌉, ⌈W/8⌉]`."""
     return F.avg_pool2d(image, FACTOR, ceil_mode=True, count_include_pad=False)
-
-
-def doubt_of(error_px: Tensor) -> Tensor:
-    """0 where motion that may be wrong by `error_px [1, 1, H, W]` is certain, towards 1 where it is not: `[h, w]`."""
-    squared = to_cells(error_px)[0, 0].square()
-    return squared / (squared + SURE_PX**2)
 
 
 def cell_gate(variance: tuple[Tensor, ...], size: tuple[int, int], least: float) -> Tensor:

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from torch import Tensor
-
-from deflicker.correction.apply import Correction
 from deflicker.correction.latent import LatentTexture
 from deflicker.settings import Space
 
 T = TypeVar("T")
-
-ColoursOf = Callable[[T, Correction | None], Tensor]
-"""R'G'B' `[3, H, W]` in [0, 1] of an item with its correction applied, at the size at which texture is looked at."""
-
 
 _WEAK_LEVELS = 1.5
 """Boil, in code values, up to which what latents gain over pixels is too little to be worth their time."""
@@ -35,11 +27,10 @@ class Choice:
 
 
 @dataclass(frozen=True, eq=False)
-class Renewal(Generic[T]):
+class Renewal:
     """What finds detail in latents, and where it is to."""
 
     texture: LatentTexture
-    colours_of: ColoursOf[T]
     asked: Space = "auto"
     hold: float = 0.0
     """How strongly texture is held to that of a shot's first picture, 0 … 1."""

@@ -34,10 +34,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deflicker.correction.bands import cell_means, merge_bands, pool, shrink, split_bands, spread
+from deflicker.correction.differences import LEVELS, doubt_of, products, usual_part, visible_of
 from deflicker.motion.neighbourhood import box_max, box_mean
-
-LEVELS = 4
-"""Bands that may boil, from details of 2 px to details of 16 px; what is coarser is tone."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +64,6 @@ _ODD = 3.0
 """Most a place may boil beyond the geometric mean around it: thin fast things stand out, boil does not."""
 _IMPOSSIBLE = 40.0
 """Least squared difference to any neighbour, in units of σ², of what is no boil."""
-SURE_PX = 0.15
-"""Error of the flow, in pixels, at which half of S + P − E counts."""
 _CELL_PX = 4
 """Side of the cells, in pixels of each band, on which its boil is estimated."""
 _PERIODS = (4.0, 8.0, 16.0, 32.0)
@@ -112,8 +108,8 @@ def boiling(luma: Tensor, neighbours: Neighbours, options: TextureOptions = Text
     if not across or not beside:
         return None
     differences = (neighbours.luma - luma) * neighbours.visible
-    bands, visible = split_bands(differences, LEVELS), _visible(neighbours.visible)
-    doubt = _doubt(neighbours.flow_error_px)
+    bands, visible = split_bands(differences, LEVELS), visible_of(neighbours.visible)
+    doubt = doubt_of(cell_means(neighbours.flow_error_px, _CELL_PX))
     variance, explained, change = [], [], []
     for level, (band, seen) in enumerate(zip(bands[:-1], visible, strict=False)):
         found = boil_variance(band, seen, across, beside, options.suspicion * doubt, FLOORS[level])
@@ -128,17 +124,9 @@ def boiling(luma: Tensor, neighbours: Neighbours, options: TextureOptions = Text
 def boiling_alike(luma: Tensor, neighbours: Neighbours, like: Boil, options: TextureOptions = TextureOptions()) -> Boil:
     """As `boiling`, for a frame that boils as the one beside it does: at the edge of a shot it cannot tell itself."""
     differences = (neighbours.luma - luma) * neighbours.visible
-    bands, visible = split_bands(differences, LEVELS), _visible(neighbours.visible)
+    bands, visible = split_bands(differences, LEVELS), visible_of(neighbours.visible)
     residual = _attended(differences, bands, visible, like.variance, neighbours.offsets, options)
     return replace(like, residual=residual)
-
-
-def _visible(visible: Tensor) -> list[Tensor]:
-    """Visibility at the size of each band and of the rest."""
-    sizes = [visible]
-    while len(sizes) <= LEVELS:
-        sizes.append(shrink(sizes[-1]))
-    return sizes
 
 
 def _attended(
@@ -207,13 +195,13 @@ def boil_variance(
     across, beside: pairs of rows on both sides of the frame, the nearest first, and on the same side. suspicion:
     `[1, 1, h, w]`, how often what S + P exceeds E by is counted off.
     """
-    band = _usual(band)
+    band = usual_part(band)
     every = torch.stack([band[i].square() + band[j].square() for i, j in across]).sum(0) / 2
     near = [(row, row) for row in across[0]]
-    products, masses = zip(
-        *(_products(band, visible, pairs) for pairs in (across, beside, across[:1], near)), strict=True
+    sums_of, masses = zip(
+        *(products(band, visible, pairs) for pairs in (across, beside, across[:1], near)), strict=True
     )
-    sums = cell_means(torch.stack([*products, *masses, every]), _CELL_PX)
+    sums = cell_means(torch.stack([*sums_of, *masses, every]), _CELL_PX)
     opposite, same, nearest, energy = (sums[:4] / sums[4:8].clamp_min(1e-3)).chunk(4)
     excess = (same + nearest - energy).clamp_min(0)
     closed, open_ = 0.15, 0.35
@@ -222,29 +210,6 @@ def boil_variance(
     variance = variance * (2 - variance / _STRONGEST).clamp(0, 1)
     usual = torch.exp(spread(cell_means((variance + 1e-6).log(), 2), 2, variance.shape[-2:])) - 0.9e-6
     return torch.minimum(variance, _ODD * usual.clamp_min(0))
-
-
-def _usual(band: Tensor) -> Tensor:
-    """Differences no larger than four times what is usual around them: thin things that pass are no boil.
-
-    The usual comes from the mean logarithm, which a few large values do not move: for normal noise of variance σ²,
-    E[log D²] = log σ² − 1.27.
-    """
-    energy = (band.square() + 1e-8).log().mean(0, keepdim=True)
-    bound = spread(4 * (cell_means(energy, 8) + 1.27).exp().sqrt(), 8, band.shape[-2:])
-    return torch.minimum(torch.maximum(band, -bound), bound)
-
-
-def _products(band: Tensor, visible: Tensor, pairs: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
-    """Σ D_i D_j over pairs and the visibility behind it, `[1, H, W]` each."""
-    products = torch.stack([band[i] * band[j] for i, j in pairs]).sum(0)
-    return products, torch.stack([visible[i] * visible[j] for i, j in pairs]).sum(0)
-
-
-def _doubt(flow_error_px: Tensor) -> Tensor:
-    """0 where motion is certain, towards 1 where it is not, on cells of 4 px."""
-    squared = cell_means(flow_error_px, _CELL_PX).square()
-    return squared / (squared + SURE_PX**2)
 
 
 def _position_scores(offsets: Sequence[int], like: Tensor) -> Tensor:

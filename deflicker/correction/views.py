@@ -79,6 +79,15 @@ def walked(links: Iterable[Link]) -> list[tuple[Tensor, Tensor]]:
     return ways
 
 
+def walked_home(links: Iterable[Link]) -> list[tuple[Tensor, Tensor]]:
+    """Flow and visibility from where each link begins to where the first of them ends."""
+    ways: list[tuple[Tensor, Tensor]] = []
+    for link in links:
+        step = link.there_px, link.there_visible
+        ways.append(compose(*step, *ways[-1]) if ways else step)
+    return ways
+
+
 def _error_px(flow_px: Tensor, visible: Tensor, gap_px: Tensor) -> Tensor:
     """How wrong flow may be, `[1, 1, H, W]`: more for long ways, gaps on the way back, hidden places."""
     error: Tensor = 0.02 + 0.02 * length(flow_px) + gap_px.clamp(max=2) / 2 + 1 - visible

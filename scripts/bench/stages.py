@@ -49,9 +49,12 @@ def stages(source: Path, target: Path, preset: str, device: str, codec: str | No
         def luma(frame: Frame, correction: Correction | None) -> Tensor:
             return engine.luma_of(frame, info.layout, correction, plan.texture_max_side_px, where)
 
+        def colours(frame: Frame, correction: Correction | None) -> Tensor:
+            return engine.colours_of(frame, info.layout, correction, plan.texture_max_side_px, where)
+
         if reach := steering.texture_reach(plan, settings):
             toned = corrected
-            corrected = clock.time("texture", lambda: list(steady(toned, luma, reach=reach)))
+            corrected = clock.time("texture", lambda: list(steady(toned, luma, reach=reach, colours_of=colours)))
         relit = clock.time("apply", lambda: [engine.relit(c.item, info.layout, c.correction) for c in corrected])
         clock.time("encode", lambda: _encode(Writer(target, info, settings), relit))
     return {name: len(frames) / max(seconds, 1e-9) for name, seconds in clock.seconds.items()}

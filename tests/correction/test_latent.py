@@ -122,14 +122,14 @@ def luma_of(item: tuple[int, Tensor], correction: object) -> Tensor:
 
 
 def run(frames: list, renewal: Renewal | None) -> list:
-    return list(steady(iter(frames), luma_of, reach=2, renewal=renewal))
+    return list(steady(iter(frames), luma_of, reach=2, colours_of=colours, renewal=renewal))
 
 
 def test_a_shot_is_steadied_in_latents_from_the_first_frame_to_the_last() -> None:
     """The first and the last frames have neighbours on one side only."""
     truth = clean()
     frames = shot(truth + boil(22, 0.02))
-    found = run(frames, Renewal(LatentTexture(codec()), colours, "latent"))
+    found = run(frames, Renewal(LatentTexture(codec()), "latent"))
     for before, after in zip(frames, found, strict=True):
         assert after.texture.space == "latent"
         assert after.correction.detail.shape == (3, 72, 96)
@@ -138,9 +138,7 @@ def test_a_shot_is_steadied_in_latents_from_the_first_frame_to_the_last() -> Non
 
 def test_a_still_shot_is_not_touched() -> None:
     frames = shot([clean()] * 20)
-    assert all(
-        a is b for a, b in zip(run(frames, Renewal(LatentTexture(codec()), colours, "latent")), frames, strict=True)
-    )
+    assert all(a is b for a, b in zip(run(frames, Renewal(LatentTexture(codec()), "latent")), frames, strict=True))
 
 
 def test_what_is_chosen_is_done() -> None:
@@ -152,7 +150,7 @@ def test_what_is_chosen_is_done() -> None:
             assert boil_rms == pytest.approx(0.02, rel=0.5)
             return replace(super().choose(boil_share, boil_rms), space="pixel")
 
-    chosen, plain = run(frames, Pixels(LatentTexture(codec()), colours)), run(frames, None)
+    chosen, plain = run(frames, Pixels(LatentTexture(codec()))), run(frames, None)
     for a, b in zip(chosen, plain, strict=True):
         assert torch.equal(a.correction.detail, b.correction.detail)
         assert (a.texture.space, b.texture) == ("pixel", None)
@@ -161,7 +159,7 @@ def test_what_is_chosen_is_done() -> None:
 def test_both_is_the_mean_of_the_two() -> None:
     frames = shot(clean() + boil(20, 0.02))
     pixel, latent, both = (
-        run(frames, space and Renewal(LatentTexture(codec()), colours, space)) for space in (None, "latent", "both")
+        run(frames, space and Renewal(LatentTexture(codec()), space)) for space in (None, "latent", "both")
     )
     for a, b, c in zip(pixel, latent, both, strict=True):
         mean = (a.correction.detail + b.correction.detail) / 2
@@ -170,12 +168,12 @@ def test_both_is_the_mean_of_the_two() -> None:
 
 @pytest.mark.parametrize(("levels", "space"), [(1.2, "pixel"), (2.0, "both"), (9.0, "both")])
 def test_what_is_chosen_depends_on_the_boil(levels: float, space: str) -> None:
-    chosen = Renewal(LatentTexture(codec()), colours).choose(0.2, levels / 255)
+    chosen = Renewal(LatentTexture(codec())).choose(0.2, levels / 255)
     assert (chosen.space, chosen.boil_share) == (space, 0.2)
     assert chosen.boil_levels == pytest.approx(levels)
     assert chosen.why
     for asked in ("latent", "both"):
-        assert Renewal(LatentTexture(codec()), colours, asked).choose(0.2, levels / 255).space == asked
+        assert Renewal(LatentTexture(codec()), asked).choose(0.2, levels / 255).space == asked
 
 
 # --- Held to the first picture ----------------------------------------------------------------------------------------
@@ -191,7 +189,7 @@ def test_an_anchor_is_worth_what_it_is_made_of() -> None:
 
 
 def detail_of(frames: list, hold: float) -> Tensor:
-    done = run(frames, Renewal(LatentTexture(codec()), colours, "latent", hold))
+    done = run(frames, Renewal(LatentTexture(codec()), "latent", hold))
     return torch.stack([frame.correction.detail[0] for frame in done])
 
 
@@ -218,16 +216,16 @@ def test_nothing_is_held_to_what_was_there_before() -> None:
 
 def test_texture_that_stays_is_not_touched_by_an_anchor() -> None:
     frames = shot([clean()] * 20)
-    done = run(frames, Renewal(LatentTexture(codec()), colours, "latent", 1.0))
+    done = run(frames, Renewal(LatentTexture(codec()), "latent", 1.0))
     assert all(a is b for a, b in zip(done, frames, strict=True))
 
 
 def test_what_it_is_held_to_outlives_an_interruption() -> None:
     """The first picture is long forgotten when the run goes on; what comes out is what would have, bit for bit."""
     frames, at, kept = shot(clean() + boil(30, 0.02)), Steadying(), io.BytesIO()
-    renewal, ladder = Renewal(LatentTexture(codec()), colours, "latent", 1.0), step_down()
-    named = {"luma": luma_of, "renewal": renewal, "ladder": ladder}
-    options = {"reach": 2, "renewal": renewal, "ladder": ladder}
+    renewal, ladder = Renewal(LatentTexture(codec()), "latent", 1.0), step_down()
+    named = {"luma": luma_of, "renewal": renewal, "ladder": ladder, "colours": colours}
+    options = {"reach": 2, "colours_of": colours, "renewal": renewal, "ladder": ladder}
     done, before = [], 0
 
     def source():

@@ -1,15 +1,18 @@
 """The stream's second pass: every frame once, boil taken out, nothing touched elsewhere, nothing across a cut."""
 
+import io
 from dataclasses import replace
 
 import pytest
 import torch
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, interpolate
 
+from deflicker.correction import keys as keys_module
 from deflicker.correction import steady as steady_module
 from deflicker.correction.apply import Correction
-from deflicker.correction.steady import AHEAD, BLOCK, steady
+from deflicker.correction.steady import AHEAD, BLOCK, Steadying, steady
 from deflicker.correction.stream import Corrected
+from deflicker.resume.frozen import freeze, thaw
 from tests.correction.scenes import texture
 
 STILL = torch.zeros(2, 9, 12)
@@ -210,3 +213,126 @@ def test_where_memory_ends_texture_goes_on_elsewhere(monkeypatch, at):
     assert ladder.rung == 1
     for one, other in zip(found, expected, strict=True):
         assert torch.equal(one.correction.detail, other.correction.detail)
+
+
+# --- Keys -------------------------------------------------------------------------------------------------------------
+
+
+def remembered(frames, memory, deviation):
+    """Texture that keeps a part of what was there: an AR(1) process in each pixel, `[T, 72, 96]`."""
+    state, states = torch.zeros(72, 96), []
+    noise = torch.randn(frames + 20, 1, 24, 32, generator=torch.Generator().manual_seed(2))
+    soft = interpolate(noise, scale_factor=3, mode="bicubic")
+    soft = (soft - avg_pool2d(soft, 17, 1, 8))[:, 0]
+    for drawn in soft / soft.std():
+        state = memory * state + (1 - memory**2) ** 0.5 * drawn
+        states.append(state)
+    return deviation * torch.stack(states[20:])
+
+
+def in_colour(item, correction):
+    return item[1].expand(3, -1, -1)
+
+
+def locking(frames, **options):
+    return list(steady(iter(frames), luma_of, reach=4, colours_of=in_colour, **options))
+
+
+def lumas_of(frames):
+    return torch.stack(
+        [f.item[1] if f.correction is None else (f.item[1] + f.correction.detail.mean(0)) for f in frames]
+    )
+
+
+def change(lumas):
+    return float(lumas.diff(dim=0).square().mean())
+
+
+@pytest.mark.parametrize("count", [9, 16, 17, 30])
+def test_boil_with_a_memory_is_locked_to_keys(count):
+    """Averaging sees little of it. Keys stay, what lies between changes far less, and is as sharp."""
+    frames = shot(clean() + remembered(count, 0.8, 0.03))
+    found = locking(frames)
+    before, after = lumas_of(frames), lumas_of(found)
+    averaged = lumas_of(locking(frames, locks=False))
+    assert change(averaged) > 0.8 * change(before)
+    assert change(after) < 0.55 * change(before)
+    sharpness = after.diff(dim=-1).square().mean((1, 2)) / before.diff(dim=-1).square().mean((1, 2))
+    assert 0.93 < float(sharpness.mean()) < 1.05
+    for number in range(0, count, BLOCK):
+        assert float((after[number] - before[number]).abs().max()) < 0.01
+
+
+def test_boil_that_is_new_in_every_frame_is_averaged():
+    frames = shot(clean() + boil(24, 0.02))
+    for one, other in zip(locking(frames), locking(frames, locks=False), strict=True):
+        assert torch.equal(one.correction.detail, other.correction.detail)
+
+
+def test_nothing_is_locked_across_a_cut():
+    one, two = shot(clean() + remembered(13, 0.8, 0.03)), shot(clean(5) + remembered(14, 0.85, 0.03), first=13)
+    together, apart = locking([*one, *two]), [*locking(one), *locking(two)]
+    assert torch.equal(lumas_of(together), lumas_of(apart))
+
+
+def test_a_still_shot_is_not_locked():
+    frames = shot([clean()] * 20)
+    assert all(a is b for a, b in zip(locking(frames), frames, strict=True))
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_locking_goes_on_where_memory_ends(monkeypatch, at):
+    """On the CPU all the while here; what was seen before is seen anew."""
+    frames = shot(clean() + remembered(22, 0.8, 0.03))
+    expected, calls, locked = locking(frames), [], keys_module.locked
+
+    def full_once(*arguments):
+        calls.append(1)
+        if len(calls) == at:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return locked(*arguments)
+
+    monkeypatch.setattr(keys_module, "locked", full_once)
+    ladder = steady_module.step_down()
+    found = locking(frames, ladder=ladder)
+    assert ladder.rung == 1
+    assert torch.equal(lumas_of(found), lumas_of(expected))
+
+
+def test_locking_outlives_an_interruption():
+    """What comes out when the run goes on is what would have, bit for bit."""
+    frames, at, kept = shot(clean() + remembered(30, 0.8, 0.03)), Steadying(), io.BytesIO()
+    ladder = steady_module.step_down()
+    named = {"luma": luma_of, "colours": in_colour, "ladder": ladder}
+    done, before = [], 0
+
+    def source():
+        nonlocal before
+        for number, frame in enumerate(frames):
+            if number == 21:
+                before = len(done)
+                freeze(at, kept, named)
+            yield frame
+
+    options = {"reach": 4, "colours_of": in_colour, "ladder": ladder}
+    done.extend(steady(source(), luma_of, at=at, **options))
+    again = thaw(io.BytesIO(kept.getvalue()), named, {})
+    rest = list(steady(iter(frames[21:]), luma_of, at=again, **options))
+    assert [frame.item[0] for frame in rest] == list(range(before, 30))
+    assert torch.equal(lumas_of(rest), lumas_of(done[before:]))
+
+
+def test_a_long_locked_shot_keeps_few_sights():
+    """Views, colours and motion of pictures before the last key are let go."""
+    at = Steadying()
+    most = 0
+
+    def source():
+        nonlocal most
+        for frame in shot(clean() + remembered(60, 0.8, 0.03)):
+            if at.shot is not None:
+                most = max(most, sum(picture.view is not None for picture in at.shot.pictures))
+            yield frame
+
+    list(steady(source(), luma_of, reach=4, colours_of=in_colour, at=at))
+    assert BLOCK <= most <= 2 * BLOCK + 2 * 4 + 1

@@ -1,0 +1,234 @@
+"""Texture that boils with a memory: locked to key pictures along motion, not averaged.
+
+A generator that redraws its texture from what it drew before leaves differences that neighbours share. Averaging them
+(`texture`) takes little of it away and blurs the rest. Seen from pictures three and four away on both sides, though,
+such texture boils as any other: D₋D₊, the product of the aligned differences across a picture, is what it has and they
+have not, and E[D₋D₊] / E[D²] is how much of all change is boil. Where much of it is, and motion is certain enough to
+tell, every picture between two keys takes its bands from them:
+
+    z_b = g_b (y_b + L Σ_k w_k ((W_k x_k)_b − y_b))
+
+x_k the key before and the key after, W_k their way along motion, w_k a raised cosine in time times visibility, Σ w = 1,
+in colour, as a stripe drawn elsewhere has its colour with it. L, 0 … 1, is where texture boils this way, as the keys
+see it; keys stay as they are. g_b ≥ 1 gives the band the energy that it has in the keys themselves, cells at large:
+crossing from one drawing to another is no blur (Σ w² < Σ w), and neither is sampling between pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deflicker.correction.bands import cell_means, merge_bands, pool, shrink, split_bands, spread
+from deflicker.correction.differences import LEVELS, doubt_of, products, usual_part, visible_of
+from deflicker.correction.texture import Neighbours
+from deflicker.motion.neighbourhood import box_max, box_mean
+from deflicker.motion.warp import warp
+
+KEYS_APART = 8
+"""Pictures from key to key."""
+FAR = (3, 4)
+"""Distances in time, on both sides, at which what lasts a while still shows as boil."""
+_CELL_PX = 32
+"""Side of the cells on which a key's boil is told."""
+_FLOOR = (1.0 / 255) ** 2
+"""Change that is no evidence: rounding reaches as far."""
+_SHARE = (0.15, 0.25)
+"""Part of change that is boil, the median of the picture's cells, from which locking begins and is full. On the clean
+clips this was chosen on it is below 0.2 where coverage suffices, and mostly below 0.1."""
+_HERE = (0.05, 0.15)
+"""The same of each cell, where the picture's median is high enough."""
+_WORTH = (1.0 / 255, 1.5 / 255)
+"""Root mean square of the boil, likewise."""
+_COVERAGE = (0.2, 0.3)
+"""Part of the picture that is seen, with certain motion, from pictures this far on both sides, likewise: fast dancers,
+of whom a quarter of all change passes for boil, have 0.1 to 0.2."""
+_LIMIT = 6.0
+"""Difference of patches from both keys, over the usual change here, from which this is another thing; at twice that
+nothing is taken."""
+_LOUDEST = 1.5
+"""Most that a band is raised, in amplitude."""
+_ROUNDS = 2
+_QUIET = 1e-7
+"""Energy of a band that needs no raising."""
+_ENERGY_PX = 8
+"""Side, in pixels of each band, of the cells on which its energy is told; it is smoothed over 7 × 7 of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lasting:
+    """What one key picture shows of boil that lasts a while."""
+
+    strength: Tensor
+    """`[1, 1, h, w]` in [0, 1], on cells of 32 px: where texture is to be locked."""
+    change: tuple[Tensor, ...]
+    """E[D²] of each band on the same cells: how far it usually changes."""
+    share: Tensor
+    """Median over the cells that are seen of the part of change that is boil. A scalar, as the next two."""
+    boil: Tensor
+    """Σ over bands of E[D₋D₊], at least 0."""
+    coverage: Tensor
+    """0 … 1: how much of the picture is seen with certain motion."""
+
+    def opening(self) -> Tensor:
+        """How far this key lets texture be locked at all, 0 … 1."""
+        worth = _ramp(self.boil.sqrt(), _WORTH)
+        return _ramp(self.share, _SHARE) * worth * _ramp(self.coverage, _COVERAGE)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A key as it is seen from a picture between two of them."""
+
+    colours: Tensor
+    """`[1, 3, H, W]` R'G'B' in [0, 1], the key's own."""
+    flow_px: Tensor
+    """`[1, 2, H, W]`: from the picture to the key."""
+    visible: Tensor
+    """`[1, 1, H, W]` in [0, 1]."""
+    nearness: float
+    """0 … 1: its weight in time; those of a picture's keys add up to 1."""
+    lasting: Lasting
+
+
+def lasting(luma: Tensor, neighbours: Neighbours) -> Lasting | None:
+    """What a key picture `[1, 1, H, W]` shows; None where it has no neighbours far enough away on both sides.
+
+    The finest band tells nothing: motion by parts of a pixel blurs it, which looks like boil.
+    """
+    at = {offset: row for row, offset in enumerate(neighbours.offsets)}
+    ahead = [at[distance] for distance in FAR if distance in at]
+    behind = [at[-distance] for distance in FAR if -distance in at]
+    if not ahead or not behind:
+        return None
+    differences = (neighbours.luma - luma) * neighbours.visible
+    bands, visible = split_bands(differences, LEVELS)[:-1], visible_of(neighbours.visible)
+    doubt = doubt_of(cell_means(neighbours.flow_error_px, 4))
+    boil, changes, seen = [], [], []
+    for level, (band, mask) in enumerate(zip(bands, visible, strict=False)):
+        band = usual_part(band)
+        certain = 1 - spread(doubt, 4, band.shape[-2:])
+        pairs = [(i, j) for i in behind for j in ahead]
+        every = [(i, i) for i in (*behind, *ahead)]
+        sums = torch.stack([*products(band, mask, pairs), *products(band, mask, every)])
+        product, product_mass, energy, energy_mass = pool(sums * certain, _CELL_PX >> level).unsqueeze(1)
+        changes.append(energy / energy_mass.clamp_min(1e-3))
+        if level > 0:
+            boil.append(product / product_mass.clamp_min(1e-3))
+            seen.append(product_mass / len(pairs))
+        doubt = shrink(doubt)
+    lasts, seen_share = _sum(boil), _sum(seen) / len(seen)
+    share = lasts / (_sum(changes[1:]) + _FLOOR)
+    strength = _ramp(share, _HERE) * _ramp(lasts.clamp_min(0).sqrt(), _WORTH)
+    known = seen_share > seen_share.amax() / 2
+    total = (lasts * seen_share).sum() / seen_share.sum().clamp_min(1e-6)
+    median = torch.where(known, share, torch.nan).nanmedian().nan_to_num()
+    return Lasting(strength, tuple(changes), median, total.clamp_min(0), seen_share.mean())
+
+
+_AVERAGED = (0.14, 0.19)
+"""Part of change that averaging can take away, from which locking gives way to it and is off: where boil was drawn anew
+for each frame and can be followed, it is 0.19 to 0.48."""
+
+
+def how_far_locked(keys: Sequence[Lasting], usual_boil: Tensor | None) -> Tensor:
+    """How far the pictures between keys are locked, 0 … 1: as far as all of these keys let them.
+
+    usual_boil: as `opening.usual_boil` gives it for these pictures.
+    """
+    averaged = 0.0 if usual_boil is None else _ramp(usual_boil[0], _AVERAGED)
+    return torch.stack([key.opening() for key in keys]).amin() * (1 - averaged)
+
+
+def nearness(distance: int, span: int) -> float:
+    """Weight of a key `distance` pictures away, of two that are `span` apart: a raised cosine."""
+    return math.cos(distance / span * math.pi / 2) ** 2
+
+
+def locked(colours: Tensor, sources: Sequence[Source], how_far: float = 1.0) -> Tensor:
+    """What is added to a picture, R'G'B' `[1, 3, H, W]`, so that its texture is that of its keys, where they say so.
+
+    how_far: 0 … 1, of all that they say.
+    """
+    size = colours.shape[-2:]
+    own, others = split_bands(colours, LEVELS), []
+    apart, strength = torch.full_like(colours[:, :1], torch.inf), torch.zeros_like(colours[:, :1])
+    for source in sources:
+        brought = warp(source.colours, source.flow_px, "bicubic")
+        others.append(split_bands(brought, LEVELS))
+        apart = torch.minimum(apart, _apart(brought - colours, source))
+        told = warp(spread(source.lasting.strength, _CELL_PX, size), source.flow_px)
+        strength = strength + source.nearness * told
+    another = torch.where(apart.isfinite(), (apart / _LIMIT - 1).clamp(0, 1), 0.0)
+    strength = how_far * strength * (1 - box_mean(box_max(another, 2), 2))
+    drawn = [_energies(source) for source in sources]
+    seen, taken, shares, wanted = [source.visible for source in sources], [], [], []
+    for level, band in enumerate(own[:-1]):
+        # At the rim of what is seen a band is made of what is not, as far as its details are large.
+        sure = [box_mean(1 - box_max(1 - mask, 1), 1) for mask in seen]
+        weights = [mask * source.nearness for mask, source in zip(sure, sources, strict=True)]
+        change, energy = (
+            _sum([weight * part for weight, part in zip(weights, parts, strict=True)])
+            for parts in ([bands[level] - band for bands in others], [each[level] for each in drawn])
+        )
+        mass = _sum(weights).clamp_min(1e-3)
+        shares.append(strength * (1 - torch.stack([1 - mask for mask in sure]).prod(0)))
+        taken.append(band + shares[level] * change / mass)
+        wanted.append(energy / mass)
+        strength, seen = shrink(strength), [shrink(mask) for mask in seen]
+    return _raised(merge_bands([*taken, own[-1]]), own[-1], wanted, shares) - colours
+
+
+def _raised(taken: Tensor, rest: Tensor, wanted: Sequence[Tensor], shares: Sequence[Tensor]) -> Tensor:
+    """A picture whose bands are raised to the energies that are wanted of them, where shares are above 0.
+
+    Twice, as what is raised beyond black or white is lost. rest: what is coarser than the bands.
+    """
+    for _ in range(_ROUNDS):
+        bands = split_bands(taken.clamp(0, 1), LEVELS)[:-1]
+        taken = merge_bands([*map(_louder, bands, wanted, shares), rest])
+    return taken
+
+
+def _louder(band: Tensor, wanted: Tensor, share: Tensor) -> Tensor:
+    gain = ((wanted + _QUIET) / (_energy(band) + _QUIET)).sqrt().clamp(1, _LOUDEST)
+    return band * (1 + (gain - 1) * (4 * share).clamp(max=1))
+
+
+def _energies(source: Source) -> list[Tensor]:
+    """The energy of each of a key's bands, cells at large, brought to the picture: `[1, 1, H_b, W_b]` each."""
+    energies, flow_px = [], source.flow_px
+    for band in split_bands(source.colours, LEVELS)[:-1]:
+        energies.append(warp(_energy(band), flow_px))
+        flow_px = shrink(flow_px) / 2
+    return energies
+
+
+def _energy(band: Tensor) -> Tensor:
+    cells = cell_means(band.square().mean(1, keepdim=True), _ENERGY_PX, reach=3)
+    return spread(cells, _ENERGY_PX, band.shape[-2:])
+
+
+def _apart(difference: Tensor, source: Source) -> Tensor:
+    """How far patches differ from a key, over how far they usually change, `[1, 1, H, W]`; ∞ where it is hidden.
+
+    What is far from every key it is seen in is another thing: an eye that shuts between two keys is in neither.
+    """
+    size = difference.shape[-2:]
+    usual = spread(_sum(source.lasting.change), _CELL_PX, size) + _FLOOR
+    near = spread(box_mean(pool(difference.mean(1, keepdim=True).square(), 4), 1), 4, size)
+    return torch.where(source.visible > 0.5, near / usual, torch.inf)
+
+
+def _ramp(value: Tensor, bounds: tuple[float, float]) -> Tensor:
+    low, high = bounds
+    ramp: Tensor = (value - low) / (high - low)
+    return ramp.clamp(0, 1)
+
+
+def _sum(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(tensors)).sum(0)
