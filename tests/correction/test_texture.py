@@ -47,6 +47,24 @@ def test_attention_is_the_weighted_least_squares_mean():
     assert torch.allclose(found, expected, atol=1e-6)
 
 
+def test_attention_is_where_gradient_descent_on_its_energy_ends():
+    """Adam on E(z) = |z − y|² / σ² + Σ_k |z − X_k|² / (σ² + τ_k²), which knows no closed form."""
+    generator = torch.Generator().manual_seed(4)
+    frame, others = torch.rand(1, 1, 8, 8, generator=generator), torch.rand(4, 1, 8, 8, generator=generator)
+    variance = torch.full((1, 1, 4, 4), 0.3)
+    misfit = torch.rand(4, 1, 1, 1, generator=generator).expand(-1, -1, 4, 4)
+    full = F.interpolate(variance + misfit, scale_factor=2.0)
+    found = frame + attend(others - frame, variance / (variance + misfit))
+    z = torch.zeros_like(frame).requires_grad_()
+    adam = torch.optim.Adam([z], lr=0.05)
+    for step in range(600):
+        adam.param_groups[0]["lr"] = 0.05 * 0.99**step
+        adam.zero_grad()
+        ((z - frame).square() / 0.3 + ((z - others).square() / full).sum(0, keepdim=True)).sum().backward()
+        adam.step()
+    torch.testing.assert_close(found, z.detach(), atol=1e-3, rtol=0)
+
+
 def test_attention_to_nobody_changes_nothing():
     assert torch.equal(attend(torch.rand(4, 1, 3, 3), torch.zeros(4, 1, 2, 2)), torch.zeros(1, 1, 3, 3))
 
