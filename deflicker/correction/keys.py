@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from deflicker.correction.locking import FAR, KEYS_APART, Lasting, Source, how_far_locked, lasting, locked, nearness
+from deflicker.correction.locking import (
+    FAR,
+    KEYS_APART,
+    USUAL,
+    Lasting,
+    Source,
+    how_far_locked,
+    lasting,
+    locked,
+    nearness,
+)
 from deflicker.correction.opening import numbers, usual_boil
 from deflicker.correction.picture import Pictures
 from deflicker.correction.views import walked_home
@@ -25,18 +35,18 @@ def tell(pictures: Pictures[T], key: int, ladder: Ladder) -> None:
             pictures.spare()
         return lasting(pictures.view(inner).luma, pictures.neighbours(inner))
 
-    pictures[key].lasting = ladder.run(found)
+    told = pictures[key].lasting = ladder.run(found)
+    if told is not None:
+        pictures.openings = [*pictures.openings, told.opening()][-USUAL:]
 
 
 def lock(pictures: Pictures[T], key: int, end: int, ladder: Ladder) -> None:
     """Lock the pictures after a key to it and to the next key, which is at `end` unless the shot ends there."""
     keys, end = [at for at in (key, end) if at < len(pictures)], min(end, len(pictures))
-    told = [pictures[at].lasting for at in keys]
-    known = [each for each in told if each is not None]
-    if len(known) < len(keys):
+    if any(pictures[at].lasting is None for at in keys):
         return
     boils = [picture.boil for picture in pictures[key : end + 1] if picture.boil]
-    [how_far] = numbers([how_far_locked(known, usual_boil(boils))])
+    [how_far] = numbers([how_far_locked(pictures.openings, usual_boil(boils))])
     if how_far > 0:
         ladder.run(lambda rung: _lock(pictures, keys, end, how_far, on_cpu=rung > 0))
 

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from deflicker.correction.bands import cell_means, merge_bands, pool, shrink, split_bands, spread
 from deflicker.correction.differences import LEVELS, doubt_of, products, usual_part, visible_of
+from deflicker.correction.energy import energy, lacking
 from deflicker.correction.texture import Neighbours
 from deflicker.motion.neighbourhood import box_max, box_mean
 from deflicker.motion.warp import warp
@@ -37,11 +38,15 @@ _CELL_PX = 32
 """Side of the cells on which a key's boil is told."""
 _FLOOR = (1.0 / 255) ** 2
 """Change that is no evidence: rounding reaches as far."""
-_SHARE = (0.15, 0.25)
+_SHARE = (0.15, 0.22)
 """Part of change that is boil, the median of the picture's cells, from which locking begins and is full. On the clean
 clips this was chosen on it is below 0.2 where coverage suffices, and mostly below 0.1."""
 _HERE = (0.05, 0.15)
 """The same of each cell, where the picture's median is high enough."""
+_SEEN = (0.05, 0.15)
+"""Part of a cell that is seen with certain motion from pictures this far on both sides, likewise."""
+_LEAST_KNOWN = 0.05
+"""What must be known of a place by its keys together for their word to count in full."""
 _WORTH = (1.0 / 255, 1.5 / 255)
 """Root mean square of the boil, likewise."""
 _COVERAGE = (0.2, 0.3)
@@ -52,11 +57,6 @@ _LIMIT = 6.0
 nothing is taken."""
 _LOUDEST = 1.5
 """Most that a band is raised, in amplitude."""
-_ROUNDS = 2
-_QUIET = 1e-7
-"""Energy of a band that needs no raising."""
-_ENERGY_PX = 8
-"""Side, in pixels of each band, of the cells on which its energy is told; it is smoothed over 7 × 7 of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,9 @@ class Lasting:
     """What one key picture shows of boil that lasts a while."""
 
     strength: Tensor
-    """`[1, 1, h, w]` in [0, 1], on cells of 32 px: where texture is to be locked."""
+    """`[1, 1, h, w]` in [0, 1], on cells of 32 px: where texture is to be locked, as far as that is known."""
+    known: Tensor
+    """How far it is, likewise; `strength` is no larger."""
     change: tuple[Tensor, ...]
     """E[D²] of each band on the same cells: how far it usually changes."""
     share: Tensor
@@ -123,25 +125,27 @@ def lasting(luma: Tensor, neighbours: Neighbours) -> Lasting | None:
         doubt = shrink(doubt)
     lasts, seen_share = _sum(boil), _sum(seen) / len(seen)
     share = lasts / (_sum(changes[1:]) + _FLOOR)
-    strength = _ramp(share, _HERE) * _ramp(lasts.clamp_min(0).sqrt(), _WORTH)
-    known = seen_share > seen_share.amax() / 2
+    known = _ramp(seen_share, _SEEN)
+    strength = _ramp(share, _HERE) * _ramp(lasts.clamp_min(0).sqrt(), _WORTH) * known
     total = (lasts * seen_share).sum() / seen_share.sum().clamp_min(1e-6)
-    median = torch.where(known, share, torch.nan).nanmedian().nan_to_num()
-    return Lasting(strength, tuple(changes), median, total.clamp_min(0), seen_share.mean())
+    median = torch.where(seen_share > seen_share.amax() / 2, share, torch.nan).nanmedian().nan_to_num()
+    return Lasting(strength, known, tuple(changes), median, total.clamp_min(0), seen_share.mean())
 
 
+USUAL = 4
+"""Keys of which the usual one counts, the lower one of two: neither a sudden turn nor an odd match decides."""
 _AVERAGED = (0.14, 0.19)
 """Part of change that averaging can take away, from which locking gives way to it and is off: where boil was drawn anew
 for each frame and can be followed, it is 0.19 to 0.48."""
 
 
-def how_far_locked(keys: Sequence[Lasting], usual_boil: Tensor | None) -> Tensor:
-    """How far the pictures between keys are locked, 0 … 1: as far as all of these keys let them.
+def how_far_locked(openings: Sequence[Tensor], usual_boil: Tensor | None) -> Tensor:
+    """How far the pictures between two keys are locked, 0 … 1: as far as the usual one of the latest keys lets them.
 
-    usual_boil: as `opening.usual_boil` gives it for these pictures.
+    openings: of these keys, the latest last; usual_boil: as `opening.usual_boil` gives it for these pictures.
     """
     averaged = 0.0 if usual_boil is None else _ramp(usual_boil[0], _AVERAGED)
-    return torch.stack([key.opening() for key in keys]).amin() * (1 - averaged)
+    return torch.stack(list(openings)).median() * (1 - averaged)
 
 
 def nearness(distance: int, span: int) -> float:
@@ -156,61 +160,44 @@ def locked(colours: Tensor, sources: Sequence[Source], how_far: float = 1.0) -> 
     """
     size = colours.shape[-2:]
     own, others = split_bands(colours, LEVELS), []
-    apart, strength = torch.full_like(colours[:, :1], torch.inf), torch.zeros_like(colours[:, :1])
+    apart = torch.full_like(colours[:, :1], torch.inf)
+    told = torch.zeros_like(colours[:1, :2])
     for source in sources:
         brought = warp(source.colours, source.flow_px, "bicubic")
         others.append(split_bands(brought, LEVELS))
         apart = torch.minimum(apart, _apart(brought - colours, source))
-        told = warp(spread(source.lasting.strength, _CELL_PX, size), source.flow_px)
-        strength = strength + source.nearness * told
+        maps = torch.cat([source.lasting.strength, source.lasting.known], 1)
+        told = told + source.nearness * warp(spread(maps, _CELL_PX, size), source.flow_px)
     another = torch.where(apart.isfinite(), (apart / _LIMIT - 1).clamp(0, 1), 0.0)
-    strength = how_far * strength * (1 - box_mean(box_max(another, 2), 2))
+    strength = how_far * told[:, :1] / told[:, 1:].clamp_min(_LEAST_KNOWN) * (1 - box_mean(box_max(another, 2), 2))
     drawn = [_energies(source) for source in sources]
     seen, taken, shares, wanted = [source.visible for source in sources], [], [], []
     for level, band in enumerate(own[:-1]):
         # At the rim of what is seen a band is made of what is not, as far as its details are large.
         sure = [box_mean(1 - box_max(1 - mask, 1), 1) for mask in seen]
         weights = [mask * source.nearness for mask, source in zip(sure, sources, strict=True)]
-        change, energy = (
+        change, drawn_energy = (
             _sum([weight * part for weight, part in zip(weights, parts, strict=True)])
             for parts in ([bands[level] - band for bands in others], [each[level] for each in drawn])
         )
         mass = _sum(weights).clamp_min(1e-3)
         shares.append(strength * (1 - torch.stack([1 - mask for mask in sure]).prod(0)))
         taken.append(band + shares[level] * change / mass)
-        wanted.append(energy / mass)
+        wanted.append(drawn_energy / mass)
         strength, seen = shrink(strength), [shrink(mask) for mask in seen]
-    return _raised(merge_bands([*taken, own[-1]]), own[-1], wanted, shares) - colours
-
-
-def _raised(taken: Tensor, rest: Tensor, wanted: Sequence[Tensor], shares: Sequence[Tensor]) -> Tensor:
-    """A picture whose bands are raised to the energies that are wanted of them, where shares are above 0.
-
-    Twice, as what is raised beyond black or white is lost. rest: what is coarser than the bands.
-    """
-    for _ in range(_ROUNDS):
-        bands = split_bands(taken.clamp(0, 1), LEVELS)[:-1]
-        taken = merge_bands([*map(_louder, bands, wanted, shares), rest])
-    return taken
-
-
-def _louder(band: Tensor, wanted: Tensor, share: Tensor) -> Tensor:
-    gain = ((wanted + _QUIET) / (_energy(band) + _QUIET)).sqrt().clamp(1, _LOUDEST)
-    return band * (1 + (gain - 1) * (4 * share).clamp(max=1))
+    found, shares = merge_bands([*taken, own[-1]]), [(4 * share).clamp(max=1) for share in shares]
+    for _ in range(2):  # as what is raised beyond black or white is lost
+        found = found + lacking(found, wanted, shares, _LOUDEST)
+    return found - colours
 
 
 def _energies(source: Source) -> list[Tensor]:
     """The energy of each of a key's bands, cells at large, brought to the picture: `[1, 1, H_b, W_b]` each."""
     energies, flow_px = [], source.flow_px
     for band in split_bands(source.colours, LEVELS)[:-1]:
-        energies.append(warp(_energy(band), flow_px))
+        energies.append(warp(energy(band), flow_px))
         flow_px = shrink(flow_px) / 2
     return energies
-
-
-def _energy(band: Tensor) -> Tensor:
-    cells = cell_means(band.square().mean(1, keepdim=True), _ENERGY_PX, reach=3)
-    return spread(cells, _ENERGY_PX, band.shape[-2:])
 
 
 def _apart(difference: Tensor, source: Source) -> Tensor:

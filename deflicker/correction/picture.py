@@ -71,6 +71,8 @@ class Pictures(list[Picture[T]]):
         """Pictures of the shot before those."""
         self.spares = False
         """Whether everything is on the CPU, because there is no memory left for it elsewhere."""
+        self.openings: list[Tensor] = []
+        """How far each of the latest keys lets texture be locked, 0 … 1; see `keys`."""
         self._latest: tuple[Picture[T], Neighbours] | None = None
 
     def view(self, index: int) -> View:
@@ -135,6 +137,7 @@ class Pictures(list[Picture[T]]):
             each.forget_sight()
             each.boil, each.lasting = moved(each.boil, "cpu"), moved(each.lasting, "cpu")
             each.locked = moved(each.locked, "cpu")
+        self.openings = moved(self.openings, "cpu")
 
     def forget_sights(self, end: int) -> None:
         """Leave out what is large and can be seen again of the pictures before `end`."""

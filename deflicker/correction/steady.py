@@ -18,7 +18,7 @@ from deflicker.correction.opening import numbers, opening, usual_boil
 from deflicker.correction.picture import ColoursOf, LumaOf, Picture, Pictures
 from deflicker.correction.renewal import Choice, Renewal
 from deflicker.correction.stream import Corrected
-from deflicker.correction.texture import Boil, TextureOptions, boiling, boiling_alike
+from deflicker.correction.texture import Boil, TextureOptions, blurred, boiling, boiling_alike
 from deflicker.ladder import Ladder
 from deflicker.motion.warp import warp
 
@@ -233,6 +233,7 @@ class _Shot(Generic[T]):
         residual = self._ladder.run(found)
         if choice.space == "both":
             residual = (residual + boil.residual) / 2
+        residual = residual + blurred(self.pictures.colours(index), residual, boil.variance)
         picture.boil = replace(boil, residual=residual)
         if renewal.hold > 0 and self.pictures.forgotten + index == 0:
             self._held = Held(self.pictures.colours(index) + residual, self.pictures.view(index).even)

@@ -35,6 +35,7 @@ from torch import Tensor
 
 from deflicker.correction.bands import cell_means, merge_bands, pool, shrink, split_bands, spread
 from deflicker.correction.differences import LEVELS, doubt_of, products, usual_part, visible_of
+from deflicker.correction.energy import energy, lacking, smooth
 from deflicker.motion.neighbourhood import box_max, box_mean
 
 
@@ -64,6 +65,8 @@ _ODD = 3.0
 """Most a place may boil beyond the geometric mean around it: thin fast things stand out, boil does not."""
 _IMPOSSIBLE = 40.0
 """Least squared difference to any neighbour, in units of σ², of what is no boil."""
+_LOUDEST = 1.3
+"""Most that a band is raised, in amplitude, after averaging blurred it."""
 _CELL_PX = 4
 """Side of the cells, in pixels of each band, on which its boil is estimated."""
 _PERIODS = (4.0, 8.0, 16.0, 32.0)
@@ -118,6 +121,7 @@ def boiling(luma: Tensor, neighbours: Neighbours, options: TextureOptions = Text
         change.append((pool(band[[at[1], at[-1]]].square(), _CELL_PX) * (1 - doubt)).mean())
         doubt = shrink(doubt)
     residual = _attended(differences, bands, visible, variance, neighbours.offsets, options)
+    residual = residual + blurred(luma, residual, variance)
     return Boil(residual, tuple(variance), torch.stack(explained).sum(), torch.stack(change).sum())
 
 
@@ -126,6 +130,7 @@ def boiling_alike(luma: Tensor, neighbours: Neighbours, like: Boil, options: Tex
     differences = (neighbours.luma - luma) * neighbours.visible
     bands, visible = split_bands(differences, LEVELS), visible_of(neighbours.visible)
     residual = _attended(differences, bands, visible, like.variance, neighbours.offsets, options)
+    residual = residual + blurred(luma, residual, like.variance)
     return replace(like, residual=residual)
 
 
@@ -170,6 +175,22 @@ def _unique(differences: Tensor, visible: Tensor, variance: Sequence[Tensor]) ->
     nearest = torch.where(visible > 0.7, differences.abs(), torch.inf).amin(0, keepdim=True)
     unique = torch.isfinite(nearest) & (nearest.square() > bound)
     return box_max(unique.float(), 2)
+
+
+def blurred(picture: Tensor, residual: Tensor, variance: Sequence[Tensor]) -> Tensor:
+    """What averaging took of a picture's texture beyond its boil, `[1, C, H, W]`: to be given back.
+
+    A band of energy E whose boil is σ² should keep E − σ² at least. Of boil more than σ² can be shown is there, so half
+    as much again may go. picture: in [0, 1]; residual: what was added to it, likewise `[1, C, H, W]`.
+    """
+    wanted, shares = [], []
+    own, added = (split_bands(each, LEVELS)[:-1] for each in (picture, residual))
+    for band, change, cells in zip(own, added, variance, strict=True):
+        boil = spread(cells, _CELL_PX, band.shape[-2:])
+        wanted.append((energy(band) - 1.5 * smooth(boil)).clamp_min(0))
+        touched = spread(pool(change.square().mean(1, keepdim=True), _CELL_PX), _CELL_PX, band.shape[-2:])
+        shares.append((8 * touched / (boil + 1e-9)).clamp(max=1))
+    return lacking(picture + residual, wanted, shares, _LOUDEST)
 
 
 def attend(differences: Tensor, attention: Tensor) -> Tensor:

@@ -157,13 +157,14 @@ def test_what_is_chosen_is_done() -> None:
 
 
 def test_both_is_the_mean_of_the_two() -> None:
+    """But for what is given back of their blur."""
     frames = shot(clean() + boil(20, 0.02))
     pixel, latent, both = (
         run(frames, space and Renewal(LatentTexture(codec()), space)) for space in (None, "latent", "both")
     )
     for a, b, c in zip(pixel, latent, both, strict=True):
         mean = (a.correction.detail + b.correction.detail) / 2
-        torch.testing.assert_close(c.correction.detail, mean, atol=1e-6, rtol=0)
+        torch.testing.assert_close(c.correction.detail, mean, atol=4e-4, rtol=0)
 
 
 @pytest.mark.parametrize(("levels", "space"), [(1.2, "pixel"), (2.0, "both"), (9.0, "both")])

@@ -52,7 +52,14 @@ def around(colours, at=4, *, error_px=0.02, visible=None):
 def key(strength=1.0, change=1e-3):
     scalar = torch.tensor(1.0)
     cells = torch.full((1, 1, *CELLS), strength)
-    return Lasting(cells, tuple(torch.full((1, 1, *CELLS), change) for _ in range(LEVELS)), scalar, scalar, scalar)
+    return Lasting(
+        cells,
+        torch.ones_like(cells),
+        tuple(torch.full((1, 1, *CELLS), change) for _ in range(LEVELS)),
+        scalar,
+        scalar,
+        scalar,
+    )
 
 
 def source(colours, *, near=1.0, strength=1.0, change=1e-3, visible=None):
@@ -110,12 +117,14 @@ def test_only_where_it_boils():
     assert float(strength[:, 4:].max()) == 0
 
 
-def test_locking_gives_way_to_averaging_and_to_the_key_that_doubts():
-    sure, unsure = key(), replace(key(), share=torch.tensor(0.0))
+def test_locking_gives_way_to_averaging_and_the_usual_key_counts():
+    sure, unsure = torch.tensor(1.0), torch.tensor(0.0)
     assert float(how_far_locked([sure, sure], None)) == 1
     assert float(how_far_locked([sure, sure], torch.tensor([0.1, 0.01]))) == 1
     assert float(how_far_locked([sure, sure], torch.tensor([0.3, 0.01]))) == 0
     assert float(how_far_locked([sure, unsure], None)) == 0
+    assert float(how_far_locked([sure, unsure, sure], None)) == 1
+    assert float(how_far_locked([unsure, sure, unsure], None)) == 0
 
 
 def test_weights_in_time_add_up_to_one():
@@ -178,3 +187,15 @@ def test_what_is_in_no_key_stays():
     added = locked(picture, [source(drawn, near=0.5, change=1e-4), source(drawn, near=0.5, change=1e-4)])
     assert energy(added[..., 44:56, 64:86]) < 1e-6
     assert energy(added[..., 80:, :]) > 0.5 * energy((picture - drawn)[..., 80:, :])
+
+
+def test_a_key_that_cannot_tell_leaves_the_word_to_the_other():
+    picture, drawn = scene() + 0.03 * grain(1), scene()
+    dumb = source(drawn, near=0.8, strength=0.0)
+    dumb = replace(dumb, lasting=replace(dumb.lasting, known=torch.zeros(1, 1, *CELLS)))
+    denying = source(drawn, near=0.8, strength=0.0)
+    full, locked_, left = (
+        energy(locked(picture, [first, source(drawn, near=0.2)])) for first in (source(drawn, near=0.8), dumb, denying)
+    )
+    assert locked_ == pytest.approx(full, rel=1e-3)
+    assert left < 0.1 * full
