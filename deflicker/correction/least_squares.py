@@ -196,22 +196,30 @@ def minimise(
     share: float,
     fidelity: Tensor,
     iterations: int,
+    centring: Tensor | None = None,
 ) -> list[Tensor]:
     """Conjugate gradients on the latents: the minimum of the energy for given weights.
 
     fixed: `[T, 3, h, w]`, the part of the correction that is not free. fidelity: κ times the residual variance.
+    centring: `[T, T]`, ρ GᵀG of `losses.centring_loss`, where there is such a term.
     """
 
+    def centred(gains: Tensor) -> Tensor | float:
+        return 0.0 if centring is None else (centring @ gains.flatten(1)).view_as(gains)
+
     def hessian(u: list[Tensor]) -> list[Tensor]:
-        pulled = latents.collect(operator.adjoint(weigh(operator, weights, operator.apply(latents.expand(u)), share)))
+        gains = latents.expand(u)
+        pull = operator.adjoint(weigh(operator, weights, operator.apply(gains), share))
+        pulled = latents.collect(pull + centred(gains))
         return [p + fidelity * n * x for p, n, x in zip(pulled, latents.cells_per_latent, u, strict=True)]
 
     typical = 2 * sum(w.sum() for w in weights.second) * 3 / fixed.numel()
     diagonal = [
         n * (fidelity + s.square() * typical) for n, s in zip(latents.cells_per_latent, latents.scale, strict=True)
     ]
-    residual = operator.apply(fixed + latents.expand(start)) + operator.offset
-    downhill = latents.collect(operator.adjoint(weigh(operator, weights, residual, share)))
+    gains = fixed + latents.expand(start)
+    residual = operator.apply(gains) + operator.offset
+    downhill = latents.collect(operator.adjoint(weigh(operator, weights, residual, share)) + centred(gains))
     r = [-g - fidelity * n * u for g, n, u in zip(downhill, latents.cells_per_latent, start, strict=True)]
     solution = list(start)
     z = [a / m for a, m in zip(r, diagonal, strict=True)]

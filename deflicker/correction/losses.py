@@ -80,6 +80,23 @@ def tone_energy(
     )
 
 
+def centring_loss(correction: Tensor, means: Tensor) -> Tensor:
+    """Σ |G c|²: what pulls the mean of the correction over a while to zero, and leaves its changes alone.
+
+    correction: `[T, ...]`; means: G, `[T, T]`, from `local_means`. Flicker goes both ways, while errors of the steps
+    add up to a drift that no step shows. Scale-time equalisation (Delon, IEEE TIP 2006) holds quantiles to their mean
+    over a while in the same belief.
+    """
+    return (means @ correction.flatten(1)).square().sum()
+
+
+def local_means(frames: int, sigma_frames: float, *, device: torch.device | str = "cpu") -> Tensor:
+    """G, `[T, T]`: the mean around each frame of a window, weighed by a Gaussian over time; rows sum to 1."""
+    time = torch.arange(frames, device=device, dtype=torch.float32)
+    weight = torch.exp(-((time[:, None] - time) ** 2) / (2 * sigma_frames**2))
+    return weight / weight.sum(1, keepdim=True)
+
+
 def anchor_energy(
     step_left: Tensor, reference_left: Tensor, *, step_weight: Tensor, reference_weight: Tensor
 ) -> Tensor:

@@ -16,6 +16,7 @@ from deflicker.correction.curve import KNOTS, rising
 from deflicker.correction.gate import all_change, flicker_scale
 from deflicker.correction.least_squares import Latents, StepOperator, Weights, minimise
 from deflicker.correction.levels import Levels, compare, level_bins, level_step
+from deflicker.correction.losses import local_means
 from deflicker.correction.observe import Step
 from deflicker.correction.pyramid import Pyramid
 from deflicker.correction.trend import trend_path, without_trend
@@ -26,6 +27,11 @@ _SMALLEST = (0.003, 0.003, 0.004, 0.004, 0.012)
 pictures shake by up to 0.003, as a whole by 0.009, as what is seen of them changes."""
 _WELL_MATCHED = 0.002
 """Error of a step from one frame to the next up to which cells, which see places, take a plain gain out better."""
+_WHILE_FRAMES = 12.0
+"""Standard deviation of the while over which flicker has no mean."""
+_BENT = (0.05, 0.15)
+"""Part of a curve's flicker that bends it, from which its mean is pulled to zero, and is in full: pumps of gamma have
+0.2 to 0.4, pumps of gain 0.03 at most."""
 _FIRST_GUESS = 1e-4
 """Variance of a step before anything was solved."""
 _PRECISE = 0.003
@@ -42,11 +48,13 @@ class CurveOptions:
     """κ: pull of the correction to zero, in units of the variance of the steps that are left …"""
     drift_share: float = 10.0
     """… and of the variance of the steps' errors, which add up over time."""
-    iterations: tuple[int, ...] = (12, 10, 10)
+    centring_share: float = 0.1
+    """ρ: pull of the mean over a while to zero, in units of a step's weight; of curves that bend, not of gains."""
+    iterations: tuple[int, ...] = (12, 10, 10, 10, 10, 10)
     """Conjugate gradient steps of each Gauss-Newton round."""
     without: frozenset[str] = frozenset()
     """Ingredients to leave out, to see what they bring: `curve` (all of it), `gate`, `trend`, `first-order`,
-    `second-order`; others are not known here."""
+    `second-order`, `centring`; others are not known here."""
 
 
 def solve_curve(
@@ -78,6 +86,9 @@ def solve_curve(
     if not latents.levels:
         return known
     fixed_cells = known[:, :, None]
+    means = local_means(count, _WHILE_FRAMES, device=frames.device)
+    pull = 0.0 if "centring" in options.without else options.centring_share * _bends(scale)
+    centring = pull * means.T @ means
     solution, curve = latents.zeros(count, fixed_cells), fixed_cells
     for round_, iterations in enumerate(options.iterations):
         steps = {k: without_trend(level_step(each, curve[:, :, 0]), path) for k, each in levels.items()}
@@ -98,9 +109,19 @@ def solve_curve(
             share=0.0 if "first-order" in options.without else options.first_order_share,
             fidelity=options.fidelity_share * left + options.drift_share * noise[1],
             iterations=iterations,
+            centring=centring,
         )
         curve = fixed_cells + latents.expand(solution)
     return torch.where(free.view(-1, 1, 1) > 0, rising(curve[:, :, 0]), known)
+
+
+def _bends(scale: Tensor) -> Tensor:
+    """0 where curves are gains, 1 where they bend, from the flicker's scale per level, the gain's last.
+
+    A gain's errors are small, and do not add up to a drift as those of bends do.
+    """
+    part = (scale[:-1].square().sum() / scale.square().sum().clamp_min(1e-12)).sqrt()
+    return ((part - _BENT[0]) / (_BENT[1] - _BENT[0])).clamp(0, 1)
 
 
 def _flicker_and_trend(

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from deflicker.correction.least_squares import Latents, StepOperator, minimise, robust_weights, weigh
-from deflicker.correction.losses import tone_energy
+from deflicker.correction.losses import centring_loss, local_means, tone_energy
 from deflicker.correction.observe import Step
 from deflicker.correction.pyramid import Pyramid
 from tests.correction.scenes import rng
@@ -105,7 +105,16 @@ def test_both_ways_pairs_the_same_frames():
 class Problem:
     """A tiny window with everything the solver takes, and its energy as `losses` write it."""
 
-    def __init__(self, *, frames: int = 5, height: int = 3, width: int = 4, decided: int = 0, seed: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        frames: int = 5,
+        height: int = 3,
+        width: int = 4,
+        decided: int = 0,
+        seed: int = 0,
+        centring: float = 0.0,
+    ) -> None:
         self.shape = (frames, height, width)
         self.operator = StepOperator(random_steps(frames, height, width, seed, reach=0.7), self.shape)
         free = torch.ones(frames)
@@ -119,6 +128,7 @@ class Problem:
         residual = self.operator.apply(self.fixed) + self.operator.offset
         self.weights = robust_weights(self.operator, residual)
         self.fidelity = torch.tensor(0.003)
+        self.centring, self.means = centring, local_means(frames, 1.5)
         self.start = self.latents.zeros(frames, self.fixed)
 
     def minimum(self, iterations: int = 300) -> list[torch.Tensor]:
@@ -131,6 +141,7 @@ class Problem:
             share=SHARE,
             fidelity=self.fidelity,
             iterations=iterations,
+            centring=self.centring * self.means.T @ self.means if self.centring else None,
         )
 
     def gain(self, latents: list[torch.Tensor]) -> torch.Tensor:
@@ -143,7 +154,8 @@ class Problem:
             first_weight[rows] /= abs(offset)
         curves = [residual[ahead] + residual[behind] for _, ahead, behind in self.operator.both_ways()]
         sizes = self.latents.cells_per_latent
-        return tone_energy(
+        centring = self.centring * centring_loss(self.gain(latents), self.means)
+        return centring + tone_energy(
             residual,
             torch.cat(curves),
             torch.cat([math.sqrt(n) * u.flatten() for n, u in zip(sizes, latents, strict=True)]),
@@ -166,9 +178,10 @@ def unflat(vector: torch.Tensor, like: list[torch.Tensor]) -> list[torch.Tensor]
     return [part.view_as(u) for part, u in zip(vector.split([u.numel() for u in like]), like, strict=True)]
 
 
+@pytest.mark.parametrize("centring", [0.0, 0.5])
 @pytest.mark.parametrize("decided", [0, 2])
-def test_minimum_is_that_of_the_normal_equations(decided):
-    problem = Problem(decided=decided)
+def test_minimum_is_that_of_the_normal_equations(decided, centring):
+    problem = Problem(decided=decided, centring=centring)
     # The energy is quadratic: its Hessian's columns are differences of gradients.
     start = flat(problem.start)
     slope = problem.gradient(problem.start)

@@ -136,7 +136,7 @@ def test_noise_of_steps_is_what_loops_miss():
     assert float(noise[4]) == pytest.approx(0.05**2 + 2 * 0.02**2 - 2 * 3e-4, rel=0.15)
 
 
-@pytest.mark.parametrize("name", ["gate", "trend", "first-order", "second-order"])
+@pytest.mark.parametrize("name", ["gate", "trend", "first-order", "second-order", "centring"])
 def test_an_ingredient_left_out_changes_the_answer(name):
     flickering = pumped(clean()) * (-0.04 * TIME).exp()
     less = solved(flickering, options=CurveOptions(without=frozenset({name})))
