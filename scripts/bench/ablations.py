@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
+from deflicker.memory import LOCKING_REACH
 from deflicker.settings import ABLATIONS, PRESETS
 
 from .quality import Row
 from .tables import Table, per_clip, psnr_of, temporal_of
 
 FULL = "deflicker"
+_LEAST_REACH = {"texture": 1, "locking": LOCKING_REACH}
+"""Neighbours that a preset compares texture with, below which it has nothing to leave out."""
 ANCHORED = "with anchors"
 
 
@@ -20,10 +23,11 @@ def tools(terms: Sequence[str], preset: str) -> dict[str, tuple[str, ...]]:
     Anchors do nothing until they are asked for, so a run with them is added and the full one is the run without.
     """
     runs: dict[str, tuple[str, ...]] = {}
+    reach = PRESETS[preset].texture_reach  # type: ignore[index]
     for term in terms:
         if term == "anchors":
             runs[ANCHORED] = ("--anchor", "1")
-        elif term != "texture" or PRESETS[preset].texture_reach:  # type: ignore[index]
+        elif reach >= _LEAST_REACH.get(term, 0):
             runs[without(term)] = ("--without", term)
     return runs
 
