@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from deflicker import cli
+from deflicker.memory import LOCKING_REACH
 from deflicker.settings import PRESETS, PresetName
 from tests.assets import make_video
 
@@ -74,6 +75,7 @@ def test_presets_are_as_the_table_says(name: PresetName) -> None:
     network = preset.flow_network.replace("raft_", "RAFT ")
     lags = ", ".join(map(str, preset.lags))
     texture = f"{preset.texture_reach} frames each way, at most {preset.texture_max_side_px} px"
+    texture += ", locked to keys where it lingers" if preset.texture_reach >= LOCKING_REACH else ""
     texture = texture if preset.texture_reach else "left alone"
     assert (
         f"\n| `{name}` | {network} | {preset.flow_max_side_px} px | {preset.flow_updates} | {lags} | {texture} |"
