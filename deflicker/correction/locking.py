@@ -39,8 +39,9 @@ _CELL_PX = 32
 _FLOOR = (1.0 / 255) ** 2
 """Change that is no evidence: rounding reaches as far."""
 _SHARE = (0.15, 0.22)
-"""Part of change that is boil, the median of the picture's cells, from which locking begins and is full. On the clean
-clips this was chosen on it is below 0.2 where coverage suffices, and mostly below 0.1."""
+"""Part of change that is boil, the median of the picture's cells, from which locking begins and is full. Where coverage
+suffices it is below 0.1 on the clean clips this was chosen on, and below 0.2 on one of dithered colours, whose boil is
+not worth it."""
 _HERE = (0.05, 0.15)
 """The same of each cell, where the picture's median is high enough."""
 _SEEN = (0.05, 0.15)
@@ -52,6 +53,11 @@ _WORTH = (1.0 / 255, 1.5 / 255)
 _COVERAGE = (0.2, 0.3)
 """Part of the picture that is seen, with certain motion, from pictures this far on both sides, likewise: fast dancers,
 of whom a quarter of all change passes for boil, have 0.1 to 0.2."""
+USUAL = 4
+"""Keys of which the usual one counts, the lower one of two: neither a sudden turn nor an odd match decides."""
+_AVERAGED = (0.14, 0.19)
+"""Part of change that averaging can take away, from which locking gives way to it and is off: where boil was drawn anew
+for each frame and can be followed, it is 0.19 to 0.48."""
 _LIMIT = 6.0
 """Difference of patches from both keys, over the usual change here, from which this is another thing; at twice that
 nothing is taken."""
@@ -117,8 +123,8 @@ def lasting(luma: Tensor, neighbours: Neighbours) -> Lasting | None:
         pairs = [(i, j) for i in behind for j in ahead]
         every = [(i, i) for i in (*behind, *ahead)]
         sums = torch.stack([*products(band, mask, pairs), *products(band, mask, every)])
-        product, product_mass, energy, energy_mass = pool(sums * certain, _CELL_PX >> level).unsqueeze(1)
-        changes.append(energy / energy_mass.clamp_min(1e-3))
+        product, product_mass, square, square_mass = pool(sums * certain, _CELL_PX >> level).unsqueeze(1)
+        changes.append(square / square_mass.clamp_min(1e-3))
         if level > 0:
             boil.append(product / product_mass.clamp_min(1e-3))
             seen.append(product_mass / len(pairs))
@@ -130,13 +136,6 @@ def lasting(luma: Tensor, neighbours: Neighbours) -> Lasting | None:
     total = (lasts * seen_share).sum() / seen_share.sum().clamp_min(1e-6)
     median = torch.where(seen_share > seen_share.amax() / 2, share, torch.nan).nanmedian().nan_to_num()
     return Lasting(strength, known, tuple(changes), median, total.clamp_min(0), seen_share.mean())
-
-
-USUAL = 4
-"""Keys of which the usual one counts, the lower one of two: neither a sudden turn nor an odd match decides."""
-_AVERAGED = (0.14, 0.19)
-"""Part of change that averaging can take away, from which locking gives way to it and is off: where boil was drawn anew
-for each frame and can be followed, it is 0.19 to 0.48."""
 
 
 def how_far_locked(openings: Sequence[Tensor], usual_boil: Tensor | None) -> Tensor:
