@@ -45,3 +45,10 @@ def products(band: Tensor, visible: Tensor, pairs: Sequence[tuple[int, int]]) ->
     """Σ D_i D_j over pairs of rows and the visibility behind it, `[1, H, W]` each."""
     summed = torch.stack([band[i] * band[j] for i, j in pairs]).sum(0)
     return summed, torch.stack([visible[i] * visible[j] for i, j in pairs]).sum(0)
+
+
+def ramp(value: Tensor, bounds: tuple[float, float]) -> Tensor:
+    """0 up to the first bound, 1 from the second, straight between."""
+    low, high = bounds
+    risen: Tensor = (value - low) / (high - low)
+    return risen.clamp(0, 1)

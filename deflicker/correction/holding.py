@@ -12,12 +12,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from deflicker.correction.views import Link, View
+from deflicker.correction.views import SLACK_PX, Link, View
 from deflicker.motion.refine import refine
 from deflicker.motion.warp import compose, round_trip, warp
-
-_SLACK_PX = 1.0
-"""Gap of flow there and back that still counts as visible, as between neighbours."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +65,6 @@ class Held:
         """What the latest picture is held to."""
         if self.there_px is None or self.back_px is None:
             return None
-        visible, gap_px = round_trip(self.there_px, self.back_px, tolerance_px=_SLACK_PX)
+        visible, gap_px = round_trip(self.there_px, self.back_px, tolerance_px=SLACK_PX)
         colours = warp(self.colours, self.there_px, "bicubic").clamp(0, 1)
         return Anchor(colours, visible, 0.02 + gap_px.clamp(max=2) / 2 + 1 - visible, share)

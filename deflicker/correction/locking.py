@@ -24,9 +24,10 @@ import torch
 from torch import Tensor
 
 from deflicker.correction.bands import cell_means, merge_bands, pool, shrink, split_bands, spread
-from deflicker.correction.differences import LEVELS, doubt_of, products, usual_part, visible_of
+from deflicker.correction.differences import LEVELS, doubt_of, products, ramp, usual_part, visible_of
 from deflicker.correction.energy import energy, lacking
 from deflicker.correction.texture import Neighbours
+from deflicker.metrics.variance import sum_of
 from deflicker.motion.neighbourhood import box_max, box_mean
 from deflicker.motion.warp import warp
 
@@ -84,8 +85,8 @@ class Lasting:
 
     def opening(self) -> Tensor:
         """How far this key lets texture be locked at all, 0 … 1."""
-        worth = _ramp(self.boil.sqrt(), _WORTH)
-        return _ramp(self.share, _SHARE) * worth * _ramp(self.coverage, _COVERAGE)
+        worth = ramp(self.boil.sqrt(), _WORTH)
+        return ramp(self.share, _SHARE) * worth * ramp(self.coverage, _COVERAGE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,10 +130,10 @@ def lasting(luma: Tensor, neighbours: Neighbours) -> Lasting | None:
             boil.append(product / product_mass.clamp_min(1e-3))
             seen.append(product_mass / len(pairs))
         doubt = shrink(doubt)
-    lasts, seen_share = _sum(boil), _sum(seen) / len(seen)
-    share = lasts / (_sum(changes[1:]) + _FLOOR)
-    known = _ramp(seen_share, _SEEN)
-    strength = _ramp(share, _HERE) * _ramp(lasts.clamp_min(0).sqrt(), _WORTH) * known
+    lasts, seen_share = sum_of(boil), sum_of(seen) / len(seen)
+    share = lasts / (sum_of(changes[1:]) + _FLOOR)
+    known = ramp(seen_share, _SEEN)
+    strength = ramp(share, _HERE) * ramp(lasts.clamp_min(0).sqrt(), _WORTH) * known
     total = (lasts * seen_share).sum() / seen_share.sum().clamp_min(1e-6)
     median = torch.where(seen_share > seen_share.amax() / 2, share, torch.nan).nanmedian().nan_to_num()
     return Lasting(strength, known, tuple(changes), median, total.clamp_min(0), seen_share.mean())
@@ -143,7 +144,7 @@ def how_far_locked(openings: Sequence[Tensor], usual_boil: Tensor | None) -> Ten
 
     openings: of these keys, the latest last; usual_boil: as `opening.usual_boil` gives it for these pictures.
     """
-    averaged = 0.0 if usual_boil is None else _ramp(usual_boil[0], _AVERAGED)
+    averaged = 0.0 if usual_boil is None else ramp(usual_boil[0], _AVERAGED)
     return torch.stack(list(openings)).median() * (1 - averaged)
 
 
@@ -176,10 +177,10 @@ def locked(colours: Tensor, sources: Sequence[Source], how_far: float = 1.0) -> 
         sure = [box_mean(1 - box_max(1 - mask, 1), 1) for mask in seen]
         weights = [mask * source.nearness for mask, source in zip(sure, sources, strict=True)]
         change, drawn_energy = (
-            _sum([weight * part for weight, part in zip(weights, parts, strict=True)])
+            sum_of([weight * part for weight, part in zip(weights, parts, strict=True)])
             for parts in ([bands[level] - band for bands in others], [each[level] for each in drawn])
         )
-        mass = _sum(weights).clamp_min(1e-3)
+        mass = sum_of(weights).clamp_min(1e-3)
         shares.append(strength * (1 - torch.stack([1 - mask for mask in sure]).prod(0)))
         taken.append(band + shares[level] * change / mass)
         wanted.append(drawn_energy / mass)
@@ -205,16 +206,6 @@ def _apart(difference: Tensor, source: Source) -> Tensor:
     What is far from every key it is seen in is another thing: an eye that shuts between two keys is in neither.
     """
     size = difference.shape[-2:]
-    usual = spread(_sum(source.lasting.change), _CELL_PX, size) + _FLOOR
+    usual = spread(sum_of(source.lasting.change), _CELL_PX, size) + _FLOOR
     near = spread(box_mean(pool(difference.mean(1, keepdim=True).square(), 4), 1), 4, size)
     return torch.where(source.visible > 0.5, near / usual, torch.inf)
-
-
-def _ramp(value: Tensor, bounds: tuple[float, float]) -> Tensor:
-    low, high = bounds
-    ramp: Tensor = (value - low) / (high - low)
-    return ramp.clamp(0, 1)
-
-
-def _sum(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.stack(list(tensors)).sum(0)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from deflicker.correction.differences import ramp
 from deflicker.correction.texture import Boil
 
 _SHARE = (0.08, 0.13)
@@ -20,7 +21,7 @@ _WORTH = (1.0 / 255, 1.5 / 255)
 def opening(boils: Sequence[Boil]) -> Tensor | None:
     """0 … 1 for these pictures together; None, which is closed, where there are none."""
     found = usual_boil(boils)
-    return None if found is None else _ramp(found[0], _SHARE) * _ramp(found[1], _WORTH)
+    return None if found is None else ramp(found[0], _SHARE) * ramp(found[1], _WORTH)
 
 
 def usual_boil(boils: Sequence[Boil]) -> Tensor | None:
@@ -38,9 +39,3 @@ def numbers(gates: list[Tensor | None]) -> list[float]:
     known = [gate for gate in gates if gate is not None]
     values = iter(torch.stack(known).tolist() if known else [])
     return [0.0 if gate is None else next(values) for gate in gates]
-
-
-def _ramp(value: Tensor, bounds: tuple[float, float]) -> Tensor:
-    low, high = bounds
-    ramp: Tensor = (value - low) / (high - low)
-    return ramp.clamp(0, 1)

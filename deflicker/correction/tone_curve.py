@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from deflicker.correction.curve import KNOTS, rising
+from deflicker.correction.differences import ramp
 from deflicker.correction.gate import all_change, flicker_scale
 from deflicker.correction.least_squares import Latents, StepOperator, Weights, minimise
 from deflicker.correction.levels import Levels, compare, level_bins, level_step
@@ -121,7 +122,7 @@ def _bends(scale: Tensor) -> Tensor:
     A gain's errors are small, and do not add up to a drift as those of bends do.
     """
     part = (scale[:-1].square().sum() / scale.square().sum().clamp_min(1e-12)).sqrt()
-    return ((part - _BENT[0]) / (_BENT[1] - _BENT[0])).clamp(0, 1)
+    return ramp(part, _BENT)
 
 
 def _flicker_and_trend(

@@ -13,7 +13,7 @@ from deflicker.motion.neighbourhood import length
 from deflicker.motion.refine import even_luma, refine
 from deflicker.motion.warp import compose, round_trip
 
-_SLACK_PX = 1.0
+SLACK_PX = 1.0
 """Gap of flow there and back that still counts as visible; much of it is boil's doing."""
 
 
@@ -53,7 +53,7 @@ class Link:
         there_px = refine(before.even, here.even, _enlarged(forward_px, size))
         back_px = refine(here.even, before.even, _enlarged(backward_px, size))
         (there, there_gap_px), (back, back_gap_px) = (
-            round_trip(one, other, tolerance_px=_SLACK_PX) for one, other in ((there_px, back_px), (back_px, there_px))
+            round_trip(one, other, tolerance_px=SLACK_PX) for one, other in ((there_px, back_px), (back_px, there_px))
         )
         errors = _error_px(there_px, there, there_gap_px), _error_px(back_px, back, back_gap_px)
         return cls(there_px, back_px, there, back, *errors)
