@@ -22,8 +22,10 @@ from deflicker.motion.neighbourhood import box_mean
 
 _FLOOR = 0.01
 """Added to the light before its logarithm."""
-_REACH_CELLS = 2
-"""Radius over which tone, and once more the sums, are smoothed."""
+_TONE_CELLS = 1
+"""Radius over which tone is smoothed."""
+_SUMS_CELLS = 2
+"""Radius over which the sums are."""
 _ENOUGH = 0.5
 """α from which a correction stands as it is."""
 _LAGS = (1, 2)
@@ -38,12 +40,14 @@ def taken_back(frames: Tensor, corrected: Tensor) -> Tensor:
     """
     tone = (cell_means(frames) + _FLOOR).log()
     change = (cell_means(corrected) + _FLOOR).log() - tone
-    around_tone, around_change = box_mean(tone, _REACH_CELLS), box_mean(change, _REACH_CELLS)
+    around_tone, around_change = box_mean(tone, _TONE_CELLS), box_mean(change, _TONE_CELLS)
     product, energy = torch.zeros_like(tone[:1, :1]), torch.zeros_like(tone[:1, :1])
     for lag in _LAGS:
         seen, done = (each[lag:] - each[:-lag] for each in (around_tone, around_change))
         product -= (seen * done).sum((0, 1), keepdim=True)
         energy += done.square().sum((0, 1), keepdim=True)
-    product, energy = box_mean(product, _REACH_CELLS), box_mean(energy, _REACH_CELLS)
+    # A place that needs more than it is given speaks for that, and not for what places around it are given.
+    product = torch.minimum(product, energy)
+    product, energy = box_mean(product, _SUMS_CELLS), box_mean(energy, _SUMS_CELLS)
     kept = (product / (_ENOUGH * energy).clamp_min(1e-9)).clamp(0, 1)
     return torch.where(energy > _NOTHING, kept - 1, 0.0) * change

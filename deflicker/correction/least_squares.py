@@ -8,14 +8,18 @@ gradients on the latents of a pyramid.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from deflicker.correction.losses import local_means
 from deflicker.correction.observe import Step, likeness
 from deflicker.correction.pyramid import Pyramid
+
+_WHILE_FRAMES = 12.0
+"""Standard deviation of the while over which flicker has no mean."""
 
 
 class StepOperator:
@@ -186,6 +190,24 @@ class Latents:
         ]
 
 
+def centring_pull(
+    frames: int, share: Tensor | float, *, apart: bool = False, device: torch.device | str = "cpu"
+) -> Callable[[Tensor], Tensor]:
+    """Half the derivative of ρ `losses.centring_loss` with respect to a correction `[T, 3, h, w]`.
+
+    share: ρ. apart: of how far the cells are apart from the whole picture's mean alone, which itself is left free.
+    """
+    means = local_means(frames, _WHILE_FRAMES, device=device)
+    pull = share * means.T @ means
+
+    def pulled(gains: Tensor) -> Tensor:
+        if apart:
+            gains = gains - gains.mean((2, 3), keepdim=True)
+        return (pull @ gains.flatten(1)).view_as(gains)
+
+    return pulled
+
+
 def minimise(
     operator: StepOperator,
     weights: Weights,
@@ -196,16 +218,16 @@ def minimise(
     share: float,
     fidelity: Tensor,
     iterations: int,
-    centring: Tensor | None = None,
+    centring: Callable[[Tensor], Tensor] | None = None,
 ) -> list[Tensor]:
     """Conjugate gradients on the latents: the minimum of the energy for given weights.
 
     fixed: `[T, 3, h, w]`, the part of the correction that is not free. fidelity: κ times the residual variance.
-    centring: `[T, T]`, ρ GᵀG of `losses.centring_loss`, where there is such a term.
+    centring: from `centring_pull`, where there is such a term.
     """
 
     def centred(gains: Tensor) -> Tensor | float:
-        return 0.0 if centring is None else (centring @ gains.flatten(1)).view_as(gains)
+        return 0.0 if centring is None else centring(gains)
 
     def hessian(u: list[Tensor]) -> list[Tensor]:
         gains = latents.expand(u)

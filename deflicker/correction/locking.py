@@ -35,6 +35,9 @@ KEYS_APART = 8
 """Pictures from key to key."""
 FAR = (3, 4)
 """Distances in time, on both sides, at which what lasts a while still shows as boil."""
+_LOCKED = 6
+"""Bands that are taken from keys, from details of 2 px to patches of 64 px: where texture boils with a memory, so does
+the tone of what it is drawn on."""
 _CELL_PX = 32
 """Side of the cells on which a key's boil is told."""
 _FLOOR = (1.0 / 255) ** 2
@@ -43,6 +46,9 @@ _SHARE = (0.15, 0.22)
 """Part of change that is boil, the median of the picture's cells, from which locking begins and is full. Where coverage
 suffices it is below 0.1 on the clean clips this was chosen on, and below 0.2 on one of dithered colours, whose boil is
 not worth it."""
+_ALONE = (0.55, 0.65)
+"""The same, from which it ends and is off: what boils has 0.5 at most, as the pictures around boil too. One that has
+more differs from others that are alike, and would bring to them what they do not show."""
 _HERE = (0.05, 0.15)
 """The same of each cell, where the picture's median is high enough."""
 _SEEN = (0.05, 0.15)
@@ -86,7 +92,8 @@ class Lasting:
     def opening(self) -> Tensor:
         """How far this key lets texture be locked at all, 0 … 1."""
         worth = ramp(self.boil.sqrt(), _WORTH)
-        return ramp(self.share, _SHARE) * worth * ramp(self.coverage, _COVERAGE)
+        lasts = ramp(self.share, _SHARE) * (1 - ramp(self.share, _ALONE))
+        return lasts * worth * ramp(self.coverage, _COVERAGE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,12 +166,12 @@ def locked(colours: Tensor, sources: Sequence[Source], how_far: float = 1.0) -> 
     how_far: 0 … 1, of all that they say.
     """
     size = colours.shape[-2:]
-    own, others = split_bands(colours, LEVELS), []
+    own, others = split_bands(colours, _LOCKED), []
     apart = torch.full_like(colours[:, :1], torch.inf)
     told = torch.zeros_like(colours[:1, :2])
     for source in sources:
         brought = warp(source.colours, source.flow_px, "bicubic")
-        others.append(split_bands(brought, LEVELS))
+        others.append(split_bands(brought, _LOCKED))
         apart = torch.minimum(apart, _apart(brought - colours, source))
         maps = torch.cat([source.lasting.strength, source.lasting.known], 1)
         told = told + source.nearness * warp(spread(maps, _CELL_PX, size), source.flow_px)
@@ -194,7 +201,7 @@ def locked(colours: Tensor, sources: Sequence[Source], how_far: float = 1.0) -> 
 def _energies(source: Source) -> list[Tensor]:
     """The energy of each of a key's bands, cells at large, brought to the picture: `[1, 1, H_b, W_b]` each."""
     energies, flow_px = [], source.flow_px
-    for band in split_bands(source.colours, LEVELS)[:-1]:
+    for band in split_bands(source.colours, _LOCKED)[:-1]:
         energies.append(warp(energy(band), flow_px))
         flow_px = shrink(flow_px) / 2
     return energies

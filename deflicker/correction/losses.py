@@ -83,9 +83,9 @@ def tone_energy(
 def centring_loss(correction: Tensor, means: Tensor) -> Tensor:
     """Σ |G c|²: what pulls the mean of the correction over a while to zero, and leaves its changes alone.
 
-    correction: `[T, ...]`; means: G, `[T, T]`, from `local_means`. Flicker goes both ways, while errors of the steps
-    add up to a drift that no step shows. Scale-time equalisation (Delon, IEEE TIP 2006) holds quantiles to their mean
-    over a while in the same belief.
+    correction: `[T, ...]`, of cells less the whole picture's mean; means: G, `[T, T]`, from `local_means`. Flicker goes
+    both ways, while errors of the steps add up to a drift that no step shows. Scale-time equalisation (Delon, IEEE TIP
+    2006) holds quantiles to their mean over a while in the same belief.
     """
     return (means @ correction.flatten(1)).square().sum()
 

@@ -17,6 +17,7 @@ from deflicker.correction.least_squares import (
     Latents,
     StepOperator,
     Weights,
+    centring_pull,
     minimise,
     plain_weights,
     residual_variance,
@@ -37,11 +38,14 @@ class ToneOptions:
     """β: weight of first differences beside second ones, divided by the lag."""
     fidelity_share: float = 0.3
     """κ: pull of the correction to zero, in units of the residual's variance."""
+    centring_share: float = 0.1
+    """ρ: pull of the mean over a while to zero, in units of a step's weight; of how far places are apart, not of the
+    whole picture, whose errors are small."""
     iterations: tuple[int, ...] = (12, 10, 10)
     """Conjugate gradient steps of each reweighting round; the third looks at the corrected frames again."""
     without: frozenset[str] = frozenset()
     """Ingredients to leave out, to see what they bring: `gate`, `trend`, `first-order`, `second-order`, `robust`,
-    `agreement` (and with it `bounds`), `bounds`; others are not known here."""
+    `agreement` (and with it `bounds`), `bounds`, `centring`; others are not known here."""
 
 
 _INVISIBLE = 0.002
@@ -75,6 +79,8 @@ def solve_tone(
     latents = Latents(pyramid, scale, free)
     if not latents.levels:
         return known
+    share = 0.0 if "centring" in options.without else options.centring_share
+    centring = centring_pull(len(frames), share, apart=True, device=frames.device)
     solution = latents.zeros(len(frames), known)
     gain = known
     for round_, iterations in enumerate(options.iterations):
@@ -97,6 +103,7 @@ def solve_tone(
             share=0.0 if "first-order" in options.without else options.first_order_share,
             fidelity=options.fidelity_share * variance,
             iterations=iterations,
+            centring=centring,
         )
         gain = known + latents.expand(solution)
     if float((gain - known).abs().max()) < _INVISIBLE:

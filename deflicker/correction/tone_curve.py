@@ -15,9 +15,8 @@ from torch import Tensor
 from deflicker.correction.curve import KNOTS, rising
 from deflicker.correction.differences import ramp
 from deflicker.correction.gate import all_change, flicker_scale
-from deflicker.correction.least_squares import Latents, StepOperator, Weights, minimise
+from deflicker.correction.least_squares import Latents, StepOperator, Weights, centring_pull, minimise
 from deflicker.correction.levels import Levels, compare, level_bins, level_step
-from deflicker.correction.losses import local_means
 from deflicker.correction.observe import Step
 from deflicker.correction.pyramid import Pyramid
 from deflicker.correction.trend import trend_path, without_trend
@@ -28,8 +27,6 @@ _SMALLEST = (0.003, 0.003, 0.004, 0.004, 0.012)
 pictures shake by up to 0.003, as a whole by 0.009, as what is seen of them changes."""
 _WELL_MATCHED = 0.002
 """Error of a step from one frame to the next up to which cells, which see places, take a plain gain out better."""
-_WHILE_FRAMES = 12.0
-"""Standard deviation of the while over which flicker has no mean."""
 _BENT = (0.05, 0.15)
 """Part of a curve's flicker that bends it, from which its mean is pulled to zero, and is in full: pumps of gamma have
 0.2 to 0.4, pumps of gain 0.03 at most."""
@@ -87,9 +84,8 @@ def solve_curve(
     if not latents.levels:
         return known
     fixed_cells = known[:, :, None]
-    means = local_means(count, _WHILE_FRAMES, device=frames.device)
-    pull = 0.0 if "centring" in options.without else options.centring_share * _bends(scale)
-    centring = pull * means.T @ means
+    share = 0.0 if "centring" in options.without else options.centring_share * _bends(scale)
+    centring = centring_pull(count, share, device=frames.device)
     solution, curve = latents.zeros(count, fixed_cells), fixed_cells
     for round_, iterations in enumerate(options.iterations):
         steps = {k: without_trend(level_step(each, curve[:, :, 0]), path) for k, each in levels.items()}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_LONGEST_HOLD = 2
-"""Repetitions after which each further one counts as a picture: up to three frames to a picture is how animation and
-generators are shown; what stays longer is meant to stay, and light that blinks must be seen to last."""
+_LONGEST_HOLD = 3
+"""Repetitions after which each further one counts as a picture: up to four frames to a picture is how animation and
+generators are shown, 8 pictures at 30 frames a second; what stays longer is meant to stay, and light that blinks must
+be seen to last."""
 CALM = 24
 """Frames after one that stayed longer until repetitions are held again."""
 

@@ -52,6 +52,16 @@ def test_half_of_what_is_needed_is_enough_to_stand():
     assert taken_back(strong, strong * (-pump() / 0.3).exp()).any()
 
 
+def test_what_needs_more_says_nothing_about_its_surroundings():
+    """A quarter of what the left half needs, found for the whole picture, is too much for cells beside it."""
+    frames = still() * (pump() * left()).exp()
+    kept = 1 + taken_back(frames, frames * (-pump() / 4).exp()) / (-pump() / 4)
+    assert kept[..., : WIDTH // 16].min() > 0.9
+    assert kept[..., WIDTH // 16 + 1].max() < 0.9
+    assert kept[..., WIDTH // 16 + 2].max() < 0.5
+    assert kept[..., WIDTH // 16 + 3 :].abs().max() < 0.1
+
+
 def test_motion_does_not_hide_flicker():
     """Stripes that move by a cell a frame change the tone of every place more than flicker does."""
     place = torch.arange(WIDTH).view(1, 1, 1, -1)

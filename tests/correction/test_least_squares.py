@@ -8,7 +8,14 @@ import torch.nn.functional as F
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from deflicker.correction.least_squares import Latents, StepOperator, minimise, robust_weights, weigh
+from deflicker.correction.least_squares import (
+    Latents,
+    StepOperator,
+    centring_pull,
+    minimise,
+    robust_weights,
+    weigh,
+)
 from deflicker.correction.losses import centring_loss, local_means, tone_energy
 from deflicker.correction.observe import Step
 from deflicker.correction.pyramid import Pyramid
@@ -114,6 +121,7 @@ class Problem:
         decided: int = 0,
         seed: int = 0,
         centring: float = 0.0,
+        apart: bool = False,
     ) -> None:
         self.shape = (frames, height, width)
         self.operator = StepOperator(random_steps(frames, height, width, seed, reach=0.7), self.shape)
@@ -128,7 +136,7 @@ class Problem:
         residual = self.operator.apply(self.fixed) + self.operator.offset
         self.weights = robust_weights(self.operator, residual)
         self.fidelity = torch.tensor(0.003)
-        self.centring, self.means = centring, local_means(frames, 1.5)
+        self.centring, self.apart = centring, apart
         self.start = self.latents.zeros(frames, self.fixed)
 
     def minimum(self, iterations: int = 300) -> list[torch.Tensor]:
@@ -141,7 +149,7 @@ class Problem:
             share=SHARE,
             fidelity=self.fidelity,
             iterations=iterations,
-            centring=self.centring * self.means.T @ self.means if self.centring else None,
+            centring=centring_pull(self.shape[0], self.centring, apart=self.apart) if self.centring else None,
         )
 
     def gain(self, latents: list[torch.Tensor]) -> torch.Tensor:
@@ -154,7 +162,10 @@ class Problem:
             first_weight[rows] /= abs(offset)
         curves = [residual[ahead] + residual[behind] for _, ahead, behind in self.operator.both_ways()]
         sizes = self.latents.cells_per_latent
-        centring = self.centring * centring_loss(self.gain(latents), self.means)
+        gain = self.gain(latents)
+        if self.apart:
+            gain = gain - gain.mean((2, 3), keepdim=True)
+        centring = self.centring * centring_loss(gain, local_means(len(gain), 12))
         return centring + tone_energy(
             residual,
             torch.cat(curves),
@@ -178,10 +189,10 @@ def unflat(vector: torch.Tensor, like: list[torch.Tensor]) -> list[torch.Tensor]
     return [part.view_as(u) for part, u in zip(vector.split([u.numel() for u in like]), like, strict=True)]
 
 
-@pytest.mark.parametrize("centring", [0.0, 0.5])
+@pytest.mark.parametrize(("centring", "apart"), [(0.0, False), (0.5, False), (0.5, True)])
 @pytest.mark.parametrize("decided", [0, 2])
-def test_minimum_is_that_of_the_normal_equations(decided, centring):
-    problem = Problem(decided=decided, centring=centring)
+def test_minimum_is_that_of_the_normal_equations(decided, centring, apart):
+    problem = Problem(decided=decided, centring=centring, apart=apart)
     # The energy is quadratic: its Hessian's columns are differences of gradients.
     start = flat(problem.start)
     slope = problem.gradient(problem.start)

@@ -109,6 +109,15 @@ def test_uncertain_motion_and_hidden_neighbours_tell_nothing():
     assert lasting(luma, few) is None
 
 
+def test_a_picture_that_stands_alone_does_not_boil():
+    """What is in this picture and in none around is a change of the scene, or a fault."""
+    frames = scene().repeat(9, 1, 1, 1)
+    frames[4] += 0.03 * grain(1)[0]
+    told = lasting(*around(frames))
+    assert float(told.share) > 0.9
+    assert float(told.opening()) == 0
+
+
 def test_only_where_it_boils():
     boil = remembered(9, 0.5, 0.03)
     boil[..., SIZE[1] // 2 :] = 0
@@ -142,6 +151,13 @@ def test_a_picture_takes_its_keys_texture_and_keeps_its_tone():
     inner = (..., slice(8, -8), slice(8, -8))
     assert energy((found - 0.05 - drawn)[inner]) < 0.02 * energy((picture - 0.05 - drawn)[inner])
     assert float((found - picture).mean()) == pytest.approx(0, abs=1e-3)
+
+
+def test_patches_of_tone_are_taken_along():
+    """Texture that is drawn anew has patches of its own, lighter and darker."""
+    wave = 0.02 * torch.sin(torch.arange(SIZE[1]) * 2 * torch.pi / 64).view(1, 1, 1, -1)
+    found = locked(scene() + wave, [source(scene())])
+    assert energy((found + wave)[..., 32:-32]) < 0.2 * energy(wave)
 
 
 def test_crossing_from_key_to_key_keeps_the_energy():

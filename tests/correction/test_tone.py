@@ -127,7 +127,7 @@ def test_motion_that_is_unknown_gives_no_correction():
     assert torch.equal(solve_tone(frames, build_matches(wrong_px, wrong_px, (1, 2))), torch.zeros(8, 3, 4, 4))
 
 
-@pytest.mark.parametrize("name", ["gate", "trend", "first-order", "second-order", "robust", "agreement"])
+@pytest.mark.parametrize("name", ["gate", "trend", "first-order", "second-order", "robust", "agreement", "centring"])
 def test_an_ingredient_left_out_changes_the_answer(name):
     flicker = local_noise(16, HEIGHT, WIDTH, 0.1) + 0.05 * torch.arange(16).view(-1, 1, 1, 1)
     frames = pan(16, HEIGHT, WIDTH, step=(2, 1)) * (flicker - 0.8).exp()
