@@ -27,7 +27,7 @@ class Scores:
     psnr: float
     """Mean over frames of each frame's PSNR, dB."""
     psnr_pooled: float
-    """PSNR of the squared error pooled over all frames, dB: for drift, whose first frame is exact."""
+    """PSNR of the squared error pooled over all frames, dB: for kinds that leave some frames exact."""
     temporal_psnr: float
     """PSNR of W(e_{t+1}) − e_t, e = z − x, over visible pixels, mean over pairs. A constant offset costs nothing."""
     temporal_psnr_pooled: float
