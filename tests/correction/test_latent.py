@@ -1,6 +1,5 @@
 """Texture steadied in latents: boil goes, what does not boil stays exactly, occlusions part, edges are seen to."""
 
-import io
 from dataclasses import replace
 
 import pytest
@@ -16,14 +15,13 @@ from deflicker.correction.latent import (
     link_strengths,
 )
 from deflicker.correction.renewal import Renewal
-from deflicker.correction.steady import Steadying, steady, step_down
+from deflicker.correction.steady import steady, step_down
 from deflicker.correction.texture import Neighbours, boiling
 from deflicker.latent.codec import Codec
 from deflicker.latent.kl import AutoencoderKL
 from deflicker.latent.own import CHANNELS, GROUPS, OwnAutoencoder
 from deflicker.latent.taesd import Taesd
-from deflicker.resume.frozen import freeze, thaw
-from tests.correction.test_steady import boil, clean, psnr, shot
+from tests.correction.test_steady import boil, clean, interrupted, luma_of, psnr, shot
 from tests.latent.networks import halves, kl
 
 OFFSETS = (1, 2, -1, -2)
@@ -115,10 +113,6 @@ def test_links_are_stiff_for_boil_weak_for_change_and_cut_where_hidden() -> None
 
 def colours(item: tuple[int, Tensor], correction: object) -> Tensor:
     return item[1].expand(3, -1, -1)
-
-
-def luma_of(item: tuple[int, Tensor], correction: object) -> Tensor:
-    return item[1]
 
 
 def run(frames: list, renewal: Renewal | None) -> list:
@@ -223,23 +217,8 @@ def test_texture_that_stays_is_not_touched_by_an_anchor() -> None:
 
 def test_what_it_is_held_to_outlives_an_interruption() -> None:
     """The first picture is long forgotten when the run goes on; what comes out is what would have, bit for bit."""
-    frames, at, kept = shot(clean() + boil(30, 0.02)), Steadying(), io.BytesIO()
     renewal, ladder = Renewal(LatentTexture(codec()), "latent", 1.0), step_down()
     named = {"luma": luma_of, "renewal": renewal, "ladder": ladder, "colours": colours}
-    options = {"reach": 2, "colours_of": colours, "renewal": renewal, "ladder": ladder}
-    done, before = [], 0
-
-    def source():
-        nonlocal before
-        for number, frame in enumerate(frames):
-            if number == 25:
-                before = len(done)
-                freeze(at, kept, named)
-            yield frame
-
-    for frame in steady(source(), luma_of, at=at, **options):
-        done.append(frame)
-    again = thaw(io.BytesIO(kept.getvalue()), named, {})
-    rest = list(steady(iter(frames[25:]), luma_of, at=again, **options))
-    assert [frame.item[0] for frame in rest] == list(range(before, 30))
-    assert all(torch.equal(a.correction.detail, b.correction.detail) for a, b in zip(rest, done[before:], strict=True))
+    options = {"colours_of": colours, "renewal": renewal, "ladder": ladder}
+    found, wanted = interrupted(shot(clean() + boil(30, 0.02)), 25, named, reach=2, **options)
+    assert all(torch.equal(a.correction.detail, b.correction.detail) for a, b in zip(found, wanted, strict=True))

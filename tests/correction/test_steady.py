@@ -299,27 +299,33 @@ def test_locking_goes_on_where_memory_ends(monkeypatch, at):
     assert torch.equal(lumas_of(found), lumas_of(expected))
 
 
-def test_locking_outlives_an_interruption():
-    """What comes out when the run goes on is what would have, bit for bit."""
-    frames, at, kept = shot(clean() + remembered(30, 0.8, 0.03)), Steadying(), io.BytesIO()
-    ladder = steady_module.step_down()
-    named = {"luma": luma_of, "colours": in_colour, "ladder": ladder}
-    done, before = [], 0
+def interrupted(frames, stop, named, **options):
+    """(what comes out when a run that was frozen before frame `stop` goes on, the same of one that never stopped)."""
+    at, kept, done, before = Steadying(), io.BytesIO(), [], 0
 
     def source():
         nonlocal before
         for number, frame in enumerate(frames):
-            if number == 21:
+            if number == stop:
                 before = len(done)
                 freeze(at, kept, named)
             yield frame
 
-    options = {"reach": 4, "colours_of": in_colour, "ladder": ladder}
-    done.extend(steady(source(), luma_of, at=at, **options))
+    for frame in steady(source(), luma_of, at=at, **options):
+        done.append(frame)
     again = thaw(io.BytesIO(kept.getvalue()), named, {})
-    rest = list(steady(iter(frames[21:]), luma_of, at=again, **options))
-    assert [frame.item[0] for frame in rest] == list(range(before, 30))
-    assert torch.equal(lumas_of(rest), lumas_of(done[before:]))
+    rest = list(steady(iter(frames[stop:]), luma_of, at=again, **options))
+    assert [frame.item[0] for frame in rest] == list(range(before, len(frames)))
+    return rest, done[before:]
+
+
+def test_locking_outlives_an_interruption():
+    """What comes out when the run goes on is what would have, bit for bit."""
+    ladder = steady_module.step_down()
+    named = {"luma": luma_of, "colours": in_colour, "ladder": ladder}
+    frames = shot(clean() + remembered(30, 0.8, 0.03))
+    found, wanted = interrupted(frames, 21, named, reach=4, colours_of=in_colour, ladder=ladder)
+    assert torch.equal(lumas_of(found), lumas_of(wanted))
 
 
 def test_a_long_locked_shot_keeps_few_sights():
