@@ -46,7 +46,7 @@ _SHARE = (0.15, 0.22)
 """Part of change that is boil, the median of the picture's cells, from which locking begins and is full. Where coverage
 suffices it is below 0.1 on the clean clips this was chosen on, and below 0.2 on one of dithered colours, whose boil is
 not worth it."""
-_ALONE = (0.55, 0.65)
+_ALONE = (0.52, 0.58)
 """The same, from which it ends and is off: what boils has 0.5 at most, as the pictures around boil too. One that has
 more differs from others that are alike, and would bring to them what they do not show."""
 _HERE = (0.05, 0.15)
