@@ -64,7 +64,7 @@ def blinking(on: int) -> Tensor:
     return stored(frames)
 
 
-@pytest.mark.parametrize("on", [4, 5, 6])
+@pytest.mark.parametrize("on", [3, 4, 5, 6])
 def test_a_light_that_blinks_on_a_still_drawing_goes_on_blinking(on: int) -> None:
     """Frames that repeat exactly must not make a light that lasts look as if it changed in every picture."""
     frames = blinking(on)

@@ -298,7 +298,7 @@ def decided(overlap: bool, pictures: Any, flow: Any, reach: int) -> Any:
 
 
 def proxies(frames: int) -> Any:
-    still = torch.from_numpy(drifting(1)[0]).permute(2, 0, 1).float() / 255
+    still = torch.from_numpy(drifting(1)[0]).permute(2, 0, 1).float()
     return list(still * (0.8 + 0.2 * torch.rand(frames, 1, 1, 1, generator=torch.Generator().manual_seed(3))))
 
 

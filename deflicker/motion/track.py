@@ -10,15 +10,13 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from deflicker.motion.pace import CALM, held_of
+from deflicker.motion.pace import ALIKE, Pace, held_of
 from deflicker.motion.part import Kept as Kept
 from deflicker.motion.part import KnownCuts, Part
 from deflicker.motion.shots import CutFinder, Looks
 
 T = TypeVar("T")
 
-_HELD = 0.25 / 255
-"""Mean difference of two proxies below which a frame repeats the one before it."""
 LONGEST_GAP = 8
 """Frames kept as they are across which motion is still followed, a longest lag; behind more of them a shot begins."""
 
@@ -89,7 +87,7 @@ class Tracking(Generic[T]):
 
     previous: _Picture | None = None
     waiting: list[Given[T]] = field(default_factory=list)
-    pace: tuple[int, int] = (0, CALM)
+    pace: Pace = field(default_factory=Pace)
     gap: int = 0
     cuts: CutFinder | KnownCuts = field(default_factory=CutFinder)
     keys: _Keys | None = None
@@ -132,7 +130,7 @@ def track(
         if not batch:
             return
         same = _same(batch, at.previous, at.gap)
-        held, paces = held_of(same, at.pace)
+        held, paces = held_of([None if each.kept else each.proxy for each in batch], same, at.pace)
         if at.part is not None:
             held = list(at.part.held[at.done : at.done + len(batch)])
         decided = len(batch) if last else _decidable(batch, held)
@@ -180,7 +178,7 @@ def _same(batch: Sequence[Given[T]], previous: _Picture | None, gap: int) -> lis
     kept = [gap > 0, *(each.kept is not None for each in batch)]
     return [
         alike and not (kept[i] or kept[i + 1])  # neither after a kept frame nor one itself
-        for i, alike in enumerate((difference < _HELD).tolist())
+        for i, alike in enumerate((difference < ALIKE).tolist())
     ]
 
 

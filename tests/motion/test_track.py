@@ -122,6 +122,21 @@ def test_what_stays_longer_than_four_frames_is_seen_to_last(count):
     assert network.most == 1
 
 
+@pytest.mark.parametrize("batch_frames", [1, 3, 8])
+@pytest.mark.parametrize("times", [2, 3, 4])
+def test_what_comes_back_as_it_was_is_seen_to_last(times, batch_frames):
+    """A light goes on and off: only before it has gone on again is nothing known."""
+    frames = [(number, LOOKS[0] + MARK * (number // times % 2)) for number in range(24)]
+    found = list(track(frames, Subtraction(), batch_frames=batch_frames))
+    assert [each.item for each in found if each.held] == [n for n in range(2 * times) if n % times]
+
+
+def test_a_kept_frame_between_does_not_hide_that_a_picture_comes_back():
+    proxies = [LOOKS[0] + MARK * (number // 2 % 2) for number in range(12)]
+    frames = [Given(n, p + MARK if n == 3 else p, p, "flash" if n == 3 else None) for n, p in enumerate(proxies)]
+    assert [each.item for each in track(frames, Subtraction()) if each.held] == [1]
+
+
 def test_repeats_that_are_none_to_the_last_bit_are_followed():
     """Something small moves on a still."""
     frames = ((number, LOOKS[0] + 1e-4 * number) for number in range(10))
