@@ -28,6 +28,7 @@ _ADMITTED = {
             "motion.flashes": ("Watching",),
             "motion.track": ("Given", "Tracked", "Tracking", "_Keys", "_Picture"),
             "motion.flow": ("Features",),
+            "motion.pace": ("Pace",),
             "motion.sparing": ("_Seen",),
             "motion.shots": ("CutFinder", "Looks"),
             "correction.stream": ("Corrected", "Toning", "_Shot"),
