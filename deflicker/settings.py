@@ -29,8 +29,8 @@ NOT_OF_CORRECTIONS = frozenset({
 KEY_EVERY = 12
 """Pictures between two that are matched to the reference directly."""
 ABLATIONS = (
-    "seams", "curve", "gate", "trend", "first-order", "second-order", "robust", "agreement", "bounds", "centring",
-    "in-place", "highlights", "anchors", "texture", "locking", "flashes",
+    "seams", "curve", "shared", "gate", "places", "trend", "first-order", "second-order", "robust", "precision",
+    "agreement", "bounds", "centring", "in-place", "highlights", "anchors", "texture", "locking", "flashes",
 )  # fmt: skip
 """Terms of the correction that can be switched off, to find out what each is worth."""
 

@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from deflicker.correction.differences import ramp
 from deflicker.correction.observe import Step
 from deflicker.correction.pyramid import Pyramid
+from deflicker.motion.neighbourhood import box_mean
 
 _NEIGHBOURS = (1, 2, -1, -2)
 _CORRELATION = (0.14, 0.30)
@@ -22,6 +24,14 @@ flicker has 0.5."""
 _USUAL = 0.01
 """Log gain a clean clip may reach by chance. The further above, the less correlation is asked for: a whole-frame pump
 is one number a frame, and its correlation over a window is uncertain by ±0.2."""
+_CORRELATION_OF_PLACES = (0.20, 0.40)
+"""The same of one place of a level, which is seen in fewer steps."""
+_PRIOR = 0.1
+"""What a place is told by the level it belongs to, in units of what it tells by itself; those around it tell more."""
+_AROUND = 1
+"""Radius of the places around, of each level."""
+_MOST_OF_A_PLACE = 9.0
+"""Variance of a place in units of its level's, at most."""
 _REGIONS = 2
 """Finest level that may flicker by itself: regions of four cells. What only finer levels hold is boiling texture, or
 fast things whose matches are wrong; flicker of tone is at least as strong in the regions around."""
@@ -51,33 +61,59 @@ def flicker_scale(
     """
     here = _bands(steps, pyramid)
     if others is None:
-        product, energy, mass = _sums(here, here)
+        sums = _sums(here, here)
     else:
         there = _bands(others, pyramid)
-        product, energy, mass = _sums(here, there) + _sums(there, here)
+        sums = [a + b for a, b in zip(_sums(here, there), _sums(there, here), strict=True)]
+    least = smallest or [_SMALLEST] * len(sums)
+    short = _SHORT / max(len(steps[1].log_ratio) - 1, 1)
+    scales = [
+        _scale(each.sum((1, 2)), _CORRELATION, short, few=each[0].numel() <= _FEW, smallest=small)
+        for each, small in zip(sums, least, strict=True)
+    ]
+    return torch.stack(scales)
+
+
+def flicker_of_places(steps: Mapping[int, Step], pyramid: Pyramid, scale: Tensor) -> list[Tensor]:
+    """Standard deviation of flicker at each place of each level, `[1, 1, h_l, w_l]`, where places flicker differently.
+
+    steps: as for `flicker_scale`; scale: what that found, `[levels]`. A level's flicker is shared out among its places
+    by how much each has, and a place whose steps are correlated clearly enough by themselves flickers though the level,
+    of which it is a small part, does not. No cell flickers more than the regions around it.
+    """
+    bands = _bands(steps, pyramid)
+    short = _SHORT / max(len(steps[1].log_ratio) - 1, 1)
+    places = []
+    for sums, whole in zip(_sums(bands, bands), scale, strict=True):
+        if sums[0].numel() == 1:
+            places.append(whole.view(1, 1, 1, 1))
+            continue
+        around = box_mean(sums, _AROUND) + _PRIOR * sums.mean((1, 2), keepdim=True)
+        usual = sums[0].sum() / sums[2].sum().clamp_min(1e-6)
+        part = around[0] / around[2].clamp_min(1e-6) / usual.clamp_min(1e-12)
+        own = _scale(around, _CORRELATION_OF_PLACES, short, few=sums[0].numel() <= _FEW, smallest=_SMALLEST)
+        places.append(torch.maximum(own, whole * part.clamp(0, _MOST_OF_A_PLACE).sqrt())[None, None])
+    for level in range(min(_REGIONS, len(scale) - 2) - 1, -1, -1):
+        places[level] = torch.minimum(places[level], pyramid.finer(level, places[level + 1]))
+    return places
+
+
+def _scale(sums: Tensor, limits: tuple[float, float], short: float, *, few: bool, smallest: float) -> Tensor:
+    """Standard deviation of flicker from Σ w d₊ d₋, Σ w (d₊² + d₋²) / 2 and Σ w, `[3, ...]` → `[...]`."""
+    product, energy, mass = sums
     variance = (product / mass.clamp_min(1e-6)).clamp_min(0)
-    few = torch.tensor([h * w <= _FEW for h, w in pyramid.sizes], device=variance.device)
-    surprise = torch.where(few, (variance.sqrt() / _USUAL).clamp_min(1), 1.0)
+    surprise = (variance.sqrt() / _USUAL).clamp_min(1) if few else 1.0
     correlation = product / energy.clamp_min(1e-12) * surprise
-    closed, open_ = (limit + _SHORT / max(len(steps[1].log_ratio) - 1, 1) for limit in _CORRELATION)
-    opening = ((correlation - closed) / (open_ - closed)).clamp(0, 1)
-    least = torch.tensor(smallest or [_SMALLEST] * len(variance), device=variance.device)
-    scale: Tensor = (variance * opening - least.square()).clamp_min(0).sqrt()
+    opening = ramp(correlation, (limits[0] + short, limits[1] + short))
+    scale: Tensor = (variance * opening - smallest**2).clamp_min(0).sqrt()
     return scale
 
 
 def all_change(steps: Mapping[int, Step], pyramid: Pyramid) -> Tensor:
     """What the gate would find if all change were flicker, `[levels]`: for ablations."""
-    _, energy, mass = _sums(_bands(steps, pyramid), _bands(steps, pyramid))
-    scale: Tensor = (energy / mass.clamp_min(1e-6) / 2).sqrt()
-    return scale
-
-
-def with_their_regions(scale: Tensor) -> Tensor:
-    """No level finer than regions flickers more than the regions around: `[levels]` of a pyramid of cells."""
-    for level in range(min(_REGIONS, len(scale) - 2) - 1, -1, -1):
-        scale[level] = torch.minimum(scale[level], scale[level + 1])
-    return scale
+    bands = _bands(steps, pyramid)
+    totals = [sums.sum((1, 2)) for sums in _sums(bands, bands)]
+    return torch.stack([(energy / mass.clamp_min(1e-6) / 2).sqrt() for _, energy, mass in totals])
 
 
 def _bands(steps: Mapping[int, Step], pyramid: Pyramid) -> Bands:
@@ -88,18 +124,21 @@ def _bands(steps: Mapping[int, Step], pyramid: Pyramid) -> Bands:
     }
 
 
-def _sums(ahead: Bands, behind: Bands) -> Tensor:
-    """Σ w d₊ d₋, Σ w (d₊² + d₋²) / 2 and Σ w of each level, `[3, levels]`."""
-    totals = []
+def _sums(ahead: Bands, behind: Bands) -> list[Tensor]:
+    """Σ w d₊ d₋, Σ w (d₊² + d₋²) / 2 and Σ w of each level over frames and channels, `[3, h_l, w_l]`."""
+    totals = [torch.zeros(3, *band.shape[-2:], device=band.device) for band, _ in ahead[1]]
     for later, earlier in ((a, -b) for a in (1, 2) for b in (1, 2)):
         if later not in ahead or earlier not in behind:
             continue
         # Frames that have both neighbours: rows of `later` begin at frame 0, those of `earlier` at frame -earlier.
         frames = len(ahead[later][0][0]) + earlier
-        for (plus, weight_plus), (minus, weight_minus) in zip(ahead[later], behind[earlier], strict=True):
-            plus, weight_plus = plus[-earlier:], weight_plus[-earlier:]
-            minus, weight_minus = minus[:frames], weight_minus[:frames]
-            weight = weight_plus * weight_minus
-            product, energy = plus * minus, (plus.square() + minus.square()) / 2
-            totals.append(torch.stack([(product * weight).sum(), (energy * weight).sum(), weight.sum()]))
-    return torch.stack(totals).view(-1, len(ahead[1]), 3).sum(0).T
+        for total, (plus, weight_plus), (minus, weight_minus) in zip(
+            totals, ahead[later], behind[earlier], strict=True
+        ):
+            plus, minus = plus[-earlier:], minus[:frames]
+            weight = weight_plus[-earlier:] * weight_minus[:frames]
+            energy = (plus.square() + minus.square()) / 2
+            total += torch.stack(
+                [(weight * plus * minus).sum((0, 1)), (weight * energy).sum((0, 1)), weight.sum((0, 1))]
+            )
+    return totals

@@ -10,6 +10,9 @@ is
 over differences Δ of one and of two frames. What moves through the place changes m as well, but not in step with c, and
 averages out over a window; what was cut off at white or black makes α a little too small. So α ≥ ½ counts as 1, and
 only below it the correction is taken back, all of it at α = 0.
+
+The same question tells whether a tone curve is the whole picture's. If it is, every place asks for the same share of
+it; flicker of a part makes that part ask for more, and the rest for nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +31,11 @@ _SUMS_CELLS = 2
 """Radius over which the sums are."""
 _ENOUGH = 0.5
 """α from which a correction stands as it is."""
+_ALIKE = 0.5
+"""What a place's α may differ by from the whole picture's, as a part of that."""
+_ODD = 0.13
+"""Part of the places that may ask for something else: pumps of the whole picture leave 0.06 at most, also where regions
+pump beside them; flicker of a part leaves 0.2 or more."""
 _LAGS = (1, 2)
 _NOTHING = 1e-8
 """Energy of the correction's changes below which there is nothing to ask."""
@@ -38,6 +46,28 @@ def taken_back(frames: Tensor, corrected: Tensor) -> Tensor:
 
     frames, corrected: `[T, 3, H, W]` R'G'B' in [0, 1] of one window, before and after.
     """
+    product, energy, change = _asked(frames, corrected)
+    # A place that needs more than it is given speaks for that, and not for what places around it are given.
+    product = torch.minimum(product, energy)
+    product, energy = box_mean(product, _SUMS_CELLS), box_mean(energy, _SUMS_CELLS)
+    kept = (product / (_ENOUGH * energy).clamp_min(1e-9)).clamp(0, 1)
+    return torch.where(energy > _NOTHING, kept - 1, 0.0) * change
+
+
+def asked_everywhere(frames: Tensor, corrected: Tensor) -> bool:
+    """Whether all places ask for the same share of a correction, as those of a picture that pumps as a whole do.
+
+    Arguments as in `taken_back`; corrected is another picture than frames.
+    """
+    product, energy, _ = _asked(frames, corrected)
+    usual = product.sum() / energy.sum().clamp_min(1e-9)
+    share = box_mean(product, _SUMS_CELLS) / box_mean(energy, _SUMS_CELLS).clamp_min(1e-9)
+    odd = ((share - usual).abs() > _ALIKE * usual).float().mean()
+    return bool(odd <= _ODD)
+
+
+def _asked(frames: Tensor, corrected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """−Σ Δm Δc and Σ Δc² of each place, `[1, 1, h, w]`, and c itself, `[T, 3, h, w]`, not smoothed."""
     tone = (cell_means(frames) + _FLOOR).log()
     change = (cell_means(corrected) + _FLOOR).log() - tone
     around_tone, around_change = box_mean(tone, _TONE_CELLS), box_mean(change, _TONE_CELLS)
@@ -46,8 +76,4 @@ def taken_back(frames: Tensor, corrected: Tensor) -> Tensor:
         seen, done = (each[lag:] - each[:-lag] for each in (around_tone, around_change))
         product -= (seen * done).sum((0, 1), keepdim=True)
         energy += done.square().sum((0, 1), keepdim=True)
-    # A place that needs more than it is given speaks for that, and not for what places around it are given.
-    product = torch.minimum(product, energy)
-    product, energy = box_mean(product, _SUMS_CELLS), box_mean(energy, _SUMS_CELLS)
-    kept = (product / (_ENOUGH * energy).clamp_min(1e-9)).clamp(0, 1)
-    return torch.where(energy > _NOTHING, kept - 1, 0.0) * change
+    return product, energy, change

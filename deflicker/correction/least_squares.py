@@ -8,7 +8,7 @@ gradients on the latents of a pyramid.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -164,12 +164,13 @@ def residual_variance(operator: StepOperator, weights: Weights, residual: Tensor
 
 
 class Latents:
-    """c = fixed + free · Σ_l s_l up(u_l): the correction as latents of unit variance, scaled by the gate."""
+    """c = fixed + free · Σ_l up(s_l u_l): the correction as latents of unit variance, scaled by the gate."""
 
-    def __init__(self, pyramid: Pyramid, scale: Tensor, free: Tensor) -> None:
+    def __init__(self, pyramid: Pyramid, scale: Sequence[Tensor], free: Tensor) -> None:
+        """scale: s_l, one number or `[1, 1, h_l, w_l]` for each level; free: `[T]`, 0 for frames that are decided."""
         self.pyramid = pyramid
         self.free = free.view(-1, 1, 1, 1)
-        self.levels = [level for level in range(len(pyramid.sizes)) if bool(scale[level] > 0)]
+        self.levels = [level for level in range(len(pyramid.sizes)) if bool((scale[level] > 0).any())]
         self.scale = [scale[level] * self.free for level in self.levels]
         cells = pyramid.sizes[0][0] * pyramid.sizes[0][1]
         self.cells_per_latent = [cells / (h * w) for h, w in (pyramid.sizes[level] for level in self.levels)]
@@ -179,14 +180,14 @@ class Latents:
 
     def expand(self, latents: list[Tensor]) -> Tensor:
         parts = [
-            scale * self.pyramid.expand(level, u)
+            self.pyramid.expand(level, scale * u)
             for level, scale, u in zip(self.levels, self.scale, latents, strict=True)
         ]
         return torch.stack(parts).sum(0)
 
     def collect(self, cells: Tensor) -> list[Tensor]:
         return [
-            self.pyramid.collect(level, scale * cells) for level, scale in zip(self.levels, self.scale, strict=True)
+            scale * self.pyramid.collect(level, cells) for level, scale in zip(self.levels, self.scale, strict=True)
         ]
 
 
@@ -216,15 +217,18 @@ def minimise(
     fixed: Tensor,
     *,
     share: float,
-    fidelity: Tensor,
+    fidelity: Sequence[Tensor],
     iterations: int,
     centring: Callable[[Tensor], Tensor] | None = None,
 ) -> list[Tensor]:
     """Conjugate gradients on the latents: the minimum of the energy for given weights.
 
-    fixed: `[T, 3, h, w]`, the part of the correction that is not free. fidelity: κ times the residual variance.
+    fixed: `[T, 3, h, w]`, the part of the correction that is not free. fidelity: κ times the residual variance, for
+    each of the latents' levels.
     centring: from `centring_pull`, where there is such a term.
     """
+
+    pulls = [each * n for each, n in zip(fidelity, latents.cells_per_latent, strict=True)]
 
     def centred(gains: Tensor) -> Tensor | float:
         return 0.0 if centring is None else centring(gains)
@@ -233,16 +237,17 @@ def minimise(
         gains = latents.expand(u)
         pull = operator.adjoint(weigh(operator, weights, operator.apply(gains), share))
         pulled = latents.collect(pull + centred(gains))
-        return [p + fidelity * n * x for p, n, x in zip(pulled, latents.cells_per_latent, u, strict=True)]
+        return [p + pull * x for p, pull, x in zip(pulled, pulls, u, strict=True)]
 
     typical = 2 * sum(w.sum() for w in weights.second) * 3 / fixed.numel()
     diagonal = [
-        n * (fidelity + s.square() * typical) for n, s in zip(latents.cells_per_latent, latents.scale, strict=True)
+        pull + n * s.square() * typical
+        for pull, n, s in zip(pulls, latents.cells_per_latent, latents.scale, strict=True)
     ]
     gains = fixed + latents.expand(start)
     residual = operator.apply(gains) + operator.offset
     downhill = latents.collect(operator.adjoint(weigh(operator, weights, residual, share)) + centred(gains))
-    r = [-g - fidelity * n * u for g, n, u in zip(downhill, latents.cells_per_latent, start, strict=True)]
+    r = [-g - pull * u for g, pull, u in zip(downhill, pulls, start, strict=True)]
     solution = list(start)
     z = [a / m for a, m in zip(r, diagonal, strict=True)]
     direction, power = z, _dot(r, z)

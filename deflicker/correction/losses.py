@@ -64,19 +64,19 @@ def tone_energy(
     first_weight: Tensor,
     second_weight: Tensor,
     first_order_share: float,
-    fidelity_share: float,
+    fidelity_share: Tensor | float,
 ) -> Tensor:
     """The quadratic the tone solver minimises over a window (sums, not means).
 
     E = Σ w₂ q² + β Σ w₁ r² + κ Σ u², with r = c(x+f) − c(x) + d the tone step left along motion (flow-warp loss),
     q = r₊ + r₋ its second difference (temporal smoothness) and u the unit-variance latents of the correction
     (fidelity), each times the root of the cells it stands for. β is `first_order_share`; κ is `fidelity_share`,
-    which includes the residual variance.
+    which includes a variance, and is one number or one for each latent.
     """
     return (
         (second_weight * second_order.square()).sum()
         + first_order_share * (first_weight * first_order.square()).sum()
-        + fidelity_share * latent.square().sum()
+        + (fidelity_share * latent.square()).sum()
     )
 
 

@@ -54,6 +54,11 @@ class Pyramid:
         """Adjoint of `expand`: `[..., height, width]` → `[..., h_l, w_l]`."""
         return self._rows[level].T @ cells @ self._columns[level]
 
+    def finer(self, level: int, coarser: Tensor) -> Tensor:
+        """Values of level + 1 interpolated to `level`."""
+        rows, columns = self._steps[level]
+        return rows @ coarser @ columns.T
+
     def split(self, field: Tensor, weight: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Bands of a weighted field: per level what it holds beyond the next coarser one, with its mean weight.
 
@@ -66,8 +71,7 @@ class Pyramid:
             weights.append(gathered / mass)
             means.append(self.collect(level, field * weight) / gathered.clamp_min(1e-6))
         bands = [
-            (means[level] - self._finer(level, means[level + 1]), weights[level])
-            for level in range(len(self.sizes) - 1)
+            (means[level] - self.finer(level, means[level + 1]), weights[level]) for level in range(len(self.sizes) - 1)
         ]
         return [*bands, (means[-1], weights[-1])]
 
@@ -75,10 +79,5 @@ class Pyramid:
         """Inverse of `split`'s bands: `[..., height, width]`."""
         field = bands[-1]
         for level in reversed(range(len(self.sizes) - 1)):
-            field = bands[level] + self._finer(level, field)
+            field = bands[level] + self.finer(level, field)
         return field
-
-    def _finer(self, level: int, coarser: Tensor) -> Tensor:
-        """Values of level + 1 interpolated to `level`."""
-        rows, columns = self._steps[level]
-        return rows @ coarser @ columns.T

@@ -13,7 +13,7 @@ from deflicker.correction.anchors import Anchors, find_drift
 from deflicker.correction.apply import Correction, relight, spread
 from deflicker.correction.curve import bend
 from deflicker.correction.highlights import highlight_light
-from deflicker.correction.in_place import taken_back
+from deflicker.correction.in_place import asked_everywhere, taken_back
 from deflicker.correction.observe import CLIPPED, Step, observe
 from deflicker.correction.seams import Seams, find_seams
 from deflicker.correction.tone import ToneOptions, solve_tone
@@ -74,8 +74,7 @@ def solve(window: Window, state: State | None, preset: Preset, settings: Setting
     gaps = [past + picture for picture in window.gaps]
     seams = _seams(proxies, matches, steps, state, settings, gaps)
     joined = _relit(proxies, seams.log_gain)
-    curve = solve_curve(joined, matches, fixed=state.curve, options=CurveOptions(without=settings.without))
-    bent = _relit(bend(proxies, curve).clamp(0, 1), seams.log_gain) if bool(curve.any()) else joined
+    curve, bent = _bent(proxies, joined, seams.log_gain, matches, state.curve, settings)
     tone = solve_tone(
         torch.where(proxies < CLIPPED, bent, 1.0),  # what was cut off must not pass for a grey that was seen
         matches,
@@ -123,6 +122,24 @@ def _seams(
     if "seams" in settings.without:
         return Seams.none(len(proxies), state.seams)
     return find_seams(proxies, matches, steps, state.seams, gaps=gaps)
+
+
+def _bent(
+    proxies: Tensor,
+    joined: Tensor,
+    seams: Tensor,
+    matches: Mapping[int, Match],
+    fixed: Tensor,
+    settings: Settings,
+) -> tuple[Tensor, Tensor]:
+    """Curves of the window's frames, and `joined` under them: the same object where no frame has any."""
+    options = CurveOptions(without=settings.without)
+    curve = solve_curve(joined, matches, fixed=fixed, options=options)
+    bent = _relit(bend(proxies, curve).clamp(0, 1), seams) if bool(curve.any()) else joined
+    if bent is joined or "shared" in settings.without or asked_everywhere(joined, bent):
+        return curve, bent
+    curve = torch.cat([fixed, torch.zeros_like(curve[len(fixed) :])])
+    return curve, _relit(bend(proxies, curve).clamp(0, 1), seams) if bool(curve.any()) else joined
 
 
 def _taken_back(frames: Tensor, corrected: Tensor, settings: Settings) -> Tensor | float:

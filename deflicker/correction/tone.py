@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from deflicker.correction.apply import relight, spread
-from deflicker.correction.gate import all_change, flicker_scale, with_their_regions
+from deflicker.correction.gate import all_change, flicker_of_places, flicker_scale
 from deflicker.correction.least_squares import (
     Latents,
     StepOperator,
@@ -24,6 +24,7 @@ from deflicker.correction.least_squares import (
     robust_weights,
 )
 from deflicker.correction.observe import Step, observe
+from deflicker.correction.precision import level_noise
 from deflicker.correction.pyramid import Pyramid
 from deflicker.correction.trend import trend_path, without_trend
 from deflicker.motion.cells import CELL_PX
@@ -37,15 +38,20 @@ class ToneOptions:
     first_order_share: float = 1.0
     """β: weight of first differences beside second ones, divided by the lag."""
     fidelity_share: float = 0.3
-    """κ: pull of the correction to zero, in units of the residual's variance."""
+    """κ: pull of the correction to zero, in units of the residual's variance …"""
+    noise_share: float = 3.0
+    """… and of the variance of the errors of a level's steps: the geometric mean of both …"""
+    least_fidelity: float = 0.3
+    """… but no less than this part of the first."""
     centring_share: float = 0.1
     """ρ: pull of the mean over a while to zero, in units of a step's weight; of how far places are apart, not of the
     whole picture, whose errors are small."""
     iterations: tuple[int, ...] = (12, 10, 10)
     """Conjugate gradient steps of each reweighting round; the third looks at the corrected frames again."""
     without: frozenset[str] = frozenset()
-    """Ingredients to leave out, to see what they bring: `gate`, `trend`, `first-order`, `second-order`, `robust`,
-    `agreement` (and with it `bounds`), `bounds`, `centring`; others are not known here."""
+    """Ingredients to leave out, to see what they bring: `gate` (and with it `places`), `places`, `trend`,
+    `first-order`, `second-order`, `robust`, `precision`, `agreement` (and with it `bounds`), `bounds`, `centring`;
+    others are not known here."""
 
 
 _INVISIBLE = 0.002
@@ -89,6 +95,7 @@ def solve_tone(
             steps = {offset: without_trend(step, path) for offset, step in seen.items()}
         if round_ != 1:
             operator = StepOperator(steps, (len(frames), height, width))
+            noise = level_noise(steps, pyramid)[latents.levels]
         residual = operator.apply(gain) + operator.offset
         weights = _weights(operator, residual, options.without)
         variance = residual_variance(operator, weights, residual).clamp_min(1e-6)
@@ -101,7 +108,7 @@ def solve_tone(
             solution,
             known,
             share=0.0 if "first-order" in options.without else options.first_order_share,
-            fidelity=options.fidelity_share * variance,
+            fidelity=_fidelity(variance, noise, options),
             iterations=iterations,
             centring=centring,
         )
@@ -109,6 +116,19 @@ def solve_tone(
     if float((gain - known).abs().max()) < _INVISIBLE:
         return known
     return gain
+
+
+def _fidelity(variance: Tensor, noise: Tensor, options: ToneOptions) -> list[Tensor]:
+    """κ σ² of each level.
+
+    variance: of the residual, which at cells is mostly texture and wrong matches and averages out on coarser levels;
+    noise: `[levels]`, of the steps' errors, which leave out what the scene itself does. The truth lies between the two,
+    near their geometric mean.
+    """
+    pull = options.fidelity_share * variance
+    if "precision" in options.without:
+        return [pull] * len(noise)
+    return list((pull * options.noise_share * noise).sqrt().clamp_min(options.least_fidelity * pull))
 
 
 def _looked_again(frames: Tensor, matches: Mapping[int, Match], gain: Tensor, without: Set[str]) -> dict[int, Step]:
@@ -122,8 +142,8 @@ def _looked_again(frames: Tensor, matches: Mapping[int, Match], gain: Tensor, wi
 
 def _flicker_and_trend(
     steps: Mapping[int, Step], frames: int, pyramid: Pyramid, without: Set[str]
-) -> tuple[Tensor, Tensor]:
-    """What of the tone's change is flicker, `[levels]`, and what is its own course, `[T, 3, h, w]`.
+) -> tuple[list[Tensor], Tensor]:
+    """What of the tone's change is flicker, for each level and place, and what is its own course, `[T, 3, h, w]`.
 
     The first is measured with every slope taken off, the second is then kept only where flicker does not explain it.
     """
@@ -131,8 +151,11 @@ def _flicker_and_trend(
     if "trend" in without:
         path = torch.zeros_like(path)
     level = {offset: without_trend(step, path) for offset, step in steps.items()}
-    scale = all_change(level, pyramid) if "gate" in without else with_their_regions(flicker_scale(level, pyramid))
-    return scale, path if "trend" in without else trend_path(steps, frames, pyramid, scale)
+    scale = all_change(level, pyramid) if "gate" in without else flicker_scale(level, pyramid)
+    path = path if "trend" in without else trend_path(steps, frames, pyramid, scale)
+    if without & {"gate", "places"}:
+        return list(scale), path
+    return flicker_of_places(level, pyramid, scale), path
 
 
 def _weights(operator: StepOperator, residual: Tensor, without: Set[str]) -> Weights:

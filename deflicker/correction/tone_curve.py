@@ -17,7 +17,7 @@ from deflicker.correction.differences import ramp
 from deflicker.correction.gate import all_change, flicker_scale
 from deflicker.correction.least_squares import Latents, StepOperator, Weights, centring_pull, minimise
 from deflicker.correction.levels import Levels, compare, level_bins, level_step
-from deflicker.correction.observe import Step
+from deflicker.correction.precision import step_noise
 from deflicker.correction.pyramid import Pyramid
 from deflicker.correction.trend import trend_path, without_trend
 from deflicker.motion.matches import Match
@@ -80,7 +80,7 @@ def solve_curve(
     levels = {offset: compare(bins, match) for offset, match in matches.items()}
     pyramid = Pyramid(1, KNOTS, device=frames.device)
     scale, path = _flicker_and_trend(levels, count, pyramid, options.without)
-    latents = Latents(pyramid, scale, free)
+    latents = Latents(pyramid, list(scale), free)
     if not latents.levels:
         return known
     fixed_cells = known[:, :, None]
@@ -104,7 +104,7 @@ def solve_curve(
             solution,
             fixed_cells,
             share=0.0 if "first-order" in options.without else options.first_order_share,
-            fidelity=options.fidelity_share * left + options.drift_share * noise[1],
+            fidelity=[options.fidelity_share * left + options.drift_share * noise[1]] * len(latents.levels),
             iterations=iterations,
             centring=centring,
         )
@@ -138,29 +138,6 @@ def _flicker_and_trend(
     if "gate" in without:
         scale = all_change({k: without_trend(whole[k], path) for k in one}, pyramid)
     return scale, path if "trend" in without else trend_path(whole, count, pyramid, scale)
-
-
-def step_noise(steps: Mapping[int, Step]) -> dict[int, Tensor]:
-    """Variance of the error of a step of the whole curve, by lag.
-
-    Two steps one after the other must make the step over both; what they miss it by is error: of the sum of three
-    variances, where errors grow with the distance.
-    """
-    noise: dict[int, Tensor] = {}
-    for lag in (k for k in steps if k > 1):
-        near, far = steps[lag // 2], steps[lag]
-        n = len(far.log_ratio)
-        first, second = slice(0, n), slice(lag // 2, lag // 2 + n)
-        weight = far.weight * near.weight[first] * near.weight[second]
-        gap = far.log_ratio - near.log_ratio[first] - near.log_ratio[second]
-        mass = weight.sum((2, 3))
-        gap = (gap * weight).sum((2, 3)) / mass.clamp_min(1e-6)
-        variance = (gap.square() * mass).sum() / mass.sum().clamp_min(1e-6)
-        if lag == 2:
-            noise[1], noise[2] = variance / 4, variance / 2
-        else:
-            noise[lag] = torch.maximum(variance - 2 * noise[lag // 2], noise[lag // 2])
-    return noise
 
 
 def _weights(operator: StepOperator, noise: Mapping[int, Tensor]) -> Weights:

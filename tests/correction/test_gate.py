@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from deflicker.correction.gate import all_change, flicker_scale, with_their_regions
+from deflicker.correction.gate import all_change, flicker_of_places, flicker_scale
 from deflicker.correction.pyramid import Pyramid
 from tests.correction.scenes import cells, global_noise, local_noise, rng, still, tone_steps
 from tests.correction.test_tone import solved
@@ -139,12 +139,57 @@ def test_what_is_not_worth_touching_is_told_per_level():
     assert flicker_scale(steps, pyramid, smallest=(0.0, 0.0, 0.0, 0.06))[-1] == 0
 
 
-@pytest.mark.parametrize(("size", "kept"), [((12, 16), [1, 1, 1, 3, 4]), ((2, 2), [1, 5])])
-def test_no_fine_level_without_its_regions(size, kept):
-    """Levels 0 and 1 are held to level 2; coarser ones may be as they like."""
-    scale = torch.tensor([5.0, 2.0, 1.0, 3.0, 4.0] if len(kept) == 5 else [1.0, 5.0])
-    assert len(scale) == len(Pyramid(*size).sizes)
-    assert with_their_regions(scale).tolist() == kept
+def places_of(tone: torch.Tensor, noise: float = 0.0) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Flicker of places and of levels of cells' log tone `[T, 3, h, w]` whose steps err by `noise`."""
+    pyramid = Pyramid(*tone.shape[-2:])
+    steps = tone_steps(tone)
+    for step in steps.values():
+        step.log_ratio.add_(noise * torch.randn(step.log_ratio.shape, generator=rng(step.offset + 5)))
+    scale = flicker_scale(steps, pyramid)
+    return flicker_of_places(steps, pyramid, scale), scale
+
+
+@pytest.mark.parametrize("name", INNOCENT)
+def test_no_place_opens_where_nothing_flickers(name):
+    places, _ = places_of(INNOCENT[name].expand(-1, 3, HEIGHT, WIDTH).clone())
+    assert all(float(place.max()) == 0 for place in places)
+
+
+def test_errors_of_steps_open_no_place():
+    opened = [float(place.max()) for seed in range(3) for place in places_of(torch.zeros(48, 3, 12, 16), 0.02)[0]]
+    assert max(opened) == 0
+
+
+def test_places_share_out_what_their_level_has():
+    """The left half pumps, each of its regions by itself."""
+    left = (torch.arange(16) < 8).float()
+    tone = cells(local_noise(48, 96, 128, 0.1, knots=6)).expand(-1, 3, -1, -1) * left
+    places, scale = places_of(tone)
+    assert places[0].shape == (1, 1, 12, 16)
+    assert scale[2] > 0
+    assert places[2][..., 0].mean() > scale[2] > 2 * places[2][..., -1].mean()
+
+
+def test_a_small_part_of_the_picture_opens_by_itself():
+    """Sixteen cells of 768 pump among steps that err: too few for their levels' correlation."""
+    tone = torch.zeros(64, 3, 24, 32)
+    tone[..., 8:12, 12:16] = global_noise(64, 0.1)
+    places, scale = places_of(tone, 0.1)
+    regions = places[2][0, 0]
+    assert scale[2] == 0
+    assert regions[2, 3] > 0.008
+    far = torch.ones_like(regions)
+    far[1:4, 2:5] = 0
+    assert (regions * far).max() == 0
+
+
+def test_no_cell_flickers_more_than_the_regions_around_it():
+    tone = 0.2 * torch.randn(48, 3, 12, 16, generator=rng(8))
+    places, scale = places_of(tone)
+    pyramid = Pyramid(12, 16)
+    assert scale[0] > scale[1] > scale[2] > 0
+    for level in (0, 1):
+        assert (places[level] <= pyramid.finer(level, places[level + 1])).all()
 
 
 def test_all_change_is_the_energy_of_steps():

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from deflicker.correction.in_place import taken_back
+from deflicker.correction.in_place import asked_everywhere, taken_back
 from deflicker.correction.solve import solve
 from deflicker.correction.window import Window
 from deflicker.settings import PRESETS, Settings
@@ -69,6 +69,29 @@ def test_motion_does_not_hide_flicker():
     frames = (0.4 + 0.15 * torch.sin((place - 8 * time) * 2 * math.pi / 72)).expand(-1, 3, HEIGHT, -1)
     back = taken_back(frames * pump(3).exp(), frames)
     assert back.abs().max() < 0.1 * pump(3).abs().max()
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 2.0])
+def test_a_pump_of_the_whole_picture_is_asked_for_everywhere(share: float):
+    frames = still() * pump().exp()
+    assert asked_everywhere(frames, frames * (-pump() * share).exp())
+
+
+def test_a_pump_of_half_the_picture_is_not_asked_for_everywhere():
+    frames = still() * (pump() * left()).exp()
+    assert not asked_everywhere(frames, frames * (-pump() / 2).exp())
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_what_half_the_picture_does_is_no_curve(told: bool):
+    """Both halves of a split in quarters hold as much of the side that pumps, so the curve's gate opens."""
+    ramp = torch.linspace(0.1, 1, HEIGHT).view(1, 1, -1, 1)
+    frames = (still() * ramp * (2 * pump() * left()).exp()).clamp(0, 1)
+    no_flow = torch.zeros(FRAMES - 1, 2, HEIGHT, WIDTH)
+    settings = Settings(without=frozenset() if told else frozenset({"shared"}))
+    solution = solve(Window(frames, no_flow, no_flow, FRAMES, (), None, ()), None, PRESETS["balanced"], settings)
+    assert bool(solution.curve.any()) != told
+    assert solution.log_gain[..., : WIDTH // 16 - 2].std() > 0.05
 
 
 def test_no_correction_no_question():

@@ -130,12 +130,16 @@ class Problem:
         pyramid = Pyramid(height, width)
         scale = torch.linspace(0.05, 0.2, len(pyramid.sizes))
         scale[1] = 0  # a level without flicker takes no part
-        self.latents = Latents(pyramid, scale, free)
+        places = [
+            s * (0.5 + torch.rand(1, 1, *size, generator=rng(3))) for s, size in zip(scale, pyramid.sizes, strict=True)
+        ]
+        places[-1] = scale[-1]  # one number is as good as a map
+        self.latents = Latents(pyramid, places, free)
         self.fixed = torch.zeros(frames, 3, height, width)
         self.fixed[:decided] = 0.1 * torch.randn(decided, 3, height, width, generator=rng(seed + 7))
         residual = self.operator.apply(self.fixed) + self.operator.offset
         self.weights = robust_weights(self.operator, residual)
-        self.fidelity = torch.tensor(0.003)
+        self.fidelity = [0.003 * (1 + torch.tensor(level)) for level in self.latents.levels]
         self.centring, self.apart = centring, apart
         self.start = self.latents.zeros(frames, self.fixed)
 
@@ -170,10 +174,10 @@ class Problem:
             residual,
             torch.cat(curves),
             torch.cat([math.sqrt(n) * u.flatten() for n, u in zip(sizes, latents, strict=True)]),
+            fidelity_share=torch.cat([f.expand(u.numel()) for f, u in zip(self.fidelity, latents, strict=True)]),
             first_weight=first_weight,
             second_weight=torch.cat(self.weights.second),
             first_order_share=SHARE,
-            fidelity_share=self.fidelity.item(),
         )
 
     def gradient(self, latents: list[torch.Tensor]) -> torch.Tensor:
@@ -233,7 +237,7 @@ def test_weigh_is_half_the_energys_derivative():
             problem.operator.adjoint(weigh(problem.operator, problem.weights, residual, SHARE))
         )
         sizes = problem.latents.cells_per_latent
-        fidelity = [problem.fidelity * n * u for n, u in zip(sizes, latents, strict=True)]
+        fidelity = [f * n * u for f, n, u in zip(problem.fidelity, sizes, latents, strict=True)]
         torch.testing.assert_close(2 * (flat(pull) + flat(fidelity)), problem.gradient(latents), atol=1e-5, rtol=1e-3)
 
 

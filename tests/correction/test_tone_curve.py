@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from deflicker.correction.curve import KNOTS, bend
-from deflicker.correction.tone_curve import CurveOptions, solve_curve, step_noise
+from deflicker.correction.tone_curve import CurveOptions, solve_curve
 from deflicker.motion.matches import build_matches
-from tests.correction.scenes import global_noise, local_noise, matches, pan, rng, shaking, still, tone_steps
+from tests.correction.scenes import global_noise, local_noise, matches, pan, rng, shaking, still
 
 FRAMES, HEIGHT, WIDTH = 16, 64, 96
 TIME = torch.arange(FRAMES).float().view(-1, 1, 1, 1)
@@ -119,21 +119,6 @@ def test_motion_that_is_unknown_gives_no_curve():
 @pytest.mark.parametrize("frames", [1, 2, 3, 5])
 def test_few_frames(frames):
     assert solved(pumped(clean())[:frames]).isfinite().all()
-
-
-def test_noise_of_steps_is_what_loops_miss():
-    """Steps of a random course close their loops; independent errors of steps do not, and are measured."""
-    course = torch.randn(400, 3, 1, 1, generator=rng(2)).expand(400, 3, 1, KNOTS)
-    steps = tone_steps(course, (1, 2, 4))
-    assert all(float(each) < 1e-10 for each in step_noise(steps).values())
-    random = rng(3)
-    for offset, sd in ((1, 0.01), (2, 0.02), (4, 0.05)):
-        steps[offset].log_ratio.add_(sd * torch.randn(len(steps[offset].log_ratio), 3, 1, 1, generator=random))
-    noise = step_noise(steps)
-    # d₂ − d₁ − d₁ has 0.02² + 2 · 0.01² = 6e-4, of which a quarter and a half are taken.
-    assert float(noise[1]) == pytest.approx(1.5e-4, rel=0.15)
-    assert float(noise[2]) == pytest.approx(3e-4, rel=0.15)
-    assert float(noise[4]) == pytest.approx(0.05**2 + 2 * 0.02**2 - 2 * 3e-4, rel=0.15)
 
 
 @pytest.mark.parametrize("name", ["gate", "trend", "first-order", "second-order", "centring"])
