@@ -82,6 +82,14 @@ def test_a_pump_of_half_the_picture_is_not_asked_for_everywhere():
     assert not asked_everywhere(frames, frames * (-pump() / 2).exp())
 
 
+def test_what_moves_through_says_nothing_against_it():
+    """Stripes that move by a cell a frame make places ask for other shares of a pump that is small beside them."""
+    place = torch.arange(WIDTH).view(1, 1, 1, -1)
+    time = torch.arange(FRAMES).view(-1, 1, 1, 1)
+    frames = (0.4 + 0.15 * torch.sin((place - 8 * time) * 2 * math.pi / 72)).expand(-1, 3, HEIGHT, -1)
+    assert asked_everywhere(frames * (pump() / 4).exp(), frames)
+
+
 @pytest.mark.parametrize("told", [True, False])
 def test_what_half_the_picture_does_is_no_curve(told: bool):
     """Both halves of a split in quarters hold as much of the side that pumps, so the curve's gate opens."""
