@@ -24,19 +24,21 @@ flicker has 0.5."""
 _USUAL = 0.01
 """Log gain a clean clip may reach by chance. The further above, the less correlation is asked for: a whole-frame pump
 is one number a frame, and its correlation over a window is uncertain by ±0.2."""
-_CORRELATION_OF_PLACES = (0.20, 0.40)
-"""The same of one place of a level, which is seen in fewer steps."""
+_REGIONS = 2
+"""Finest level that may flicker by itself: regions of four cells. What only finer levels hold is boiling texture, or
+fast things whose matches are wrong; flicker of tone is at least as strong in the regions around."""
+_SHORT = 1.0
+"""A short shot's correlation is uncertain: this much more is asked for, over the number of frames with neighbours."""
+_CORRELATION_OF_PLACES = (0.25, 0.45)
+"""As `_CORRELATION`, of one place of a level, which is seen in fewer steps."""
+_SHORT_OF_PLACES = 4.0
+"""As `_SHORT`, of one place: in a shot of ten frames none is believed by itself."""
 _PRIOR = 0.1
 """What a place is told by the level it belongs to, in units of what it tells by itself; those around it tell more."""
 _AROUND = 1
 """Radius of the places around, of each level."""
 _MOST_OF_A_PLACE = 9.0
 """Variance of a place in units of its level's, at most."""
-_REGIONS = 2
-"""Finest level that may flicker by itself: regions of four cells. What only finer levels hold is boiling texture, or
-fast things whose matches are wrong; flicker of tone is at least as strong in the regions around."""
-_SHORT = 1.0
-"""A short shot's correlation is uncertain: this much more is asked for, over the number of frames with neighbours."""
 _FEW = 16
 """Values per frame up to which a level's correlation is that uncertain."""
 _SMALLEST = 0.002
@@ -82,7 +84,7 @@ def flicker_of_places(steps: Mapping[int, Step], pyramid: Pyramid, scale: Tensor
     of which it is a small part, does not. No cell flickers more than the regions around it.
     """
     bands = _bands(steps, pyramid)
-    short = _SHORT / max(len(steps[1].log_ratio) - 1, 1)
+    short = _SHORT_OF_PLACES / max(len(steps[1].log_ratio) - 1, 1)
     places = []
     for sums, whole in zip(_sums(bands, bands), scale, strict=True):
         if sums[0].numel() == 1:

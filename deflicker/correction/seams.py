@@ -23,10 +23,11 @@ from deflicker.correction.trend import trend_path, without_trend
 from deflicker.motion.matches import Match
 from deflicker.motion.warp import sample, target_grid
 
-_CLEAR = 4.5
-"""How many standard deviations of the flicker a step must measure: chance makes steps of one, hardly ever of four."""
-_CLEAR_OF_STEPS = 3.5
-"""How many times as large as the steps between neighbours it must be where there is flicker."""
+_CLEAR = 6.0
+"""How many standard deviations of the flicker a step must measure: chance makes steps of one, hardly ever of four …"""
+_CLEAR_OF_STEPS = 4.75
+"""… and how many times as large as the steps between neighbours it must be: of 400 clips whose flicker is one number a
+frame, chance made a step that seemed to stay and measured 3.5 of them in three, and 4.75 in none."""
 _LEVEL_FRAMES = 32
 """The level a shot is brought to is the mean of its chunks' over this many first frames."""
 _LEAK_FRAMES = 240
