@@ -95,7 +95,17 @@ def flicker_of_places(steps: Mapping[int, Step], pyramid: Pyramid, scale: Tensor
         part = around[0] / around[2].clamp_min(1e-6) / usual.clamp_min(1e-12)
         own = _scale(around, _CORRELATION_OF_PLACES, short, few=sums[0].numel() <= _FEW, smallest=_SMALLEST)
         places.append(torch.maximum(own, whole * part.clamp(0, _MOST_OF_A_PLACE).sqrt())[None, None])
-    for level in range(min(_REGIONS, len(scale) - 2) - 1, -1, -1):
+    return with_their_regions(places, pyramid)
+
+
+def all_alike(scale: Tensor, pyramid: Pyramid) -> list[Tensor]:
+    """The same where all places of a level flicker as much: for ablations."""
+    return with_their_regions([s.expand(1, 1, *size) for s, size in zip(scale, pyramid.sizes, strict=True)], pyramid)
+
+
+def with_their_regions(places: list[Tensor], pyramid: Pyramid) -> list[Tensor]:
+    """No cell flickers more than the regions around it: `[1, 1, h_l, w_l]` of each level of a pyramid of cells."""
+    for level in range(min(_REGIONS, len(places) - 2) - 1, -1, -1):
         places[level] = torch.minimum(places[level], pyramid.finer(level, places[level + 1]))
     return places
 

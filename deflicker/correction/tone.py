@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from deflicker.correction.apply import relight, spread
-from deflicker.correction.gate import all_change, flicker_of_places, flicker_scale
+from deflicker.correction.gate import all_alike, all_change, flicker_of_places, flicker_scale
 from deflicker.correction.least_squares import (
     Latents,
     StepOperator,
@@ -153,9 +153,9 @@ def _flicker_and_trend(
     level = {offset: without_trend(step, path) for offset, step in steps.items()}
     scale = all_change(level, pyramid) if "gate" in without else flicker_scale(level, pyramid)
     path = path if "trend" in without else trend_path(steps, frames, pyramid, scale)
-    if without & {"gate", "places"}:
+    if "gate" in without:
         return list(scale), path
-    return flicker_of_places(level, pyramid, scale), path
+    return all_alike(scale, pyramid) if "places" in without else flicker_of_places(level, pyramid, scale), path
 
 
 def _weights(operator: StepOperator, residual: Tensor, without: Set[str]) -> Weights:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from deflicker.correction.gate import all_change, flicker_of_places, flicker_scale
+from deflicker.correction.gate import all_alike, all_change, flicker_of_places, flicker_scale
 from deflicker.correction.pyramid import Pyramid
 from tests.correction.scenes import cells, global_noise, local_noise, rng, still, tone_steps
 from tests.correction.test_tone import solved
@@ -139,12 +139,12 @@ def test_what_is_not_worth_touching_is_told_per_level():
     assert flicker_scale(steps, pyramid, smallest=(0.0, 0.0, 0.0, 0.06))[-1] == 0
 
 
-def places_of(tone: torch.Tensor, noise: float = 0.0) -> tuple[list[torch.Tensor], torch.Tensor]:
+def places_of(tone: torch.Tensor, noise: float = 0.0, seed: int = 0) -> tuple[list[torch.Tensor], torch.Tensor]:
     """Flicker of places and of levels of cells' log tone `[T, 3, h, w]` whose steps err by `noise`."""
     pyramid = Pyramid(*tone.shape[-2:])
     steps = tone_steps(tone)
     for step in steps.values():
-        step.log_ratio.add_(noise * torch.randn(step.log_ratio.shape, generator=rng(step.offset + 5)))
+        step.log_ratio.add_(noise * torch.randn(step.log_ratio.shape, generator=rng(10 * seed + step.offset + 5)))
     scale = flicker_scale(steps, pyramid)
     return flicker_of_places(steps, pyramid, scale), scale
 
@@ -156,8 +156,9 @@ def test_no_place_opens_where_nothing_flickers(name):
 
 
 def test_errors_of_steps_open_no_place():
-    opened = [float(place.max()) for seed in range(3) for place in places_of(torch.zeros(48, 3, 12, 16), 0.02)[0]]
-    assert max(opened) == 0
+    for seed in range(3):
+        places, _ = places_of(torch.zeros(48, 3, 12, 16), 0.02, seed)
+        assert all(float(place.max()) == 0 for place in places)
 
 
 def test_places_share_out_what_their_level_has():
@@ -190,6 +191,13 @@ def test_no_cell_flickers_more_than_the_regions_around_it():
     assert scale[0] > scale[1] > scale[2] > 0
     for level in (0, 1):
         assert (places[level] <= pyramid.finer(level, places[level + 1])).all()
+
+
+@pytest.mark.parametrize(("size", "kept"), [((12, 16), [1, 1, 1, 3, 4]), ((2, 2), [1, 5])])
+def test_alike_levels_are_held_to_their_regions_too(size, kept):
+    scale = torch.tensor([5.0, 2.0, 1.0, 3.0, 4.0] if len(kept) == 5 else [1.0, 5.0])
+    places = all_alike(scale, Pyramid(*size))
+    assert [place.unique().tolist() for place in places] == [[value] for value in kept]
 
 
 def test_all_change_is_the_energy_of_steps():
