@@ -48,7 +48,7 @@ class CurveOptions:
     """… and of the variance of the steps' errors, which add up over time."""
     centring_share: float = 0.1
     """ρ: pull of the mean over a while to zero, in units of a step's weight; of curves that bend, not of gains."""
-    iterations: tuple[int, ...] = (12, 10, 10, 10, 10, 10)
+    iterations: tuple[int, ...] = (12,) + (10,) * 11
     """Conjugate gradient steps of each Gauss-Newton round."""
     without: frozenset[str] = frozenset()
     """Ingredients to leave out, to see what they bring: `curve` (all of it), `gate`, `trend`, `first-order`,
