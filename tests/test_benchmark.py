@@ -53,6 +53,19 @@ def test_drift_starts_at_the_truth_and_seams_are_steady_between() -> None:
     assert set(steps.nonzero().flatten().tolist()) == {7, 15}
 
 
+def test_a_thing_pumps_wherever_it_moves() -> None:
+    clean = torch.full((6, 3, 48, 64), 0.4)
+    for t in range(6):
+        clean[t, :, 12:36, 4 + 6 * t : 28 + 6 * t] = torch.tensor([0.1, 0.8, 0.2]).view(3, 1, 1)
+    changes = [(flicker.add("thing", clean, seed)[0] - clean).abs().amax(1) > 0.002 for seed in range(8)]
+    of_the_square = [changed for changed in changes if changed[0, 24, 16]]
+    assert 0 < len(of_the_square) < len(changes)
+    for changed in of_the_square:
+        assert all(changed[t, 24, 16 + 6 * t] for t in range(6))
+        assert not changed[:, :4].any()
+        assert not changed[5, 24, 8]
+
+
 # --- Scores -----------------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,11 @@ from torch import Generator, Tensor
 
 Kind = Callable[[Tensor, Generator], Tensor]
 
+_THINGS = 6
+"""In a picture; found by k-means …"""
+_ROUNDS = 10
+"""… in as many rounds."""
+
 
 def _noise(shape: tuple[int, ...], rng: Generator, memory: float = 0.0) -> Tensor:
     """Unit normal noise, first axis time, with lag-one correlation `memory`, centred over time where there is any.
@@ -76,6 +81,35 @@ def blotches(clean: Tensor, rng: Generator) -> Tensor:
     return _gain(clean, 0.14 * _noise((len(clean), 1, 1, 1), rng, 0.2) * mask)
 
 
+def thing(clean: Tensor, rng: Generator) -> Tensor:
+    """Tone and colour of one thing pump: of pixels alike in colour and place, wherever it moves, up to its edge."""
+    looks = _looks(clean)
+    first = looks[0].flatten(1).T
+    centres = first[torch.randperm(len(first), generator=rng)[:_THINGS]]
+    for _ in range(_ROUNDS):
+        nearest = torch.cdist(first, centres).argmin(1)
+        kept = [first[nearest == k] for k in range(len(centres))]
+        centres = torch.stack([each.mean(0) for each in kept if len(each)])
+    which = int(torch.randint(len(centres), (1,), generator=rng))
+    mask = torch.stack([_nearest(each, centres) == which for each in looks])[:, None].float()
+    frames = len(clean)
+    log_gain = 0.2 * _noise((frames, 1, 1, 1), rng, 0.2) + 0.06 * _noise((frames, 3, 1, 1), rng, 0.2)
+    return _gain(clean, log_gain * mask)
+
+
+def _looks(clean: Tensor) -> Tensor:
+    """Colour around each pixel, and half its place in sides of the picture, `[T, 5, H, W]`."""
+    frames, _, height, width = clean.shape
+    colour = F.avg_pool2d(clean, 9, 1, 4, count_include_pad=False)
+    place = torch.stack(torch.meshgrid(torch.linspace(0, 0.5, height), torch.linspace(0, 0.5, width), indexing="ij"))
+    return torch.cat([colour, place.expand(frames, -1, -1, -1)], 1)
+
+
+def _nearest(looks: Tensor, centres: Tensor) -> Tensor:
+    """Number of the centre nearest to each pixel of a frame, `[H, W]`."""
+    return torch.cdist(looks.flatten(1).T, centres).argmin(1).view(looks.shape[-2:])
+
+
 def chroma(clean: Tensor, rng: Generator) -> Tensor:
     """Colour cast of regions, luma kept."""
     cast = torch.cat([_smooth_fields(clean, rng, 4, 0.2) for _ in range(3)], 1) * 0.1
@@ -127,6 +161,7 @@ KINDS: dict[str, Kind] = {
     "gamma": gamma,
     "local": local,
     "blotches": blotches,
+    "thing": thing,
     "chroma": chroma,
     "boil": boil,
     "mixed": mixed,

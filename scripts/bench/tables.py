@@ -38,9 +38,9 @@ def markdown(table: Table) -> str:
 
 # --- Quality ----------------------------------------------------------------------------------------------------------
 
-POOLED_KINDS = frozenset({"drift", "blotches"})
-"""Kinds whose PSNR column is pooled over frames: the first frame of a drift is exact, and of blotches, one number a
-frame, each frame in which that is almost nought, and they would lift a mean of dB."""
+POOLED_KINDS = frozenset({"drift", "blotches", "thing"})
+"""Kinds whose PSNR column is pooled over frames: the first frame of a drift is exact, and of blotches and things, about
+one number a frame, each frame in which that is almost nought, and they would lift a mean of dB."""
 
 TEMPORALLY_POOLED_KINDS = frozenset({"seam"})
 """Kinds whose temporal PSNR is pooled over pairs: of all pairs few hold a seam, and a mean of dB would hide them."""
