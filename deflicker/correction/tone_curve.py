@@ -47,7 +47,9 @@ class CurveOptions:
     drift_share: float = 10.0
     """… and of the variance of the steps' errors, which add up over time."""
     centring_share: float = 0.1
-    """ρ: pull of the mean over a while to zero, in units of a step's weight; of curves that bend, not of gains."""
+    """ρ: pull of the mean over a while to zero, in units of a step's weight; of curves that bend, not of gains …"""
+    centring_by_noise: float = 30000.0
+    """… and how much more of it for each unit of the steps' error variance: what adds up to the drift it stops."""
     iterations: tuple[int, ...] = (12,) + (10,) * 11
     """Conjugate gradient steps of each Gauss-Newton round."""
     without: frozenset[str] = frozenset()
@@ -84,8 +86,7 @@ def solve_curve(
     if not latents.levels:
         return known
     fixed_cells = known[:, :, None]
-    share = 0.0 if "centring" in options.without else options.centring_share * _bends(scale)
-    centring = centring_pull(count, share, device=frames.device)
+    bends = 0.0 if "centring" in options.without else _bends(scale)
     solution, curve = latents.zeros(count, fixed_cells), fixed_cells
     for round_, iterations in enumerate(options.iterations):
         steps = {k: without_trend(level_step(each, curve[:, :, 0]), path) for k, each in levels.items()}
@@ -97,6 +98,7 @@ def solve_curve(
         if "second-order" in options.without:
             weights = Weights(weights.first, [torch.zeros_like(each) for each in weights.second])
         left = _left(operator, curve) if round_ else frames.new_tensor(_FIRST_GUESS)
+        share = bends * (options.centring_share + options.centring_by_noise * noise[1])
         solution = minimise(
             operator,
             weights,
@@ -106,7 +108,7 @@ def solve_curve(
             share=0.0 if "first-order" in options.without else options.first_order_share,
             fidelity=[options.fidelity_share * left + options.drift_share * noise[1]] * len(latents.levels),
             iterations=iterations,
-            centring=centring,
+            centring=centring_pull(count, share, device=frames.device),
         )
         curve = fixed_cells + latents.expand(solution)
     return torch.where(free.view(-1, 1, 1) > 0, rising(curve[:, :, 0]), known)
