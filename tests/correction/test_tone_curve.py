@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from deflicker.correction.curve import KNOTS, bend
+from deflicker.correction.losses import local_means
 from deflicker.correction.tone_curve import CurveOptions, solve_curve
 from deflicker.motion.matches import build_matches
 from tests.correction.scenes import global_noise, local_noise, matches, pan, rng, shaking, still
@@ -91,6 +92,16 @@ def test_only_the_channel_that_pumps_is_bent():
     curve = solved(flickering)
     assert curve[:, :2].abs().max() < 2e-3
     assert curve[:, 2].std() > 0.03
+
+
+@pytest.mark.parametrize("seed", [2, 3, 4, 5])
+def test_steps_that_err_are_not_summed_up_to_a_drift(seed):
+    """The curve's mean over a while is held the harder the more the steps err."""
+    flickering = pumped(clean(), seed)
+    curves = [solved(flickering, options=CurveOptions(centring_by_noise=noise)) for noise in (0.0, 3e4, 3e6)]
+    slow = [float((local_means(FRAMES, 4) @ curve.flatten(1)).square().sum()) for curve in curves]
+    assert slow[1] < 0.9 * slow[0]
+    assert slow[2] < slow[1]
 
 
 def test_decided_frames_keep_their_curves():
