@@ -87,7 +87,7 @@ def thing(clean: Tensor, rng: Generator) -> Tensor:
     first = looks[0].flatten(1).T
     centres = first[torch.randperm(len(first), generator=rng)[:_THINGS]]
     for _ in range(_ROUNDS):
-        nearest = torch.cdist(first, centres).argmin(1)
+        nearest = _nearest(looks[0], centres).flatten()
         kept = [first[nearest == k] for k in range(len(centres))]
         centres = torch.stack([each.mean(0) for each in kept if len(each)])
     which = int(torch.randint(len(centres), (1,), generator=rng))
