@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from deflicker.correction.types import Choice
+if TYPE_CHECKING:
+    from deflicker.correction.types import Choice
 
 _NAMED_PARTS, _NAMED_SHOTS = 12, 6
 """How many are listed one by one."""
