@@ -1,4 +1,4 @@
-"""TODO"""
+"""How a run ends: the line it says and its exit code."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""TODO"""
+"""What the user may give to steer by: a guide video, whose motion is used, and a reference picture."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -15,7 +16,8 @@ from deflicker.media.color import proxy_of
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
 from deflicker.motion.tracking import Given
-from deflicker.pipeline.stages import T
+
+T = TypeVar("T")
 
 
 def check_guide(settings: Settings) -> None:
@@ -24,7 +26,7 @@ def check_guide(settings: Settings) -> None:
         Reader(settings.guide).close()
 
 
-def _reference(
+def reference_proxy(
     settings: Settings, source: VideoInfo | None, size: tuple[int, int], device: torch.device
 ) -> Tensor | None:
     """The small copy `[3, h, w]` of the reference the user gave, or None. source: the video its frame number is of.

@@ -31,7 +31,7 @@ from deflicker.motion.flashes import Watching, find_flashes
 from deflicker.motion.tracking import Given, Tracked, Tracking, track
 from deflicker.pipeline.barriers import Marker, Passage, marked
 from deflicker.pipeline.engine import Engine
-from deflicker.pipeline.guide import _reference, guide_proxies, in_step
+from deflicker.pipeline.guide import guide_proxies, in_step, reference_proxy
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -90,7 +90,7 @@ def decide(
     there is no file to look it up in.
     """
     device = engine.device.torch_device
-    reference = _reference(settings, source, size, device)
+    reference = reference_proxy(settings, source, size, device)
     stand = at or Standing()
 
     with ExitStack() as stack:
