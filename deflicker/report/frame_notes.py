@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deflicker.correction.types import Choice
+    from deflicker.correction.types import SpaceDecision
 
 _NAMED_PARTS, _NAMED_SHOTS = 12, 6
 """How many are listed one by one."""
@@ -86,7 +86,7 @@ class TextureShots:
         self._shots: list[ShotTexture] = []
         self._first = 0
 
-    def add(self, frame: int, opens_shot: bool, chosen: Choice | None) -> None:
+    def add(self, frame: int, opens_shot: bool, chosen: SpaceDecision | None) -> None:
         """Take the next frame; None where its texture was left alone."""
         if opens_shot:
             self._first = frame
