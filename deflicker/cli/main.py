@@ -34,7 +34,7 @@ from deflicker.cli.options import (
     source,
 )
 from deflicker.cli.preview import command as preview
-from deflicker.cli.progress import batch_bar, progress_bar
+from deflicker.cli.progress_bar import batch_bar, progress_bar
 from deflicker.cli.run import BatchJob, Job, correct, correct_all, job_of, look_ahead
 from deflicker.cli.signals import interruptible
 from deflicker.core.errors import SettingsError
