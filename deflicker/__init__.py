@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "deflicker.pipeline.video": ("deflicker", "deflicker_frames", "plan"),
     "deflicker.pipeline.session": ("Deflicker",),
+    "deflicker.core.values": ("RawVideo",),
     "deflicker.core.progress": ("Progress",),
-    "deflicker.core.settings": ("Settings",),
-    "deflicker.core.values": ("RawVideo", "Span", "TimePoint"),
+    "deflicker.core.settings": ("Settings", "Span", "TimePoint"),
     "deflicker.pipeline.measure": ("measure",),
     "deflicker.pipeline.fvd": ("fvd",),
     "deflicker.report.model": ("Flicker", "Fvd", "Measurement", "Plan", "Report", "WindowReport"),
