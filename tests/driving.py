@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from deflicker.core.blocks import Indexed
 from deflicker.core.settings import Settings
 from deflicker.correction.texture.pictures import Sight
 from deflicker.correction.texture.stabilize import TextureStage
@@ -18,10 +19,10 @@ from deflicker.motion.tracking import ShotTracker
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class Shown(Indexed):
     """A picture that is a tensor `[3, H, W]`, or `[H, W]` for a grey one."""
 
-    number: int
+    index: int
     value: torch.Tensor
 
     def rgb(self, size: tuple[int, int], device: torch.device) -> torch.Tensor:

@@ -20,8 +20,8 @@ from deflicker.media.source import Intake, Source, take_in
 from deflicker.motion.tracking import ShotTracker
 from deflicker.pipeline.models import Models
 from deflicker.pipeline.observers import measure_observer
-from deflicker.pipeline.pictures import DecodedPicture
-from deflicker.pipeline.run import Run, VideoSize
+from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.source_pictures import DecodedPicture
 from deflicker.pipeline.stages import Step, records, run_stages
 from deflicker.report.model import Measurement
 from deflicker.report.observer import Observer
@@ -63,7 +63,7 @@ def measure(
             measures=watch.measures(run.preset),
             notes=(*first.remarks, *(second.remarks if second else ()), *notes),
             settings=tuple(pair for pair in settings.words if pair[0] in _RELEVANT),
-            gallery=watch.album.gallery(),
+            gallery=watch.gallery.build(),
         )
 
 

@@ -17,16 +17,16 @@ from deflicker.correction.types import FrameRecord
 from deflicker.media.color import proxy_of, proxy_size
 from deflicker.media.frame import Frame, PlaneLayout
 from deflicker.metrics.flicker import FlickerSums
-from deflicker.metrics.guardrail_meter import Guarding
+from deflicker.metrics.guardrail_meter import GuardrailMeter
 from deflicker.metrics.lpips import ALEXNET, Perceptual
-from deflicker.metrics.meter import Meter, Seen
+from deflicker.metrics.meter import MeasuredPicture, VideoMeter
 from deflicker.motion.tracking import Flow
-from deflicker.pipeline.run import Run
-from deflicker.report.gallery_builder import WIDTH_PX, Album
+from deflicker.pipeline.run_context import Run
+from deflicker.report.gallery_builder import WIDTH_PX, GalleryBuilder
 from deflicker.report.model import Flicker, WindowReport
 from deflicker.report.observer import Observer
 from deflicker.report.results import Measures
-from deflicker.report.summary import summarise
+from deflicker.report.summary import build_results
 
 OnWindow = Callable[[WindowReport], None]
 
@@ -55,12 +55,12 @@ class MeasureObserver(Observer):
         """layouts: of the frames before and, of a pair, after."""
         self._layouts, self._no_lpips = (layouts[0], layouts[-1]), lpips.missing
         self._pair = len(layouts) > 1
-        self._meter = Meter(len(layouts), lpips.network)
-        self._guarding = Guarding(flow, device, *self._layouts)
+        self._meter = VideoMeter(len(layouts), lpips.network)
+        self._guardrails = GuardrailMeter(flow, device, *self._layouts)
         self._last: Tensor | None = None
         self._count = 0
         self._shorter_side_px = 1
-        self.album = Album(pair=self._pair)
+        self.gallery = GalleryBuilder(pair=self._pair)
 
     def on_written(self, record: FrameRecord, before: Frame, after: Frame | None) -> None:
         """Take the next frame as it came and, of a pair, as it goes: the same object where nothing was changed."""
@@ -69,24 +69,24 @@ class MeasureObserver(Observer):
         size = (proxy.shape[-2], proxy.shape[-1])
         self._shorter_side_px = min(size)
         if after is not None:
-            self._guarding.compare(before, after)
+            self._guardrails.compare(before, after)
             if after is not before:
                 other = proxy_of(after, self._layouts[1], size, proxy.device)
                 if self._last is not None and record.forward_px is not None:
-                    self._guarding.move(self._last, other, record.forward_px)
-        self.album.add(number, proxy, other, lambda side: self._picture(after or before if side else before, side))
+                    self._guardrails.compare_motion(self._last, other, record.forward_px)
+        self.gallery.add(number, proxy, other, lambda side: self._picture(after or before if side else before, side))
         if not record.is_picture:
-            self._meter.hold()
+            self._meter.skip_duplicate()
             return
         sides = torch.stack([proxy, other]) if self._pair else proxy[None]
-        self._meter.add(Seen(number, sides, record.starts_shot, record.forward_px, record.backward_px))
+        self._meter.add(MeasuredPicture(number, sides, record.starts_shot, record.forward_px, record.backward_px))
         self._last = other
 
     def measures(self, preset: Preset) -> Measures:
         """Everything measured; nothing may be seen after it. preset: whose proxies and flow they are."""
-        return summarise(
+        return build_results(
             self._meter.finish(),
-            self._guarding.values() if self._pair else {},
+            self._guardrails.values() if self._pair else {},
             shorter_side_px=self._shorter_side_px,
             no_lpips=self._no_lpips,
             notes=(f"measured on pictures of {preset.flow_max_side_px} px, flow of {preset.flow_network}",),

@@ -10,7 +10,7 @@ from deflicker.media.remux import Remuxed
 from deflicker.media.writer import Writer
 from deflicker.metrics.flicker import FlickerSums
 from deflicker.pipeline.observers import flicker_of
-from deflicker.pipeline.run import Run
+from deflicker.pipeline.run_context import Run
 from deflicker.report.frame_notes import KeptFrames, TextureShots
 from deflicker.report.model import Flicker, Report
 from deflicker.report.observer import Observer

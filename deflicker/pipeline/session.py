@@ -28,9 +28,10 @@ class Deflicker:
     Nothing else is kept from one video to the next. Threads may share one.
     """
 
-    def __init__(self, settings: Settings = Settings()) -> None:
+    def __init__(self, settings: Settings = Settings(), models: Models | None = None) -> None:
+        """models: networks loaded before, to be used again."""
         self.settings = settings
-        self.models = Models()
+        self.models = models or Models()
         """The networks that were loaded."""
 
     def __call__(

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from deflicker.core.device import cores_shared
-from deflicker.core.malloc import tidied
+from deflicker.core.malloc import trim_periodically
 from deflicker.core.memory import BATCH_FRAMES, QUEUED_FRAMES
 from deflicker.core.settings import Settings
 from deflicker.core.threads import prefetch
@@ -28,8 +28,8 @@ from deflicker.motion.flashes import FlashStage
 from deflicker.motion.segment import SegmentShots
 from deflicker.motion.tracking import ShotTracker
 from deflicker.pipeline.guide import GuideStage, guide_proxies, reference_proxy
-from deflicker.pipeline.pictures import SourcePicture
-from deflicker.pipeline.run import Run
+from deflicker.pipeline.run_context import Run
+from deflicker.pipeline.source_pictures import SourcePicture
 
 
 class Stage(Protocol):
@@ -127,7 +127,7 @@ def build_steps(run: Run, info: VideoInfo | None = None, segment: SegmentShots |
             Sight(run.texture_size, device, preset.texture_reach),
             locks="locking" not in settings.without,
             renewal=_renewal(run.codec, settings),
-            ladder=run.texturing,
+            fallback=run.texturing,
         )
         steps.append(Step("texture", texture, QUEUED_FRAMES))
     return steps
@@ -212,7 +212,7 @@ def run_stages(
                 stack.callback(each.close)
         if threads and device.type == "cpu":
             stack.enter_context(cores_shared())
-        items: Iterator[FrameRecord | Barrier] = tidied(_with_barriers(frames, listener))
+        items: Iterator[FrameRecord | Barrier] = trim_periodically(_with_barriers(frames, listener))
         for step in steps:
             items = _through(step, items, listener)
             if threads and step.ahead:

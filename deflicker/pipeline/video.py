@@ -33,10 +33,10 @@ from deflicker.pipeline.frames import deflicker_frames
 from deflicker.pipeline.guide import check_guide
 from deflicker.pipeline.models import Models
 from deflicker.pipeline.observers import OnWindow, ProgressReporter, WindowReporter, measure_observer
-from deflicker.pipeline.pictures import DecodedPicture
 from deflicker.pipeline.plan import plan
-from deflicker.pipeline.run import Run, VideoSize
+from deflicker.pipeline.run_context import Run, VideoSize
 from deflicker.pipeline.run_stats import RunStats
+from deflicker.pipeline.source_pictures import DecodedPicture
 from deflicker.pipeline.stages import local_corrections
 from deflicker.pipeline.store.fingerprint import device_name, run_fingerprint
 from deflicker.report.comparison_video import compared
@@ -134,7 +134,7 @@ def deflicker(
         notes = (*report.notes, *(checkpointer.notes if checkpointer else ()))
         report = replace(report, source=intake.name, target=name_of(target), notes=notes)
         if run is not None and watch is not None:
-            report = replace(report, measures=watch.measures(run.preset), gallery=watch.album.gallery())
+            report = replace(report, measures=watch.measures(run.preset), gallery=watch.gallery.build())
         return replace(report, elapsed_s=time.monotonic() - started)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deflicker.core.oom import Ladder
+from deflicker.core.oom import OomFallback
 from deflicker.correction.apply import Correction
 from deflicker.correction.texture.attention import Boil, TextureOptions, blurred, boiling, boiling_alike
 from deflicker.correction.texture.boil_gate import numbers, opening, usual_boil
@@ -43,16 +43,17 @@ class TextureStage:
         locks: bool = True,
         options: TextureOptions = TextureOptions(),
         renewal: Renewal | None = None,
-        ladder: Ladder | None = None,
+        fallback: OomFallback | None = None,
     ) -> None:
         """sight: how pictures are looked at, and how many neighbours each is compared with.
 
         locks: whether texture that boils with a memory is locked to keys, which takes a reach of 3. renewal: finds
-        detail in latents, of colours too, where something boils; None for pixels alone. ladder: see `step_down`.
+        detail in latents, of colours too, where something boils; None for pixels alone.
+        fallback: as `texture_fallback` gives it.
         """
         self._sight, self._options, self._renewal = sight, options, renewal
         self._locks = locks and sight.reach >= FAR[0]
-        self._ladder = ladder or step_down()
+        self._fallback = fallback or texture_fallback()
         self._shot = self._new_shot()
 
     def push(self, record: FrameRecord) -> Iterator[FrameRecord]:
@@ -75,17 +76,17 @@ class TextureStage:
         self._shot.load_state_dict(state)
 
     def _new_shot(self) -> _Shot:
-        return _Shot(Pictures(self._sight), self._locks, self._options, self._ladder, self._renewal)
+        return _Shot(Pictures(self._sight), self._locks, self._options, self._fallback, self._renewal)
 
 
 class _Shot:
     """The pictures of one shot between the first that is still needed and the last that has arrived."""
 
     def __init__(
-        self, pictures: Pictures, locks: bool, options: TextureOptions, ladder: Ladder, renewal: Renewal | None
+        self, pictures: Pictures, locks: bool, options: TextureOptions, fallback: OomFallback, renewal: Renewal | None
     ) -> None:
         self.pictures, self._reach, self._locks = pictures, pictures.reach, locks
-        self._options, self._ladder = options, ladder
+        self._options, self._fallback = options, fallback
         self._renewal = renewal
         self._choice: SpaceDecision | None = None
         """Where the shot's texture is steadied, once some of it boils."""
@@ -133,7 +134,7 @@ class _Shot:
         has not been given out yet."""
         self._study(self._looked_at)
         if self._locks:
-            tell(self.pictures, self._looked_at, self._ladder)
+            tell(self.pictures, self._looked_at, self._fallback)
             self._lock(self._looked_at - BLOCK)
         if self._suspected or self._boils(end):
             for index in range(self._given, end):
@@ -192,7 +193,7 @@ class _Shot:
         inner = max(1, min(index, last - 1))
         if inner != index:
             self._study(inner)
-        picture.boil = self._ladder.run(lambda rung: self._boil(index, inner, on_cpu=rung > 0))
+        picture.boil = self._fallback.run(lambda level: self._boil(index, inner, on_cpu=level > 0))
 
     def _boil(self, index: int, inner: int, *, on_cpu: bool) -> Boil | None:
         """Boil of a picture, at the shot's edge that of the one beside it."""
@@ -208,7 +209,7 @@ class _Shot:
     def _lock(self, key: int) -> None:
         """Lock the pictures between a key, if it is one, and the next."""
         if self._locks and key >= 0:
-            lock(self.pictures, key, key + BLOCK, self._ladder)
+            lock(self.pictures, key, key + BLOCK, self._fallback)
 
     def _renew(self, end: int) -> None:
         """Find the detail of the pictures up to `end` in latents, where the shot's texture is steadied there."""
@@ -227,8 +228,8 @@ class _Shot:
             return
         picture.renewed, boil = True, picture.boil
 
-        def found(rung: int) -> Tensor:
-            if rung > 0:  # no memory for it: what the pixels gave stays
+        def found(level: int) -> Tensor:
+            if level > 0:  # no memory for it: what the pixels gave stays
                 return boil.residual
             around = self.pictures.neighbours(index)
             assert around.flow_px is not None
@@ -237,7 +238,7 @@ class _Shot:
             anchor = self._anchor(index, renewal.hold)
             return renewal.texture.residual(self.pictures.colours(index), aligned, around, boil, anchor)
 
-        residual = self._ladder.run(found)
+        residual = self._fallback.run(found)
         if choice.space == "both":
             residual = (residual + boil.residual) / 2
         residual = residual + blurred(self.pictures.colours(index), residual, boil.variance)
@@ -255,6 +256,6 @@ class _Shot:
         return self._held.anchor(hold) if self._held is not None and number > self._reach else None
 
 
-def step_down() -> Ladder:
+def texture_fallback() -> OomFallback:
     """What becomes of texture where memory ends."""
-    return Ladder("texture", ("on the CPU",))
+    return OomFallback("texture", ("on the CPU",))

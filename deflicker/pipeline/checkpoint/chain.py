@@ -15,7 +15,7 @@ from typing import BinaryIO
 import torch
 
 from deflicker.correction.types import FrameRecord
-from deflicker.pipeline.store.files import PartFile, read_records, write_record
+from deflicker.pipeline.store.block_files import PartFile, read_records, write_record
 from deflicker.pipeline.store.folder import Store
 
 _STATES = 2

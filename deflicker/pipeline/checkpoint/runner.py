@@ -16,10 +16,10 @@ from deflicker.core.errors import DeflickerError
 from deflicker.correction.types import FrameRecord
 from deflicker.media.probe import VideoInfo
 from deflicker.pipeline.checkpoint.chain import CheckpointChain
-from deflicker.pipeline.pictures import SourcePicture
-from deflicker.pipeline.run import Run
+from deflicker.pipeline.run_context import Run
+from deflicker.pipeline.source_pictures import SourcePicture
 from deflicker.pipeline.stages import Barrier, Stage, Step, build_steps, records, run_stages
-from deflicker.pipeline.store.files import PartFile, read_state, write_state
+from deflicker.pipeline.store.block_files import PartFile, read_state, write_state
 from deflicker.pipeline.store.folder import Store
 
 log = logging.getLogger("deflicker")

@@ -34,10 +34,10 @@ from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
 from deflicker.media.source import take_in
 from deflicker.pipeline.distributed.segments import MIN_FRAMES, Segment, find_segments
-from deflicker.pipeline.pictures import DecodedPicture
-from deflicker.pipeline.run import VideoSize
+from deflicker.pipeline.run_context import VideoSize
+from deflicker.pipeline.source_pictures import DecodedPicture
 from deflicker.pipeline.stages import record_of
-from deflicker.pipeline.store.files import read_records
+from deflicker.pipeline.store.block_files import read_records
 from deflicker.pipeline.store.fingerprint import run_fingerprint
 from deflicker.pipeline.store.folder import Store
 from deflicker.report.model import Report

@@ -29,10 +29,10 @@ from deflicker.media.reader import Reader
 from deflicker.media.source import take_in
 from deflicker.motion.segment import SegmentShots
 from deflicker.pipeline.models import Models
-from deflicker.pipeline.pictures import DecodedPicture
-from deflicker.pipeline.run import Run, VideoSize
+from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.source_pictures import DecodedPicture
 from deflicker.pipeline.stages import build_steps, record_of, run_stages, scan_shots
-from deflicker.pipeline.store.files import PartFile, write_record
+from deflicker.pipeline.store.block_files import PartFile, write_record
 
 MIN_FRAMES = 24
 """Shots are joined until a segment has as many: to seek and to decode from a key frame costs something too."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from deflicker.core.errors import OutputError
-from deflicker.core.files import held_alone, remove_held
-from deflicker.pipeline.store.files import PART, PartFile
+from deflicker.core.files import lock_folder, remove_locked
+from deflicker.pipeline.store.block_files import PART, PartFile
 from deflicker.pipeline.store.fingerprint import differences
 
 log = logging.getLogger("deflicker")
@@ -31,7 +31,7 @@ class Store:
     def __init__(self, target: Path) -> None:
         self.path = folder_of(target)
         try:
-            self._release = held_alone(self.path, _LOCK)
+            self._release = lock_folder(self.path, _LOCK)
         except BlockingIOError:
             raise OutputError(
                 f"{target} is being written by another run that keeps its progress: wait for it, or choose another name"
@@ -91,7 +91,7 @@ class Store:
         """Let go of it; with all that is in it where it is to be removed."""
         self.remove_parts()
         if remove:
-            remove_held(self.path, self._release)
+            remove_locked(self.path, self._release)
         else:
             self._release()
 

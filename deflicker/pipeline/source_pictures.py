@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from deflicker.core.blocks import Indexed
-from deflicker.core.oom import Ladder, moved
+from deflicker.core.oom import OomFallback, moved
 from deflicker.correction.apply import Correction, relit
 from deflicker.media.color import as_tensors, normalise, resize, to_rgb
 from deflicker.media.frame import Frame, PlaneLayout
@@ -49,11 +49,11 @@ class DecodedPicture(SourcePicture):
 
     frame: Frame
     layout: PlaneLayout
-    fallback: Ladder | None = None
+    fallback: OomFallback | None = None
     """What to do where the GPU has no memory left to apply a correction."""
 
     @classmethod
-    def of(cls, frame: Frame, layout: PlaneLayout, fallback: Ladder | None = None) -> DecodedPicture:
+    def of(cls, frame: Frame, layout: PlaneLayout, fallback: OomFallback | None = None) -> DecodedPicture:
         """A frame as the reader gives it."""
         return cls(frame.index, frame.as_is, frame, layout, fallback)
 
@@ -71,7 +71,7 @@ class DecodedPicture(SourcePicture):
         if self.fallback is None:
             return relit(self.frame, self.layout, correction)
         return self.fallback.run(
-            lambda rung: relit(self.frame, self.layout, moved(correction, "cpu") if rung else correction)
+            lambda level: relit(self.frame, self.layout, moved(correction, "cpu") if level else correction)
         )
 
 

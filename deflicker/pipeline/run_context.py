@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 
 from deflicker.core import memory
 from deflicker.core.device import Device, choose
-from deflicker.core.oom import Ladder
+from deflicker.core.oom import OomFallback
 from deflicker.core.presets import Preset
 from deflicker.core.progress import OnProgress
 from deflicker.core.settings import Settings
 from deflicker.correction.apply import texture_size
 from deflicker.correction.texture.autoencoder.codec import Codec
 from deflicker.correction.texture.autoencoder.loading import bytes_of
-from deflicker.correction.texture.stabilize import step_down
+from deflicker.correction.texture.stabilize import texture_fallback
 from deflicker.correction.tone.solve_oom import Solver
 from deflicker.media.color import proxy_size
 from deflicker.media.frame import frame_bytes
@@ -59,8 +59,8 @@ class Run:
     solver: Solver
     codec: Codec | None = None
     """What texture may be stabilised in the latents of; None where it is not to be."""
-    texturing: Ladder = field(default_factory=step_down)
-    applying: Ladder = field(default_factory=lambda: Ladder("applying corrections", ("on the CPU",)))
+    texturing: OomFallback = field(default_factory=texture_fallback)
+    applying: OomFallback = field(default_factory=lambda: OomFallback("applying corrections", ("on the CPU",)))
 
     @classmethod
     def prepare(cls, size: VideoSize, settings: Settings, models: Models | None, on_progress: OnProgress) -> Run:
