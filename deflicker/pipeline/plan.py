@@ -22,6 +22,7 @@ from deflicker.correction.apply import Correction, colours_of, luma_of, relit
 from deflicker.correction.texture.autoencoder.codec import Codec
 from deflicker.correction.texture.autoencoder.loading import bytes_of
 from deflicker.correction.texture.stabilize import steady
+from deflicker.correction.tone.options import options_of
 from deflicker.correction.tone.solve import solve
 from deflicker.correction.tone.state import Window
 from deflicker.correction.types import Corrected
@@ -159,7 +160,7 @@ def _estimate(
         started = time.monotonic()
         forward_px, backward_px = _follow(network, proxies)
         followed = time.monotonic()
-        solution = solve(Window(proxies, forward_px, backward_px, len(proxies)), None, preset, settings)
+        solution = solve(Window(proxies, forward_px, backward_px, len(proxies)), None, options_of(preset, settings))
         corrections = solution.corrections()
         # Every picture is in several windows: as history, in the core, as look-ahead.
         times_seen = max(1.0, min(preset.window_frames, scan.pictures) / min(preset.core_frames, scan.pictures))
