@@ -39,8 +39,9 @@ from deflicker.cli.run import BatchJob, Job, correct, correct_all, job_of, look_
 from deflicker.cli.signals import interruptible
 from deflicker.core.errors import SettingsError
 from deflicker.core.malloc import one_pool
+from deflicker.core.options import StreamFormat
 from deflicker.core.presets import ABLATIONS, PRESETS
-from deflicker.core.settings import CompareStyle, Settings, StreamFormat
+from deflicker.core.settings import CompareStyle, Settings
 from deflicker.core.values import RawVideo, Span, TimePoint, parse_rate, parse_reference, parse_size
 from deflicker.core.version import __version__
 
