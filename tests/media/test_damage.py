@@ -18,7 +18,7 @@ VFR = [0, 7, 19, 20, 41, 70, 71, 72, 100, 150]
 def read(path: Path, *, strict: bool = False) -> tuple[int, dict[str, int]]:
     """Frames, and what is damaged."""
     with Reader(path, ReadOptions(limits=Limits(strict=strict))) as reader:
-        return sum(1 for _ in reader.frames()), dict(reader.losses)
+        return sum(1 for _ in reader.frames()), dict(reader.damage)
 
 
 def test_counted_by_words() -> None:
