@@ -9,6 +9,7 @@ import pytest
 
 from deflicker.core.errors import InputError
 from deflicker.core.options import Limits, ReadOptions
+from deflicker.media.damage import DamageLog
 from deflicker.media.reader import Reader
 from tests.media.making import clip, make
 
