@@ -11,7 +11,7 @@ from typing import Any
 import av
 
 from deflicker.core.errors import OutputError
-from deflicker.core.settings import Settings
+from deflicker.core.options import EncodeOptions
 from deflicker.media.animation import holds_plays, mend_last_delay, play_option, plays
 from deflicker.media.demux import open_input
 from deflicker.media.destination import Destination, name_of, open_target
@@ -67,12 +67,12 @@ _MP4_TAGS = {
 class Output:
     """An open container that will become `target`. Raises OutputError where that cannot be."""
 
-    def __init__(self, target: Destination, info: VideoInfo, settings: Settings, *, trial: bool = False) -> None:
+    def __init__(self, target: Destination, info: VideoInfo, options: EncodeOptions, *, trial: bool = False) -> None:
         self.path = Path(name_of(target))
-        self.format = _format_of(self.path, settings)
+        self.format = _format_of(self.path, options)
         self._info = info
         self._trial = trial
-        self._target = open_target(target, source=info.path, overwrite=settings.overwrite, trial=trial)
+        self._target = open_target(target, source=info.path, overwrite=options.overwrite, trial=trial)
         self._source = open_input(info.path, told=info.told)
         self.copied: list[str] = []
         self.dropped: list[str] = []
@@ -194,7 +194,7 @@ class Output:
         self._target.discard()
 
 
-def _format_of(path: Path, settings: Settings) -> str:
+def _format_of(path: Path, options: EncodeOptions) -> str:
     """FFmpeg's name of the format. Raises OutputError where the output's name tells none."""
     if numbered(path):
         if path.suffix.lower() == ".exr":
@@ -204,7 +204,7 @@ def _format_of(path: Path, settings: Settings) -> str:
         if path.suffix.lower() not in IMAGE_ENCODERS:
             raise OutputError(f"{path}: images can be {', '.join(IMAGE_ENCODERS)}: end the name with one of these")
         return "image2"
-    found = _BY_NAME[settings.format or "mkv"] if settings.format or str(path) == "-" else None
+    found = _BY_NAME[options.format or "mkv"] if options.format or str(path) == "-" else None
     found = found or _FORMATS.get(path.suffix.lower())
     if not found:
         known = ", ".join(list(_FORMATS)[:6])

@@ -185,7 +185,6 @@ def test_what_a_killed_run_left_in_the_system_s_folder(
     import io
     import tempfile
 
-    from deflicker import Settings
     from deflicker.core import weights
     from deflicker.media.source import take_in
     from deflicker.motion.raft.network import RAFT_LARGE
@@ -193,7 +192,7 @@ def test_what_a_killed_run_left_in_the_system_s_folder(
 
     kill = "lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
     pipe = f"import io, shutil\nfrom deflicker.media import source as intake\nshutil.copyfileobj = {kill}\n"
-    pipe += "from deflicker import Settings\nwith intake.take_in(io.BytesIO(b'x'), Settings()): pass"
+    pipe += "with intake.take_in(io.BytesIO(b'x')): pass"
     fetch = "from deflicker.core import weights\nfrom deflicker.motion.raft.network import RAFT_LARGE\n"
     fetch += f"class S:\n    label = ''\n    fetch = {kill}\n"
     fetch += "weights._fetch(RAFT_LARGE, S())"
@@ -204,7 +203,7 @@ def test_what_a_killed_run_left_in_the_system_s_folder(
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     if what == "pipe":
         data = make_video(tmp_path / "in.mp4", frames=2).read_bytes()
-        with take_in(io.BytesIO(data), Settings()):
+        with take_in(io.BytesIO(data)):
             pass
     else:
         broken: Any = type("S", (), {"label": "", "fetch": lambda *_: Path("nowhere")})()

@@ -13,9 +13,9 @@ from torch import Tensor
 from deflicker.correction.apply import relight, spread
 from deflicker.correction.tone.flicker_gate import all_alike, all_change, flicker_of_places, flicker_scale
 from deflicker.correction.tone.observations import Step, observe
-from deflicker.correction.tone.options import GainOptions
 from deflicker.correction.tone.pyramid import MultiscaleUnknowns, Pyramid
 from deflicker.correction.tone.step_weights import observed_weights, residual_variance, robust_weights
+from deflicker.correction.tone.tone_options import GainOptions
 from deflicker.correction.tone.tone_problem import Centring, Energy, Terms, ToneProblem, solve_rounds
 from deflicker.correction.tone.trend import trend_path, without_trend
 from deflicker.correction.tone.uncertainty import level_noise

@@ -14,12 +14,12 @@ from deflicker.correction.curve import bend
 from deflicker.correction.tone.gain_field import solve_gains
 from deflicker.correction.tone.highlights import highlight_light
 from deflicker.correction.tone.observations import CLIPPED, observe
-from deflicker.correction.tone.options import ToneOptions
 from deflicker.correction.tone.reference_anchor import Anchors, find_drift
 from deflicker.correction.tone.seam_correction import Seams, find_seams
 from deflicker.correction.tone.state import State, Window, join
 from deflicker.correction.tone.static_check import is_global, rollback_gain
 from deflicker.correction.tone.tone_curve import solve_curve
+from deflicker.correction.tone.tone_options import ToneOptions
 from deflicker.correction.tone.tone_problem import Energy
 from deflicker.metrics.flicker import FlickerSums, flicker_sums
 from deflicker.motion.correspondence import Match, build_matches

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Protocol
 
 from deflicker.core.oom import OomFallback, moved
-from deflicker.correction.tone.options import ToneOptions
 from deflicker.correction.tone.solve import Solution, solve
 from deflicker.correction.tone.state import State, Window
+from deflicker.correction.tone.tone_options import ToneOptions
 
 
 class Solver(Protocol):

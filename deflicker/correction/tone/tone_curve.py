@@ -15,10 +15,10 @@ from deflicker.correction.curve import KNOTS, rising
 from deflicker.correction.tone.flicker_gate import all_change, flicker_scale
 from deflicker.correction.tone.level_matching import Levels, compare, level_bins, level_step
 from deflicker.correction.tone.observations import Step
-from deflicker.correction.tone.options import CurveOptions
 from deflicker.correction.tone.pyramid import MultiscaleUnknowns, Pyramid
 from deflicker.correction.tone.step_operator import StepOperator
 from deflicker.correction.tone.step_weights import StepWeights
+from deflicker.correction.tone.tone_options import CurveOptions
 from deflicker.correction.tone.tone_problem import Centring, Energy, Terms, ToneProblem, solve_rounds
 from deflicker.correction.tone.trend import trend_path, without_trend
 from deflicker.correction.tone.uncertainty import step_noise

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from deflicker.core.presets import Preset
 from deflicker.core.settings import Settings
-from deflicker.correction.tone.options import options_of
 from deflicker.correction.tone.solve import Solution, is_sound, solve
 from deflicker.correction.tone.solve_oom import Solver
 from deflicker.correction.tone.state import State, Window
+from deflicker.correction.tone.tone_options import options_of
 from deflicker.correction.types import Corrected
 from deflicker.metrics.flicker import FlickerSums
 from deflicker.motion.correspondence import LongMatch

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from deflicker.correction.tone.gain_field import solve_gains
-from deflicker.correction.tone.options import GainOptions
+from deflicker.correction.tone.tone_options import GainOptions
 from deflicker.motion.correspondence import build_matches
 from tests.correction.scenes import cells, global_noise, local_noise, matches, pan, rng, shaking, still
 

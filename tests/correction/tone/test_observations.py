@@ -7,7 +7,7 @@ import torch
 
 from deflicker.correction.tone.gain_field import solve_gains
 from deflicker.correction.tone.observations import observe, too_bright
-from deflicker.correction.tone.options import GainOptions
+from deflicker.correction.tone.tone_options import GainOptions
 from deflicker.motion.filters import CELL_PX
 from tests.correction.scenes import local_noise, matches, still
 

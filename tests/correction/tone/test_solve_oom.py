@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from deflicker.core.presets import PRESETS
-from deflicker.correction.tone.options import ToneOptions
 from deflicker.correction.tone.solve import Solution, solve
 from deflicker.correction.tone.solve_oom import SparingSolver, without_lookahead
 from deflicker.correction.tone.state import State, Window
+from deflicker.correction.tone.tone_options import ToneOptions
 from deflicker.motion.correspondence import LongMatch
 
 FAST = ToneOptions.of(PRESETS["fast"])

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from deflicker.core.presets import PRESETS
-from deflicker.correction.tone.options import ToneOptions
 from deflicker.correction.tone.solve import solve
 from deflicker.correction.tone.state import Window
 from deflicker.correction.tone.static_check import is_global, rollback_gain
+from deflicker.correction.tone.tone_options import ToneOptions
 
 FRAMES, HEIGHT, WIDTH = 24, 64, 128
 BALANCED = ToneOptions.of(PRESETS["balanced"])

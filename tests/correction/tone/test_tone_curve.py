@@ -7,8 +7,8 @@ import torch
 
 from deflicker.correction.curve import KNOTS, bend
 from deflicker.correction.tone.losses import local_means
-from deflicker.correction.tone.options import CurveOptions
 from deflicker.correction.tone.tone_curve import solve_curve
+from deflicker.correction.tone.tone_options import CurveOptions
 from deflicker.motion.correspondence import build_matches
 from tests.correction.scenes import global_noise, local_noise, matches, pan, rng, shaking, still
 
