@@ -123,7 +123,7 @@ def test_exported_members_exist(name: str) -> None:
 
 
 def test_exported_members_are_the_documented_ones() -> None:
-    assert sorted(package.__all__) == sorted([*package._HOME_OF, "__version__"])
+    assert sorted(package.__all__) == sorted(package._HOME_OF)
 
 
 def test_unknown_member_is_an_attribute_error() -> None:

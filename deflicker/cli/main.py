@@ -34,11 +34,11 @@ from deflicker.cli.options import (
     source,
 )
 from deflicker.cli.preview import command as preview
-from deflicker.cli.progress import batch_bar, progress_bar
+from deflicker.cli.progress_bar import batch_bar, progress_bar
 from deflicker.cli.run import BatchJob, Job, correct, correct_all, job_of, look_ahead
 from deflicker.cli.signals import interruptible
 from deflicker.core.errors import SettingsError
-from deflicker.core.malloc import one_pool
+from deflicker.core.malloc import use_single_arena
 from deflicker.core.presets import ABLATIONS, PRESETS
 from deflicker.core.settings import CompareStyle, Settings, StreamFormat
 from deflicker.core.values import RawVideo, Span, TimePoint, parse_rate, parse_reference, parse_size
@@ -219,7 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     job: Any = None
     # Threads that spin while they wait take the cores from decoder and encoder. Read once, when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    one_pool()
+    use_single_arena()
     try:
         with interruptible():
             job = command(words, prog_name="deflicker", standalone_mode=False)

@@ -17,7 +17,7 @@ from deflicker.cli.batch import Batch, Outcome, Summary, Task, beside, run_all, 
 from deflicker.cli.checks import STREAM, check_extras, check_paths
 from deflicker.cli.exit_codes import explain
 from deflicker.cli.json_log import JsonLog
-from deflicker.cli.progress import BatchBar, progress_bar
+from deflicker.cli.progress_bar import BatchBar, progress_bar
 from deflicker.core.errors import OutputError, SettingsError
 from deflicker.core.progress import Progress
 from deflicker.core.settings import CompareStyle, Settings

@@ -33,7 +33,7 @@ _LOCK = ".lock"
 _OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
-def unfinished_name(path: Path) -> Path:
+def part_name(path: Path) -> Path:
     """A name of its own beside `path`, no longer than file systems allow."""
     stem, suffix = _parts(path)
     return path.with_name(f".{stem}.{secrets.token_hex(4)}{suffix}")
@@ -54,7 +54,7 @@ def fitting(name: str, more: int) -> str:
     return encoded[: room - len(mark)].decode("utf-8", "ignore") + mark
 
 
-class Lock:
+class PartFileLock:
     """Creates an unfinished file and holds it until it is released, or the process ends. Raises OSError."""
 
     def __init__(self, path: Path) -> None:
@@ -89,7 +89,7 @@ class Lock:
             os.close(file)
 
 
-def held_alone(folder: Path, name: str) -> Callable[[], None]:
+def lock_folder(folder: Path, name: str) -> Callable[[], None]:
     """Make a folder, where there is none, and hold it against other runs; call the result to let go.
 
     name: of the file in it that is locked. Raises BlockingIOError where another run holds it, OSError where it cannot
@@ -126,18 +126,18 @@ def held_alone(folder: Path, name: str) -> Callable[[], None]:
     raise OSError(f"{folder} is being removed by somebody else")
 
 
-class UnfinishedFolder:
+class TemporaryFolder:
     """Creates a folder with a name of its own and holds it until it is closed, or the process ends. Raises OSError.
 
     What killed runs left of the same kind in the same place is removed first.
     """
 
     def __init__(self, parent: Path, prefix: str, suffix: str = "") -> None:
-        sweep_folders(parent, prefix, suffix)
+        remove_stale_folders(parent, prefix, suffix)
         for _ in range(_TRIES):
             self.path = Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=parent))
             try:
-                self._release = held_alone(self.path, _LOCK)
+                self._release = lock_folder(self.path, _LOCK)
             except BlockingIOError:  # somebody was quick to take it for a leftover, and removes it
                 continue
             return
@@ -145,11 +145,11 @@ class UnfinishedFolder:
 
     def close(self) -> None:
         """Remove it with all that is in it."""
-        remove_held(self.path, self._release)
+        remove_locked(self.path, self._release)
 
 
-def remove_held(folder: Path, release: Callable[[], None]) -> None:
-    """Remove a folder that `held_alone` holds, and let go of it."""
+def remove_locked(folder: Path, release: Callable[[], None]) -> None:
+    """Remove a folder that `lock_folder` holds, and let go of it."""
     if fcntl is None:  # an open file cannot be removed
         release()
     shutil.rmtree(folder, ignore_errors=True)
@@ -157,8 +157,8 @@ def remove_held(folder: Path, release: Callable[[], None]) -> None:
         release()
 
 
-def sweep_folders(parent: Path, prefix: str, suffix: str = "") -> None:
-    """Remove what killed runs left of `UnfinishedFolder` in a place, and say so."""
+def remove_stale_folders(parent: Path, prefix: str, suffix: str = "") -> None:
+    """Remove what killed runs left of `TemporaryFolder` in a place, and say so."""
     pattern = re.compile(rf"{re.escape(prefix)}[a-z0-9_]{{8}}{re.escape(suffix)}")
     with contextlib.suppress(OSError), os.scandir(parent) as entries:
         for entry in entries:
@@ -168,7 +168,7 @@ def sweep_folders(parent: Path, prefix: str, suffix: str = "") -> None:
             folder = Path(entry.path)
             if (folder / _LOCK).is_file():
                 with contextlib.suppress(OSError):
-                    remove_held(folder, held_alone(folder, _LOCK))
+                    remove_locked(folder, lock_folder(folder, _LOCK))
                     log.warning("removed %s, which a killed run had left unfinished", folder)
 
 
@@ -177,7 +177,7 @@ def _is_ours(entry: os.DirEntry[str]) -> bool:
     return not hasattr(os, "getuid") or entry.stat(follow_symlinks=False).st_uid == os.getuid()
 
 
-def sweep(path: Path) -> None:
+def remove_stale(path: Path) -> None:
     """Remove what killed runs left unfinished beside `path`, and say so. What cannot be told is named only."""
     stem, suffix = map(re.escape, _parts(path))
     pattern = re.compile(rf"\.{stem}\.[0-9a-f]{{8}}{suffix}")

@@ -22,7 +22,7 @@ _M_ARENA_MAX = -8
 """glibc's number for "how many pools"."""
 
 
-def one_pool() -> None:
+def use_single_arena() -> None:
     """Have the C library keep one pool for all threads. For a process of our own, before it starts threads."""
     try:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
@@ -30,7 +30,7 @@ def one_pool() -> None:
         return
 
 
-def tidied(frames: Iterable[T]) -> Iterator[T]:
+def trim_periodically(frames: Iterable[T]) -> Iterator[T]:
     """The same frames; every few seconds free memory goes back to the system, where the C library can do that."""
     trim, last = _trim(), time.monotonic()
     for frame in frames:

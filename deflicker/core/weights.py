@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from deflicker.core.download import Source, Unusable, in_few_words
 from deflicker.core.errors import WeightsError
-from deflicker.core.files import Lock, UnfinishedFolder, sweep, unfinished_name
+from deflicker.core.files import PartFileLock, TemporaryFolder, part_name, remove_stale
 from deflicker.core.jax_pickle import read_pickled
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def _read_given(network: Weights, path: Path) -> dict[str, Tensor]:
 def _fetch(network: Weights, source: Source) -> dict[str, Tensor]:
     log.info("fetching weights %s: %s", network.name, source.label)
     try:
-        with closing(UnfinishedFolder(Path(tempfile.gettempdir()), "deflicker-")) as folder:
+        with closing(TemporaryFolder(Path(tempfile.gettempdir()), "deflicker-")) as folder:
             state = _read_verified(network, source.fetch(folder.path))
     except (OSError, http.client.HTTPException, zipfile.BadZipFile, tarfile.TarError, KeyError) as error:
         raise Unusable(in_few_words(error)) from None
@@ -193,11 +193,11 @@ def _keep(network: Weights, state: Mapping[str, Tensor]) -> None:
 
     target = cache_folder() / network.filenames[0]
     # A name of its own, so that processes which fetch at the same time never write the same file.
-    beside = unfinished_name(target)
+    beside = part_name(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        sweep(target)
-        lock = Lock(beside)
+        remove_stale(target)
+        lock = PartFileLock(beside)
         try:
             torch.save(dict(state), beside)
             _read_verified(network, beside)

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from deflicker.core.errors import OutputError
-from deflicker.core.files import Lock, sweep, unfinished_name
+from deflicker.core.files import PartFileLock, part_name, remove_stale
 from deflicker.media.file_access import address
 
 
@@ -26,10 +26,10 @@ class Target:
         self._trial = trial
         self.notes: tuple[str, ...] = ()
         self._check(source)
-        self.temporary = unfinished_name(self.path)
-        self._lock: Lock | None = None
+        self.temporary = part_name(self.path)
+        self._lock: PartFileLock | None = None
         if not trial:
-            sweep(self.path)
+            remove_stale(self.path)
 
     @property
     def sink(self) -> str | io.BytesIO:
@@ -37,7 +37,7 @@ class Target:
         if self._trial:
             return io.BytesIO()
         try:
-            self._lock = self._lock or Lock(self.temporary)
+            self._lock = self._lock or PartFileLock(self.temporary)
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from error
         return address(self.temporary)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deflicker.core.errors import InputError, OutputError
-from deflicker.core.files import Lock, sweep, unfinished_name
+from deflicker.core.files import PartFileLock, part_name, remove_stale
 from deflicker.core.settings import Settings
 from deflicker.media.demux import Limits
 from deflicker.media.destination import Destination
@@ -61,12 +61,12 @@ def take_in(
 def _stored(source: Source, target: Path | None) -> Iterator[Path]:
     """A file with everything the stream has to say."""
     place = target or Path(tempfile.gettempdir()) / "deflicker"
-    sweep(place)
-    path = unfinished_name(place)
+    remove_stale(place)
+    path = part_name(place)
     lock = None
     try:
         try:
-            lock = Lock(path)  # else a run beside this one would take it for a leftover
+            lock = PartFileLock(path)  # else a run beside this one would take it for a leftover
             log.info("storing the input stream in %s", path)
             with path.open("wb") as file, _opened(source) as stream:
                 shutil.copyfileobj(stream, file, 1 << 20)

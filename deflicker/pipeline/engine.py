@@ -11,14 +11,14 @@ from torch import Tensor
 from deflicker.core import weights
 from deflicker.core.device import Device, choose
 from deflicker.core.memory import fit
-from deflicker.core.oom import Ladder, moved
+from deflicker.core.oom import OomFallback, moved
 from deflicker.core.presets import Preset
 from deflicker.core.progress import OnProgress, Progress
 from deflicker.core.settings import Settings
 from deflicker.correction.apply import Correction, relit
 from deflicker.correction.texture.autoencoder.codec import Codec
 from deflicker.correction.texture.autoencoder.loading import OWN, bytes_of, load_autoencoder
-from deflicker.correction.texture.stabilize import step_down
+from deflicker.correction.texture.stabilize import texture_fallback
 from deflicker.correction.tone.solve import solve
 from deflicker.correction.tone.solve_oom import Solver, SparingSolver
 from deflicker.media.frame import Frame, PlaneLayout
@@ -38,8 +38,8 @@ class Engine:
     solver: Solver = solve
     codec: Codec | None = None
     """What texture may be steadied in the latents of; None where it is not to be."""
-    texturing: Ladder = field(default_factory=step_down)
-    applying: Ladder = field(default_factory=lambda: Ladder("applying corrections", ("on the CPU",)))
+    texturing: OomFallback = field(default_factory=texture_fallback)
+    applying: OomFallback = field(default_factory=lambda: OomFallback("applying corrections", ("on the CPU",)))
 
     @classmethod
     def load(
@@ -69,7 +69,7 @@ class Engine:
 
     def relit(self, frame: Frame, layout: PlaneLayout, correction: Correction | None) -> Frame:
         """As the function `relit`, on the CPU once the GPU's memory has ended."""
-        return self.applying.run(lambda rung: relit(frame, layout, moved(correction, "cpu") if rung else correction))
+        return self.applying.run(lambda level: relit(frame, layout, moved(correction, "cpu") if level else correction))
 
 
 class Networks:

@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from torch import Tensor
 
 from deflicker.core.device import cores_shared
-from deflicker.core.malloc import tidied
+from deflicker.core.malloc import trim_periodically
 from deflicker.core.memory import BATCH_FRAMES, QUEUED_FRAMES
 from deflicker.core.presets import Preset
 from deflicker.core.settings import Settings
@@ -104,7 +104,7 @@ def decide(
             guide = stack.enter_context(closing(guide_proxies(settings.guide, settings, size, device)))
             frames = in_step(frames, islice(guide, stand.motion.frames, None), settings.guide)
         motion, tone, texture = (Passage(marker, stage, memory) for stage, memory in vars(stand).items())
-        given: Iterator[Given[T]] = tidied(_counted(frames, stand.motion))
+        given: Iterator[Given[T]] = trim_periodically(_counted(frames, stand.motion))
         given = mark_flashes(given, settings, at=stand.motion.flashes)
         given, key_every = motion.into(marked(given, marker, BATCH_FRAMES)), settings.key_every
         tracked = track(
@@ -125,7 +125,7 @@ def decide(
                 colours_of=colours_of,
                 locks=locks_texture(settings),
                 renewal=renewal,
-                ladder=engine.texturing,
+                fallback=engine.texturing,
                 at=stand.texture,
             )
             toned = ahead(texture.out_of(done), QUEUED_FRAMES)

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from deflicker.core.errors import OutputError
-from deflicker.core.files import Lock, sweep, unfinished_name
+from deflicker.core.files import PartFileLock, part_name, remove_stale
 from deflicker.report.model import Measurement, Report
 
 KINDS = (".html", ".json", ".csv")
@@ -38,10 +38,10 @@ def save(report: Report | Measurement, path: Path, *, overwrite: bool = False) -
         text = page(report)
     else:
         text = to_csv(report) if kind == ".csv" else to_json(report)
-    sweep(path)
-    beside, lock = unfinished_name(path), None
+    remove_stale(path)
+    beside, lock = part_name(path), None
     try:
-        lock = Lock(beside)
+        lock = PartFileLock(beside)
         beside.write_bytes(text.encode("utf-8", "replace"))  # file names need not be any text
         os.replace(beside, path)
     except OSError as error:

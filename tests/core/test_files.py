@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from deflicker.core import files as leftovers
-from deflicker.core.files import Lock, UnfinishedFolder, held_alone, sweep, unfinished_name
+from deflicker.core import files
+from deflicker.core.files import PartFileLock, TemporaryFolder, lock_folder, part_name, remove_stale
 
-pytestmark = pytest.mark.skipif(leftovers.fcntl is None, reason="on Windows an open file is its own lock")
+pytestmark = pytest.mark.skipif(files.fcntl is None, reason="on Windows an open file is its own lock")
 
 
 def names(folder: Path) -> set[str]:
@@ -22,9 +22,9 @@ def names(folder: Path) -> set[str]:
 
 
 def test_a_leftover_is_removed_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    left = unfinished_name(tmp_path / "out.mp4")
+    left = part_name(tmp_path / "out.mp4")
     left.write_bytes(b"half")
-    sweep(tmp_path / "out.mp4")
+    remove_stale(tmp_path / "out.mp4")
     assert names(tmp_path) == set()
     assert [record.message for record in caplog.records] == [f"removed {left}, which a killed run had left unfinished"]
 
@@ -39,41 +39,41 @@ def test_only_leftovers_of_this_place_are_removed(tmp_path: Path, caplog: pytest
     (tmp_path / ".out.aaaaaaaa.part.mp4").mkdir()
     (tmp_path / ".out.bbbbbbbb.part.mp4").symlink_to(tmp_path / "out.mp4")
     before = names(tmp_path)
-    sweep(tmp_path / "out.mp4")
+    remove_stale(tmp_path / "out.mp4")
     assert names(tmp_path) == before
     assert not caplog.records
 
 
 def test_what_is_being_written_is_let_be(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = unfinished_name(tmp_path / "out.mp4")
-    lock = Lock(path)
+    path = part_name(tmp_path / "out.mp4")
+    lock = PartFileLock(path)
     path.write_bytes(b"going on")  # truncates and goes on in the same file, as FFmpeg does
-    sweep(tmp_path / "out.mp4")
+    remove_stale(tmp_path / "out.mp4")
     assert path.read_bytes() == b"going on"
     lock.sync()
     lock.release()
     lock.release()
     assert not caplog.records
-    sweep(tmp_path / "out.mp4")
+    remove_stale(tmp_path / "out.mp4")
     assert names(tmp_path) == set()
 
 
 def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
-    path = unfinished_name(tmp_path / "out.mp4")
-    code = f"from deflicker.core.files import *; l = Lock(Path({str(path)!r})); print(1, flush=True); input()"
+    path = part_name(tmp_path / "out.mp4")
+    code = f"from deflicker.core.files import *; l = PartFileLock(Path({str(path)!r})); print(1, flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        sweep(tmp_path / "out.mp4")
+        remove_stale(tmp_path / "out.mp4")
         assert names(tmp_path) == {path.name}
         other.send_signal(signal.SIGKILL)
         other.wait(30)
-    sweep(tmp_path / "out.mp4")
+    remove_stale(tmp_path / "out.mp4")
     assert names(tmp_path) == set()
 
 
 def test_a_file_that_is_swept_while_it_is_locked_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, flock, swept = unfinished_name(tmp_path / "out.mp4"), leftovers.fcntl.flock, []
+    path, flock, swept = part_name(tmp_path / "out.mp4"), files.fcntl.flock, []
 
     def late(file: int, how: int) -> None:
         if not swept:
@@ -81,8 +81,8 @@ def test_a_file_that_is_swept_while_it_is_locked_is_made_again(tmp_path: Path, m
             path.unlink()
         flock(file, how)
 
-    monkeypatch.setattr(leftovers.fcntl, "flock", late)
-    lock = Lock(path)
+    monkeypatch.setattr(files.fcntl, "flock", late)
+    lock = PartFileLock(path)
     assert path.exists()
     lock.release()
 
@@ -93,25 +93,25 @@ def test_without_locks_a_leftover_is_named_only(
     def none(file: int, how: int) -> None:
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(leftovers.fcntl, "flock", none)
-    path = unfinished_name(tmp_path / "out.mp4")
-    Lock(path).release()
-    sweep(tmp_path / "out.mp4")
+    monkeypatch.setattr(files.fcntl, "flock", none)
+    path = part_name(tmp_path / "out.mp4")
+    PartFileLock(path).release()
+    remove_stale(tmp_path / "out.mp4")
     assert path.exists()
     assert "looks like the leftover of a killed run (Operation not supported)" in caplog.records[0].message
 
 
 def test_a_folder_that_is_gone_is_no_matter(tmp_path: Path) -> None:
-    sweep(tmp_path / "nowhere" / "out.mp4")
+    remove_stale(tmp_path / "nowhere" / "out.mp4")
     with pytest.raises(FileNotFoundError):
-        Lock(tmp_path / "nowhere" / "x")
+        PartFileLock(tmp_path / "nowhere" / "x")
 
 
 def test_no_file_is_left_open(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
     for _ in range(5):
-        Lock(unfinished_name(tmp_path / "out.mp4")).release()
-        sweep(tmp_path / "out.mp4")
+        PartFileLock(part_name(tmp_path / "out.mp4")).release()
+        remove_stale(tmp_path / "out.mp4")
     assert before == (len(os.listdir("/proc/self/fd")) if before else 0)
 
 
@@ -126,8 +126,8 @@ def killed(code: str, **environment: str) -> None:
 
 
 def test_a_folder_is_held_and_removed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    first = UnfinishedFolder(tmp_path, ".x-", ".part")
-    second = UnfinishedFolder(tmp_path, ".x-", ".part")
+    first = TemporaryFolder(tmp_path, ".x-", ".part")
+    second = TemporaryFolder(tmp_path, ".x-", ".part")
     (first.path / "deep").mkdir()
     (first.path / "deep" / "file").write_bytes(b"half")
     assert first.path.is_dir()
@@ -139,14 +139,14 @@ def test_a_folder_is_held_and_removed(tmp_path: Path, caplog: pytest.LogCaptureF
 
 def test_a_killed_run_s_folder_is_removed_by_the_next(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     killed(
-        "from deflicker.leftovers import *\n"
-        f"f = UnfinishedFolder(Path({str(tmp_path)!r}), '.x-', '.part'); (f.path / '1.png').write_bytes(b'x')"
+        "from deflicker.core.files import *\n"
+        f"f = TemporaryFolder(Path({str(tmp_path)!r}), '.x-', '.part'); (f.path / '1.png').write_bytes(b'x')"
     )
     left = names(tmp_path)
     assert len(left) == 1
     (tmp_path / ".x-12345678.part").mkdir()  # nobody's, or just made
     (tmp_path / "x-abcdefgh.part").mkdir()
-    UnfinishedFolder(tmp_path, ".x-", ".part").close()
+    TemporaryFolder(tmp_path, ".x-", ".part").close()
     assert names(tmp_path) == {".x-12345678.part", "x-abcdefgh.part"}
     assert [record.message for record in caplog.records] == [
         f"removed {tmp_path / left.pop()}, which a killed run had left unfinished"
@@ -155,8 +155,8 @@ def test_a_killed_run_s_folder_is_removed_by_the_next(tmp_path: Path, caplog: py
 
 def test_images_of_a_killed_run_are_removed_by_the_next(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     code = (
-        "from pathlib import Path\nfrom deflicker.media.images import Images\n"
-        "from deflicker.numbered import numbered\n"
+        "from pathlib import Path\nfrom deflicker.media.sequence_target import Images\n"
+        "from deflicker.media.image_pattern import numbered\n"
         f"path = Path({str(tmp_path / '%03d.png')!r})\n"
         "i = Images(numbered(path), source=Path('in'), overwrite=False); Path(i.sink % 1).write_bytes(b'x')"
     )
@@ -216,20 +216,20 @@ def test_what_a_killed_run_left_in_the_system_s_folder(
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="users as POSIX has them")
 def test_other_users_leftovers_are_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    unfinished_name(tmp_path / "out.mp4").write_bytes(b"half")
-    killed(f"from deflicker.core.files import *\nUnfinishedFolder(Path({str(tmp_path)!r}), 'x-')")
+    part_name(tmp_path / "out.mp4").write_bytes(b"half")
+    killed(f"from deflicker.core.files import *\nTemporaryFolder(Path({str(tmp_path)!r}), 'x-')")
     before = names(tmp_path)
     with monkeypatch.context() as patch:
         me = os.getuid()
         patch.setattr(os, "getuid", lambda: me + 1)
-        sweep(tmp_path / "out.mp4")
-        UnfinishedFolder(tmp_path, "x-").close()
+        remove_stale(tmp_path / "out.mp4")
+        TemporaryFolder(tmp_path, "x-").close()
     assert names(tmp_path) == before
 
 
 def test_one_run_holds_a_folder(tmp_path: Path) -> None:
-    release = held_alone(tmp_path / "folder", "lock")
+    release = lock_folder(tmp_path / "folder", "lock")
     with pytest.raises(BlockingIOError):
-        held_alone(tmp_path / "folder", "lock")
+        lock_folder(tmp_path / "folder", "lock")
     release()
-    held_alone(tmp_path / "folder", "lock")()
+    lock_folder(tmp_path / "folder", "lock")()

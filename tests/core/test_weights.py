@@ -17,7 +17,7 @@ import torch
 from deflicker.core import download as sources
 from deflicker.core import weights
 from deflicker.core.errors import WeightsError
-from deflicker.core.files import Lock, unfinished_name
+from deflicker.core.files import PartFileLock, part_name
 from deflicker.motion.raft.network import FLOW_NETWORKS, build, to_torchvision
 
 STATE = {"conv.weight": torch.arange(6.0).reshape(2, 3), "conv.bias": torch.ones(2), "counter": torch.tensor(7)}
@@ -197,9 +197,9 @@ def test_what_a_killed_fetch_left_in_the_cache_goes_and_what_others_write_stays(
     weights.load(toy(shelf))
     (file,) = cache.iterdir()
     file.unlink()
-    left, going_on = unfinished_name(file), unfinished_name(file)
+    left, going_on = part_name(file), part_name(file)
     left.write_bytes(b"half")
-    lock = Lock(going_on)
+    lock = PartFileLock(going_on)
     assert_toy(weights.load(toy(shelf)))
     assert {path.name for path in cache.iterdir()} == {file.name, going_on.name}
     lock.release()

@@ -82,7 +82,7 @@ def test_most_pixels_are_what_the_smallest_run_takes() -> None:
 
 PEAK = """
 import pathlib, re, sys
-from deflicker.media.opening import Limits
+from deflicker.media.demux import Limits
 from deflicker.media.probe import probe
 def peak(): return int(re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1]) / 1024
 probe(sys.argv[1])

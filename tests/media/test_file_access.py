@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from deflicker.core.errors import DeflickerError, InputError, WeightsError
-from deflicker.core.files import fitting, sweep, unfinished_name
+from deflicker.core.files import fitting, part_name, remove_stale
 from deflicker.core.settings import Settings
 from deflicker.media.demux import open_input
 from deflicker.media.file_access import access, playlist
@@ -83,12 +83,12 @@ def test_only_images_are_patterns() -> None:
     assert not numbered(Path("50%05d"))
 
 
-def test_unfinished_names_fit(tmp_path: Path) -> None:
+def test_part_names_fit(tmp_path: Path) -> None:
     for name in ("a.mp4", "x" * 251 + ".mp4", "\u00e9" * 120 + ".mkv", "a." + "y" * 250):
-        left = unfinished_name(tmp_path / name)
+        left = part_name(tmp_path / name)
         assert len(os.fsencode(left.name)) <= 255
         left.touch()
-        sweep(tmp_path / name)
+        remove_stale(tmp_path / name)
         assert not left.exists()
     assert fitting("x" * 250, 20) != fitting("x" * 251, 20)
 

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from deflicker.core.oom import Ladder
+from deflicker.core.oom import OomFallback
 from deflicker.correction.apply import Correction
 from deflicker.correction.texture.attention import Boil, TextureOptions, blurred, boiling, boiling_alike
 from deflicker.correction.texture.boil_gate import numbers, opening, usual_boil
@@ -48,7 +48,7 @@ def steady(
     locks: bool = True,
     options: TextureOptions = TextureOptions(),
     renewal: Renewal | None = None,
-    ladder: Ladder | None = None,
+    fallback: OomFallback | None = None,
     at: Steadying[T] | None = None,
 ) -> Iterator[Corrected[T]]:
     """Yield every frame once, in order, its correction completed by the detail that takes its boil away.
@@ -56,16 +56,16 @@ def steady(
     reach: neighbours compared with on each side; 0 looks at nothing. locks: whether texture that boils with a memory is
     locked to keys, which takes colours_of and a reach of 3. renewal: finds detail in latents, of colours too, where
     something boils; None for pixels alone. Nothing is carried across a shot's end. at: where an earlier run stopped, to
-    go on there; it is kept up to date. ladder: see `step_down`.
+    go on there; it is kept up to date. fallback: see `texture_fallback`.
     """
     if reach == 0:
         yield from frames
         return
-    at, ladder = at or Steadying(), ladder or step_down()
+    at, fallback = at or Steadying(), fallback or texture_fallback()
     locks = locks and colours_of is not None and reach >= FAR[0]
 
     def opened() -> _Shot[T]:
-        return _Shot(Pictures(luma_of, colours_of, reach), reach, locks, options, ladder, renewal)
+        return _Shot(Pictures(luma_of, colours_of, reach), reach, locks, options, fallback, renewal)
 
     at.shot = at.shot or opened()
     for frame in frames:
@@ -85,11 +85,11 @@ class _Shot(Generic[T]):
         reach: int,
         locks: bool,
         options: TextureOptions,
-        ladder: Ladder,
+        fallback: OomFallback,
         renewal: Renewal | None,
     ) -> None:
         self.pictures, self._reach, self._locks = pictures, reach, locks
-        self._options, self._ladder = options, ladder
+        self._options, self._fallback = options, fallback
         self._renewal = renewal
         self._choice: Choice | None = None
         """Where the shot's texture is steadied, once some of it boils."""
@@ -126,7 +126,7 @@ class _Shot(Generic[T]):
         has not been given out yet."""
         self._study(self._looked_at)
         if self._locks:
-            tell(self.pictures, self._looked_at, self._ladder)
+            tell(self.pictures, self._looked_at, self._fallback)
             self._lock(self._looked_at - BLOCK)
         if self._suspected or self._boils(end):
             for index in range(self._given, end):
@@ -185,7 +185,7 @@ class _Shot(Generic[T]):
         inner = max(1, min(index, last - 1))
         if inner != index:
             self._study(inner)
-        picture.boil = self._ladder.run(lambda rung: self._boil(index, inner, on_cpu=rung > 0))
+        picture.boil = self._fallback.run(lambda level: self._boil(index, inner, on_cpu=level > 0))
 
     def _boil(self, index: int, inner: int, *, on_cpu: bool) -> Boil | None:
         """Boil of a picture, at the shot's edge that of the one beside it."""
@@ -201,7 +201,7 @@ class _Shot(Generic[T]):
     def _lock(self, key: int) -> None:
         """Lock the pictures between a key, if it is one, and the next."""
         if self._locks and key >= 0:
-            lock(self.pictures, key, key + BLOCK, self._ladder)
+            lock(self.pictures, key, key + BLOCK, self._fallback)
 
     def _renew(self, end: int) -> None:
         """Find the detail of the pictures up to `end` in latents, where the shot's texture is steadied there."""
@@ -220,8 +220,8 @@ class _Shot(Generic[T]):
             return
         picture.renewed, boil = True, picture.boil
 
-        def found(rung: int) -> Tensor:
-            if rung > 0:  # no memory for it: what the pixels gave stays
+        def found(level: int) -> Tensor:
+            if level > 0:  # no memory for it: what the pixels gave stays
                 return boil.residual
             around = self.pictures.neighbours(index)
             assert around.flow_px is not None
@@ -230,7 +230,7 @@ class _Shot(Generic[T]):
             anchor = self._anchor(index, renewal.hold)
             return renewal.texture.residual(self.pictures.colours(index), aligned, around, boil, anchor)
 
-        residual = self._ladder.run(found)
+        residual = self._fallback.run(found)
         if choice.space == "both":
             residual = (residual + boil.residual) / 2
         residual = residual + blurred(self.pictures.colours(index), residual, boil.variance)
@@ -248,6 +248,6 @@ class _Shot(Generic[T]):
         return self._held.anchor(hold) if self._held is not None and number > self._reach else None
 
 
-def step_down() -> Ladder:
+def texture_fallback() -> OomFallback:
     """What becomes of texture where memory ends."""
-    return Ladder("texture", ("on the CPU",))
+    return OomFallback("texture", ("on the CPU",))

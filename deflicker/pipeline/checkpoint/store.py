@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from deflicker.core.errors import OutputError
-from deflicker.core.files import fitting, held_alone, remove_held
+from deflicker.core.files import fitting, lock_folder, remove_locked
 
 _ABOUT, _LOCK, _UNFINISHED, _FOLDER = "about.json", "lock", ".part", ".deflicker-resume"
 _STATES = 2
@@ -80,7 +80,7 @@ class Folder:
         self.path, self.segment = folder_of(target), Segment()
         self._frames: Unfinished | None = None
         try:
-            self._release = held_alone(self.path, _LOCK)
+            self._release = lock_folder(self.path, _LOCK)
         except BlockingIOError:
             raise OutputError(
                 f"{target} is being written by another run with resume: wait for it, or choose another name"
@@ -179,7 +179,7 @@ class Folder:
         """Let go of it; with all that is in it where it is to be removed."""
         self.give_up()
         if remove:
-            remove_held(self.path, self._release)
+            remove_locked(self.path, self._release)
         else:
             self._release()
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from deflicker.core.errors import OutputError
-from deflicker.core.files import unfinished_name
+from deflicker.core.files import part_name
 from deflicker.correction.apply import Correction
 from deflicker.correction.types import Choice, Corrected
 from deflicker.metrics.flicker import FlickerSums
@@ -32,7 +32,7 @@ def write(path: Path, frames: Iterable[Corrected[Any]], *, motion: bool = False)
 
     motion: also how the picture moved, which only a report asks for. Raises OutputError.
     """
-    unfinished = unfinished_name(path)
+    unfinished = part_name(path)
     try:
         with unfinished.open("wb") as file:
             for frame in frames:

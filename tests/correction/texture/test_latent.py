@@ -20,7 +20,7 @@ from deflicker.correction.texture.latent import (
     link_strengths,
 )
 from deflicker.correction.texture.space import Renewal
-from deflicker.correction.texture.stabilize import steady, step_down
+from deflicker.correction.texture.stabilize import steady, texture_fallback
 from tests.correction.texture.autoencoder.networks import halves, kl
 from tests.correction.texture.test_stabilize import boil, clean, interrupted, luma_of, psnr, shot
 
@@ -217,8 +217,8 @@ def test_texture_that_stays_is_not_touched_by_an_anchor() -> None:
 
 def test_what_it_is_held_to_outlives_an_interruption() -> None:
     """The first picture is long forgotten when the run goes on; what comes out is what would have, bit for bit."""
-    renewal, ladder = Renewal(LatentTexture(codec()), "latent", 1.0), step_down()
-    named = {"luma": luma_of, "renewal": renewal, "ladder": ladder, "colours": colours}
-    options = {"colours_of": colours, "renewal": renewal, "ladder": ladder}
+    renewal, fallback = Renewal(LatentTexture(codec()), "latent", 1.0), texture_fallback()
+    named = {"luma": luma_of, "renewal": renewal, "fallback": fallback, "colours": colours}
+    options = {"colours_of": colours, "renewal": renewal, "fallback": fallback}
     found, wanted = interrupted(shot(clean() + boil(30, 0.02)), 25, named, reach=2, **options)
     assert all(torch.equal(a.correction.detail, b.correction.detail) for a, b in zip(found, wanted, strict=True))

@@ -208,9 +208,9 @@ def test_where_memory_ends_texture_goes_on_elsewhere(monkeypatch, at):
 
     boiling = steady_module.boiling
     monkeypatch.setattr(steady_module, "boiling", full_once)
-    ladder = steady_module.step_down()
-    found = list(steady(iter(frames), luma_of, reach=2, ladder=ladder))
-    assert ladder.rung == 1
+    fallback = steady_module.texture_fallback()
+    found = list(steady(iter(frames), luma_of, reach=2, fallback=fallback))
+    assert fallback.level == 1
     for one, other in zip(found, expected, strict=True):
         assert torch.equal(one.correction.detail, other.correction.detail)
 
@@ -293,9 +293,9 @@ def test_locking_goes_on_where_memory_ends(monkeypatch, at):
         return locked(*arguments)
 
     monkeypatch.setattr(keys_module, "locked", full_once)
-    ladder = steady_module.step_down()
-    found = locking(frames, ladder=ladder)
-    assert ladder.rung == 1
+    fallback = steady_module.texture_fallback()
+    found = locking(frames, fallback=fallback)
+    assert fallback.level == 1
     assert torch.equal(lumas_of(found), lumas_of(expected))
 
 
@@ -321,10 +321,10 @@ def interrupted(frames, stop, named, **options):
 
 def test_locking_outlives_an_interruption():
     """What comes out when the run goes on is what would have, bit for bit."""
-    ladder = steady_module.step_down()
-    named = {"luma": luma_of, "colours": in_colour, "ladder": ladder}
+    fallback = steady_module.texture_fallback()
+    named = {"luma": luma_of, "colours": in_colour, "fallback": fallback}
     frames = shot(clean() + remembered(30, 0.8, 0.03))
-    found, wanted = interrupted(frames, 21, named, reach=4, colours_of=in_colour, ladder=ladder)
+    found, wanted = interrupted(frames, 21, named, reach=4, colours_of=in_colour, fallback=fallback)
     assert torch.equal(lumas_of(found), lumas_of(wanted))
 
 
