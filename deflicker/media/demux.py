@@ -4,47 +4,21 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import av
 
-from deflicker.core.errors import InputError, SettingsError
-from deflicker.core.memory import most_pixels
-from deflicker.core.settings import Settings
+from deflicker.core.errors import InputError
+from deflicker.core.options import Limits
 from deflicker.media.file_access import access, address, path_of, pattern_address, playlist
 from deflicker.media.input_format import Description, describe
 from deflicker.media.webp import WebpStream, canvas_size, is_animated_webp
 
-MAX_PIXELS = 1 << 28
-"""16384 x 16384. A header that claims more is a mistake or an attack: one frame of it takes gigabytes."""
 MAX_STREAMS = 100
 """Streams in a file. Recordings of a whole transponder have some dozens."""
 _READ_ERRORS = 100
 """Places where reading may fail before a file is given up."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much of a file to accept."""
-
-    pixels: int = MAX_PIXELS
-    """Largest picture; decoders refuse larger ones before they ask for memory."""
-    strict: bool = False
-    """Refuse a file as soon as something in it is damaged."""
-
-    def check(self, path: Path, width: int, height: int) -> None:
-        """Raise InputError, or SettingsError where only the user's own bound is passed, for pictures too large."""
-        if width * height > MAX_PIXELS:
-            raise InputError(f"{path} claims {width}x{height} pixels: its header is damaged, or it is far too large")
-        if width * height > self.pixels:
-            raise SettingsError(f"max_memory is too small for the {width}x{height} pixels that {path} claims: raise it")
-
-    @property
-    def options(self) -> dict[str, str]:
-        """For FFmpeg's decoders."""
-        return {"max_pixels": str(self.pixels)} | ({"err_detect": "explode"} if self.strict else {})
 
 
 def open_input(path: Path, limits: Limits = Limits(), told: Description | None = None) -> av.container.InputContainer:
@@ -125,13 +99,6 @@ def packets(container: av.container.InputContainer, *, losses: list[str] | None 
                 losses.append(error.strerror or str(error))
             if not isinstance(error, av.FFmpegError):
                 return  # a WebP's stream is over where a picture fails
-
-
-def limits_of(settings: Settings) -> Limits:
-    """How much of a file to accept under these settings."""
-    if settings.max_memory is None:
-        return Limits(strict=settings.strict)
-    return Limits(pixels=min(MAX_PIXELS, most_pixels(settings.max_memory)), strict=settings.strict)
 
 
 _STORAGE_LOST = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import av
 
-from deflicker.core.settings import Settings
+from deflicker.core.options import EncodeOptions
 from deflicker.media.animation import holds_plays, mend_last_delay, play_option, plays
 from deflicker.media.demux import open_input
 from deflicker.media.destination import Destination, name_of, open_target
@@ -42,12 +42,12 @@ _MP4_TAGS = {
 class Output:
     """An open container that will become `target`. Raises OutputError where that cannot be."""
 
-    def __init__(self, target: Destination, info: VideoInfo, settings: Settings, *, trial: bool = False) -> None:
+    def __init__(self, target: Destination, info: VideoInfo, options: EncodeOptions, *, trial: bool = False) -> None:
         self.path = Path(name_of(target))
-        self.format = output_format(self.path, info, settings.format)
+        self.format = output_format(self.path, info, options.format)
         self._info = info
         self._trial = trial
-        self._target = open_target(target, source=info.path, overwrite=settings.overwrite, trial=trial)
+        self._target = open_target(target, source=info.path, overwrite=options.overwrite, trial=trial)
         self._source = open_input(info.path, told=info.told)
         self.copied: list[str] = []
         self.dropped: list[str] = []

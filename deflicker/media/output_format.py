@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from deflicker.core.errors import OutputError
-from deflicker.core.settings import StreamFormat
+from deflicker.core.options import StreamFormat
 from deflicker.media.image_pattern import numbered
 from deflicker.media.probe import VideoInfo
 from deflicker.media.sequence_target import IMAGE_ENCODERS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
@@ -13,10 +13,10 @@ from typing import Any, Self
 import av
 
 from deflicker.core.errors import Cancelled, InputError, SettingsError
-from deflicker.core.settings import Settings
-from deflicker.core.values import Span, TimePoint
+from deflicker.core.options import ReadOptions
+from deflicker.core.values import TimePoint
 from deflicker.media.damage import Ending, Losses
-from deflicker.media.demux import Limits, open_input, packets
+from deflicker.media.demux import open_input, packets
 from deflicker.media.frame import Frame
 from deflicker.media.planes import EXACT_SCALING, canonical_format, planes_of
 from deflicker.media.probe import VideoInfo, decoder_of_name, open_decoder, probe, video_stream
@@ -37,51 +37,33 @@ class Reader:
             ...
     ```
 
-    `start` is the first frame kept and `end` the first no longer kept; frames in a part to `exclude` come marked as
-    such (`Frame.as_is`). `decoder` is FFmpeg's name for one, such as `h264_cuvid`; where it does not run, the usual one
-    does and a note says so. Once `cancel` is set, the next frame raises Cancelled. Raises InputError as `probe` does.
+    Frames in a part to exclude come marked as such (`Frame.as_is`). If the decoder asked for does not run, FFmpeg's
+    default does, and a note says so. `info`: what `probe` found, if that is known. Once `cancel` is set, the next frame
+    raises Cancelled. Raises InputError as `probe` does.
     """
 
     def __init__(
         self,
         path: str | Path,
+        options: ReadOptions = ReadOptions(),
         *,
-        start: TimePoint | None = None,
-        end: TimePoint | None = None,
-        exclude: Sequence[Span] = (),
-        decoder: str | None = None,
         info: VideoInfo | None = None,
-        limits: Limits = Limits(),
         cancel: Event | None = None,
     ) -> None:
-        self.info = info or probe(path, limits)
+        self.info = info or probe(path, options.limits)
         self._cancel = cancel
         self.shift = Fraction(0)
         """Seconds to take off every time stamp of the output; known once the first frame is out."""
+        start = options.start
         self._start = start if start and (start.seconds or start.frame) else None
-        self._end = end
-        self._exclude, self._decoder = exclude, decoder
+        self._end, self._exclude, self._decoder = options.end, options.exclude, options.decoder
         self._counts: Counter[str] = Counter()
-        self._limits = limits
-        self._losses = Losses(self.info.path, strict=limits.strict)
+        self._limits = options.limits
+        self._losses = Losses(self.info.path, strict=options.limits.strict)
         self._open()
         self._previous_pts: int | None = None
         self._decoding = True
         self._started = False
-
-    @classmethod
-    def of(cls, info: VideoInfo, settings: Settings, *, limits: Limits, cancel: Event | None = None) -> Self:
-        """For the part of a video that the settings keep."""
-        return cls(
-            info.path,
-            start=settings.start,
-            end=settings.end,
-            exclude=settings.exclude,
-            decoder=settings.decoder,
-            info=info,
-            limits=limits,
-            cancel=cancel,
-        )
 
     def __enter__(self) -> Self:
         return self

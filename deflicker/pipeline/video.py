@@ -19,7 +19,6 @@ from deflicker.core.threads import Background, prefetch
 from deflicker.correction.apply import Correction, relit
 from deflicker.correction.types import Corrected
 from deflicker.media.color import with_proxies
-from deflicker.media.demux import limits_of
 from deflicker.media.destination import Destination, name_of
 from deflicker.media.frame import Frame, frame_bytes
 from deflicker.media.probe import VideoInfo
@@ -82,17 +81,16 @@ def deflicker(
     """
     started = time.monotonic()
     tell = on_progress or (lambda _: None)
-    bounds = limits_of(settings)
     check_resume(source, target, settings, measure=measure)
     with (
-        take_in(source, settings, target=target, limits=bounds) as intake,
-        Reader.of(intake.info, settings, limits=bounds, cancel=cancel) as reader,
+        take_in(source, settings.input(), target=target) as intake,
+        Reader(intake.info.path, settings.input(), info=intake.info, cancel=cancel) as reader,
         ExitStack() as stack,
     ):
         info = reader.info
         check_guide(settings)
         # Whatever is wrong with the target shows before anything is fetched or loaded.
-        Writer(target, info, settings, trial=True).discard()
+        Writer(target, info, settings.encoding(), trial=True).discard()
         keep = stack.enter_context(kept_progress(target, settings))
         engine = None
         if settings.strength > 0 and (decider is None or measure):
@@ -137,13 +135,14 @@ def _process(
     decider: Decider | None,
 ) -> tuple[_Tally, Writer | Remuxed]:
     """Write the target: the source's own packets where nothing is to be corrected, else encoded frames."""
-    if engine is None and decider is None and not witnesses and (copy := remux(reader.info, target, settings)):
+    encoding = settings.encoding()
+    if engine is None and decider is None and not witnesses and (copy := remux(reader.info, target, encoding)):
         return _Tally(copy.frames), copy
-    writer = Writer(target, reader.info, settings)
+    writer = Writer(target, reader.info, encoding)
     try:
         tally = _run(reader, writer, engine, settings, tell, witnesses, on_window, keep, decider)
         tell(Progress("finish", tally.frames, tally.frames))
-        copy = None if tally.changed else remux(reader.info, target, settings)
+        copy = None if tally.changed else remux(reader.info, target, encoding)
         if copy is None:
             writer.close()
     except BaseException:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from deflicker.core.errors import InputError
+from deflicker.core.options import Limits, ReadOptions
 from deflicker.media.damage import Losses
-from deflicker.media.demux import Limits
 from deflicker.media.reader import Reader
 from tests.media.making import clip, make
 
@@ -18,7 +18,7 @@ VFR = [0, 7, 19, 20, 41, 70, 71, 72, 100, 150]
 
 def read(path: Path, *, strict: bool = False) -> tuple[int, dict[str, int]]:
     """Frames, and what is damaged."""
-    with Reader(path, limits=Limits(strict=strict)) as reader:
+    with Reader(path, ReadOptions(limits=Limits(strict=strict))) as reader:
         return sum(1 for _ in reader.frames()), dict(reader.losses)
 
 
