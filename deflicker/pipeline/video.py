@@ -39,7 +39,7 @@ from deflicker.pipeline.plan import plan
 from deflicker.pipeline.stages import Deciding
 from deflicker.pipeline.window_reports import OnWindow, watched
 from deflicker.report.comparison_video import compared
-from deflicker.report.frame_notes import KeptFrames, TextureShots
+from deflicker.report.frame_notes import SkippedFrames, TextureShots
 from deflicker.report.model import Flicker, Report
 
 __all__ = ["deflicker", "deflicker_frames", "plan"]
@@ -167,12 +167,12 @@ class _Tally:
     def __init__(self, frames: int = 0) -> None:
         self.frames = frames
         self.shots = self.changed = self.diverged = 0
-        self.kept, self.texture = KeptFrames(), TextureShots()
+        self.skipped, self.texture = SkippedFrames(), TextureShots()
         self._before: FlickerSums | None = None
         self._after: FlickerSums | None = None
 
     def count(self, frame: Corrected[Any]) -> None:
-        self.kept.add(self.frames, frame.kept)
+        self.skipped.add(self.frames, frame.kept)
         self.texture.add(self.frames, frame.opens_shot and not frame.kept, frame.texture)
         self.frames += 1
         self.shots += frame.opens_shot and not frame.kept
@@ -257,7 +257,7 @@ def _decide(
 
 def _missed(report: Report, settings: Settings) -> list[str]:
     """What the user excluded that is not there."""
-    excluded = settings.exclude and not any(part.why == "excluded" for part in report.kept)
+    excluded = settings.exclude and not any(part.why == "excluded" for part in report.skipped)
     parts = ", ".join(map(str, settings.exclude))
     return [f"no frame lies in {parts}, which was to be excluded"] if excluded and settings.strength > 0 else []
 
@@ -288,8 +288,8 @@ def _report(
         copied=output.copied,
         dropped=output.dropped,
         notes=(*reader.notes, *output.notes),
-        losses=reader.losses,
+        damage=reader.damage,
         frames_diverged=tally.diverged,
-        kept=tally.kept.parts,
+        skipped=tally.skipped.ranges,
         texture=tally.texture.shots,
     )
