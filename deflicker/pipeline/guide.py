@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from deflicker.core.errors import InputError, SettingsError
+from deflicker.core.options import ReadOptions
 from deflicker.core.settings import Settings
 from deflicker.correction.types import FrameRecord
 from deflicker.media.color import proxy_of
@@ -40,7 +41,7 @@ def reference_proxy(
         path, start, info = source.path, settings.reference, source
     else:
         raise SettingsError("frames that come as a stream have no frame to look up: give an image as reference")
-    with Reader(path, start=start, info=info) as reader:
+    with Reader(path, ReadOptions(start=start), info=info) as reader:
         for frame in reader.frames():
             return proxy_of(frame, reader.info.layout, size, device)
     raise InputError(f"{path}: has no such frame to take as reference; give one before its end")
@@ -53,7 +54,7 @@ def guide_proxies(
 
     Raises InputError where it cannot be read.
     """
-    with Reader(path, start=settings.start, end=settings.end) as reader:
+    with Reader(path, ReadOptions(start=settings.start, end=settings.end)) as reader:
         for frame in reader.frames():
             yield proxy_of(frame, reader.info.layout, size, device)
 

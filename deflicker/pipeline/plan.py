@@ -18,7 +18,6 @@ from deflicker.core.threads import prefetch
 from deflicker.correction.apply import Correction
 from deflicker.correction.types import FrameRecord
 from deflicker.media.color import proxy_size
-from deflicker.media.demux import limits_of
 from deflicker.media.destination import Destination, name_of
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
@@ -51,12 +50,12 @@ def plan(
     """
     tell = on_progress or (lambda _: None)
     with (
-        take_in(source, settings, target=target, limits=limits_of(settings)) as intake,
-        Reader.of(intake.info, settings, limits=limits_of(settings)) as reader,
+        take_in(source, settings.input(), target=target) as intake,
+        Reader(intake.info.path, settings.input(), info=intake.info) as reader,
     ):
         info, size = reader.info, VideoSize.of(reader.info)
         check_guide(settings)
-        writer = Writer(target, info, settings, trial=True)
+        writer = Writer(target, info, settings.encoding(), trial=True)
         try:
             device = choose(settings.device, settings.precision)
             preset = size.fitted(settings)

@@ -11,7 +11,7 @@ from deflicker.media.writer import Writer
 from deflicker.metrics.flicker import FlickerSums
 from deflicker.pipeline.observers import flicker_of
 from deflicker.pipeline.run_context import Run
-from deflicker.report.frame_notes import KeptFrames, TextureShots
+from deflicker.report.frame_notes import SkippedFrames, TextureShots
 from deflicker.report.model import Flicker, Report
 from deflicker.report.observer import Observer
 
@@ -22,7 +22,7 @@ class RunStats(Observer):
     def __init__(self, frames: int = 0) -> None:
         self.frames = frames
         self.shots = self.changed = self.diverged = 0
-        self.skipped, self.texture = KeptFrames(), TextureShots()
+        self.skipped, self.texture = SkippedFrames(), TextureShots()
         self._before: FlickerSums | None = None
         self._after: FlickerSums | None = None
 
@@ -51,7 +51,7 @@ class RunStats(Observer):
     def report(self, reader: Reader, settings: Settings, run: Run | None, output: Writer | Remuxed) -> Report:
         """What happened, but for how long it took."""
         before, after = self.flicker()
-        excluded = any(part.why == "excluded" for part in self.skipped.parts)
+        excluded = any(part.why == "excluded" for part in self.skipped.ranges)
         missed = bool(settings.exclude) and settings.strength > 0 and not excluded
         spans = ", ".join(map(str, settings.exclude))
         notes = [f"no frame lies in {spans}, which was to be excluded"] if missed else []
@@ -71,9 +71,9 @@ class RunStats(Observer):
             copied=output.copied,
             dropped=output.dropped,
             notes=(*reader.notes, *output.notes, *notes),
-            losses=reader.losses,
+            damage=reader.damage,
             frames_diverged=self.diverged,
-            kept=self.skipped.parts,
+            skipped=self.skipped.ranges,
             texture=self.texture.shots,
             settings=settings.words,
         )

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from threading import Event
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 import torch
 
@@ -19,11 +19,10 @@ from deflicker.core.progress import OnProgress, Progress
 from deflicker.core.settings import CompareStyle, Settings
 from deflicker.core.threads import Background, prefetch
 from deflicker.correction.types import FrameRecord
-from deflicker.media.demux import limits_of
 from deflicker.media.destination import Destination, name_of
 from deflicker.media.frame import Frame
 from deflicker.media.probe import VideoInfo
-from deflicker.media.reader import Reader
+from deflicker.media.reader import Packet, Reader
 from deflicker.media.remux import Remuxed, remux
 from deflicker.media.source import Source, take_in
 from deflicker.media.writer import Writer
@@ -42,9 +41,6 @@ from deflicker.pipeline.store.fingerprint import device_name, run_fingerprint
 from deflicker.report.comparison_video import compared
 from deflicker.report.model import Report
 from deflicker.report.observer import Observer
-
-if TYPE_CHECKING:
-    from av import Packet
 
 __all__ = ["deflicker", "deflicker_frames", "plan"]
 
@@ -95,16 +91,16 @@ def deflicker(
 
     Raises a DeflickerError: InputError, OutputError, SettingsError, WeightsError or DeviceError.
     """
-    started, bounds = time.monotonic(), limits_of(settings)
+    started = time.monotonic()
     tell = _unless(cancel, on_progress or (lambda _: None))
     check_resume(source, target, settings, measure=measure)
     with ExitStack() as stack:
         # Open: whatever is wrong with the files shows before anything is fetched or loaded.
-        intake = stack.enter_context(take_in(source, settings, target=target, limits=bounds))
-        reader = stack.enter_context(Reader.of(intake.info, settings, limits=bounds, cancel=cancel))
+        intake = stack.enter_context(take_in(source, settings.input(), target=target))
+        reader = stack.enter_context(Reader(intake.info.path, settings.input(), info=intake.info, cancel=cancel))
         info = reader.info
         check_guide(settings)
-        Writer(target, info, settings, trial=True).discard()
+        Writer(target, info, settings.encoding(), trial=True).discard()
         checkpointer = (
             stack.enter_context(open_checkpoint(target, settings, checkpoint_s)) if corrections is None else None
         )
@@ -124,7 +120,7 @@ def deflicker(
         observers = [stats, ProgressReporter(tell, info.frame_count_hint), windows, watch, comparison]
 
         # Apply and write: frames with their corrections, or the source's packets where there is nothing to do.
-        copy = None if corrections or comparison else remux(info, target, settings)
+        copy = None if corrections or comparison else remux(info, target, settings.encoding())
         stats = RunStats(copy.frames) if copy else stats
         decided = partial(corrections or _uncorrected, info=info, on_progress=tell)
         output = copy or _write(reader, target, settings, decided, [each for each in observers if each])
@@ -177,10 +173,10 @@ def _write(
     reader: Reader, target: Destination, settings: Settings, corrections: Decided, observers: Sequence[Observer]
 ) -> Writer | Remuxed:
     """Write the target: encoded frames, or the source's own packets where no frame was changed."""
-    writer = Writer(target, reader.info, settings)
+    writer = Writer(target, reader.info, settings.encoding())
     try:
         changed = _apply(reader, writer, corrections, observers, settings.strength)
-        copy = None if changed else remux(reader.info, target, settings)
+        copy = None if changed else remux(reader.info, target, settings.encoding())
         if copy is None:
             writer.close()
     except BaseException:
@@ -197,7 +193,7 @@ def _apply(
     """Frames from reader to writer, each with its correction; whether any was changed. The writer is left open."""
     changed = False
 
-    def put_out(job: FrameRecord | Packet[Any]) -> None:
+    def put_out(job: FrameRecord | Packet) -> None:
         nonlocal changed
         if not isinstance(job, FrameRecord):
             writer.copy(job)

@@ -22,7 +22,7 @@ from deflicker.pipeline.models import Models
 from deflicker.pipeline.run_context import Run, VideoSize
 from deflicker.pipeline.source_pictures import picture_of
 from deflicker.pipeline.stages import Barrier, Stage, Step, local_corrections, run_stages
-from deflicker.report.frame_notes import KeptPart
+from deflicker.report.frame_notes import SkippedRange
 from tests.assets import drifting, write_video
 from tests.media.making import frames_of, same_planes
 from tests.pipeline.test_video import shaking
@@ -214,7 +214,7 @@ def test_excluded_frames_are_bit_identical_and_the_rest_is_corrected(tmp_path: P
     excluded = {5, 6, *range(20, 30)}
     assert not excluded & set(changed(source, target))
     assert len(changed(source, target)) >= 34
-    assert report.kept == (KeptPart(5, 6, "excluded"), KeptPart(20, 29, "excluded"))
+    assert report.skipped == (SkippedRange(5, 6, "excluded"), SkippedRange(20, 29, "excluded"))
     assert report.shots == 2
     assert "no frame lies" not in "".join(report.notes)
     steady = levels(target)[[n for n in range(20) if n not in excluded], 0]
@@ -236,12 +236,12 @@ def test_what_excluded_frames_show_does_not_touch_the_others(tmp_path: Path) -> 
 def test_all_excluded_is_a_copy(tmp_path: Path) -> None:
     source = lossless(tmp_path / "in.mkv", standing(20))
     report = run_still(source, tmp_path / "out.mkv", Settings(**FAST, exclude=(Span.parse("0-99"),)))
-    assert (report.codec, report.shots, report.kept) == ("copy", 0, (KeptPart(0, 19, "excluded"),))
+    assert (report.codec, report.shots, report.skipped) == ("copy", 0, (SkippedRange(0, 19, "excluded"),))
 
 
 def test_what_is_excluded_and_not_there_is_said(flickering: Path, tmp_path: Path) -> None:
     report = run_still(flickering, tmp_path / "out.mkv", Settings(**FAST, exclude=(Span.parse("1:30-1:35"),)))
-    assert report.kept == ()
+    assert report.skipped == ()
     assert "no frame lies in 90s-95s, which was to be excluded" in report.notes
 
 
@@ -250,9 +250,9 @@ def test_flashes_are_kept_where_asked_for(tmp_path: Path) -> None:
     flashes = {12: 1.9, 13: 1.6, 25: 2.0}
     lit = [np.clip(picture * flashes.get(n, 1), 0, 1) for n, picture in enumerate(pictures)]
     source, weaker, kept = lossless(tmp_path / "in.mkv", lit), tmp_path / "weaker.mkv", tmp_path / "kept.mkv"
-    assert run_still(source, weaker, Settings(**FAST)).kept == ()
+    assert run_still(source, weaker, Settings(**FAST)).skipped == ()
     report = run_still(source, kept, Settings(**FAST, keep_flashes=True))
-    assert report.kept == (KeptPart(12, 13, "flash"), KeptPart(25, 25, "flash"))
+    assert report.skipped == (SkippedRange(12, 13, "flash"), SkippedRange(25, 25, "flash"))
     assert set(flashes) & set(changed(source, weaker))
     assert not set(flashes) & set(changed(source, kept))
     others = [n for n in range(40) if n not in flashes]

@@ -17,6 +17,7 @@ from deflicker.core.settings import Settings
 from deflicker.correction.tone.solve import Solution, is_sound, solve
 from deflicker.correction.tone.solve_oom import Solver
 from deflicker.correction.tone.state import State, Window
+from deflicker.correction.tone.tone_options import options_of
 from deflicker.correction.types import FrameRecord
 from deflicker.motion.correspondence import LongMatch
 from deflicker.motion.warp import visibility
@@ -83,10 +84,12 @@ class ToneStage:
 
     def _decide(self, core: int) -> Iterator[FrameRecord]:
         window = self._window(core)
-        solution = self._solver(window, self._history, self._preset, self._settings)
+        solution = self._solver(window, self._history, options_of(self._preset, self._settings))
         diverged = not is_sound(solution, window)
         if diverged:
             self._warn(core)
+        elif log.isEnabledFor(logging.DEBUG):
+            self._log_energy(solution, core)
         # What diverged once would do so again from what it left behind.
         self._history = None if diverged else solution.state
         yield from self._corrected(None if diverged else solution, core)
@@ -121,5 +124,14 @@ class ToneStage:
                 sums = (None, None)
 
     def _warn(self, core: int) -> None:
-        last = self._number + sum(len(frames) for frames in islice(self._waiting, core)) - 1
+        last = self._last_frame(core)
         log.warning("frames %d to %d stay as they are: no sane correction was found for them", self._number, last)
+
+    def _log_energy(self, solution: Solution, core: int) -> None:
+        last = self._last_frame(core)
+        for name, energy in solution.energy.items():
+            numbers = self._number, last, name, float(energy.before), float(energy.after)
+            log.debug("frames %d to %d: energy of the %s: %.4g before, %.4g after", *numbers)
+
+    def _last_frame(self, core: int) -> int:
+        return self._number + sum(len(frames) for frames in islice(self._waiting, core)) - 1

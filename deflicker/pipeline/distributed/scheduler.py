@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +27,6 @@ from deflicker.core.progress import OnProgress, Progress
 from deflicker.core.settings import Settings
 from deflicker.correction.types import FrameRecord
 from deflicker.media.color import proxy_size
-from deflicker.media.demux import limits_of
 from deflicker.media.frame import Frame
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
@@ -159,10 +157,11 @@ class ShotScheduler:
     def _plan(self) -> None:
         """Find the segments and hand each out at once. On a thread of its own."""
         try:
-            bounds = limits_of(self._settings)
-            with ExitStack() as stack:
-                intake = stack.enter_context(take_in(self._source, self._settings, limits=bounds))
-                reader = stack.enter_context(Reader.of(intake.info, self._settings, limits=bounds, cancel=self._stop))
+            options = self._settings.input()
+            with (
+                take_in(self._source, options) as intake,
+                Reader(intake.info.path, options, info=intake.info, cancel=self._stop) as reader,
+            ):
                 self._begin(reader.info)
                 device = choose(self._settings.device, self._settings.precision).torch_device
                 size = self._proxy_size(reader.info)

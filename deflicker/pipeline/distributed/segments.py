@@ -22,7 +22,6 @@ from deflicker.core.settings import Settings
 from deflicker.core.threads import prefetch
 from deflicker.core.values import TimePoint
 from deflicker.correction.types import FrameRecord
-from deflicker.media.demux import limits_of
 from deflicker.media.frame import Frame
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
@@ -146,14 +145,13 @@ def correct_segment(
     seek: jump to it, instead of decoding all that comes before. Raises SourceChanged where other frames are found
     there: the jump led astray, or the file is another by now.
     """
-    bounds, shots = limits_of(settings), segment.shots
+    shots, options = segment.shots, replace(settings.input(), exclude=())
     seek = seek and shots.first > 0
-    read = replace(settings, exclude=())
     if seek:
-        read = replace(read, start=TimePoint(seconds=segment.seconds), end=None)
+        options = replace(options, start=TimePoint(seconds=segment.seconds), end=None)
     with ExitStack() as stack:
-        intake = stack.enter_context(take_in(source, settings, limits=bounds))
-        reader = stack.enter_context(Reader.of(intake.info, read, limits=bounds, cancel=work.cancel))
+        intake = stack.enter_context(take_in(source, options))
+        reader = stack.enter_context(Reader(intake.info.path, options, info=intake.info, cancel=work.cancel))
         run = Run.prepare(VideoSize.of(reader.info), settings, work.models, lambda _: None)
         frames = stack.enter_context(closing(prefetch(reader.frames(), QUEUED_FRAMES)))
         before = 0 if seek else shots.first

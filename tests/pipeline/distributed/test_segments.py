@@ -13,8 +13,6 @@ import torch
 from deflicker import Settings, Span, TimePoint
 from deflicker.core.errors import InputError
 from deflicker.media.color import proxy_size
-from deflicker.media.demux import limits_of
-from deflicker.media.probe import probe
 from deflicker.media.reader import Reader
 from deflicker.pipeline.distributed.segments import (
     MIN_FRAMES,
@@ -49,7 +47,7 @@ def make_film(path: Path, *lengths: int) -> Path:
 
 
 def segments(path: Path, settings: Settings = SETTINGS, min_frames: int = 1) -> list[Segment]:
-    with Reader.of(probe(path), settings, limits=limits_of(settings)) as reader:
+    with Reader(path, settings.input()) as reader:
         size = proxy_size(reader.info.height, reader.info.width, settings.plan.flow_max_side_px)
         return list(find_segments(reader, settings, size, CPU, min_frames))
 
