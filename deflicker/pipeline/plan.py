@@ -26,7 +26,6 @@ from deflicker.correction.tone.solve import solve
 from deflicker.correction.tone.state import Window
 from deflicker.correction.types import Corrected
 from deflicker.media.color import with_proxies
-from deflicker.media.demux import limits_of
 from deflicker.media.destination import Destination, name_of
 from deflicker.media.frame import Frame, frame_bytes
 from deflicker.media.probe import VideoInfo
@@ -59,12 +58,12 @@ def plan(
     """
     tell = on_progress or (lambda _: None)
     with (
-        take_in(source, settings, target=target, limits=limits_of(settings)) as intake,
-        Reader.of(intake.info, settings, limits=limits_of(settings)) as reader,
+        take_in(source, settings.input(), target=target) as intake,
+        Reader(intake.info.path, settings.input(), info=intake.info) as reader,
     ):
         info = reader.info
         check_guide(settings)
-        writer = Writer(target, info, settings, trial=True)
+        writer = Writer(target, info, settings.encoding(), trial=True)
         try:
             device = choose(settings.device, settings.precision)
             size = frame_bytes(info.width, info.height, info.layout)

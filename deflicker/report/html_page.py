@@ -193,11 +193,11 @@ def _facts(report: Report | Measurement) -> Iterator[str]:
     if isinstance(report, Report):
         changed = f"{report.frames_changed} of {report.frames} frames, encoded with {report.codec}"
         facts += [("changed", changed), ("copied", ", ".join(report.copied) or "nothing else was there")]
-        facts += [("kept", what) for what in skipped_lines(report.kept)]
+        facts += [("skipped", what) for what in skipped_lines(report.skipped)]
         facts += [("texture", what) for what in texture_lines(report.texture)]
         facts += [("dropped", what) for what in report.dropped or ("nothing",)]
-        facts += [("damaged", f"{what} ({count} times)") for what, count in report.losses]
-        facts += [("left as they were", f"{report.frames_diverged} frames")] if report.frames_diverged else []
+        facts += [("damaged", f"{what} ({count} times)") for what, count in report.damage]
+        facts += [("uncorrected", f"{report.frames_diverged} frames")] if report.frames_diverged else []
     facts += [("note", note) for note in (*report.notes, *(report.measures.notes if report.measures else ()))]
     facts += [("versions", ", ".join(_versions()))]
     yield f"<h2>The run</h2>{_list(facts)}"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deflicker.report.frame_notes import KeptPart, ShotTexture
+from deflicker.report.frame_notes import ShotTexture, SkippedRange
 from deflicker.report.gallery import Gallery
 from deflicker.report.results import SCHEMA, Measures
 
@@ -61,16 +61,16 @@ class Report:
     """What the output does not hold, each with its reason."""
     notes: tuple[str, ...]
     """Anything else the user should know."""
-    kept: tuple[KeptPart, ...] = ()
-    """Frames left as they are: those the user excludes, and flashes."""
+    skipped: tuple[SkippedRange, ...] = ()
+    """Frames left uncorrected on purpose: those the user excludes, and flashes."""
     texture: tuple[ShotTexture, ...] = ()
     """Shots whose texture boiled, and where it was steadied; said only where it may be in latents."""
     settings: tuple[tuple[str, str], ...] = ()
     """What was asked for, name and value."""
-    losses: tuple[tuple[str, int], ...] = ()
-    """What is damaged in the input, in words, and how often; what decodes was kept."""
+    damage: tuple[tuple[str, int], ...] = ()
+    """Damage found in the input, and how often; whatever decodes is still written."""
     frames_diverged: int = 0
-    """Frames that, or whose texture, stayed as they were: the correction found was NaN, infinite or absurd."""
+    """Frames left uncorrected, wholly or in their texture: the correction found was NaN, infinite or absurd."""
     measures: Measures | None = None
     """None unless it was asked for."""
     gallery: Gallery | None = field(default=None, repr=False, compare=False)
@@ -87,7 +87,7 @@ class Report:
             "schema": SCHEMA,
             "frames_per_second": self.frames_per_second,
             "settings": dict(self.settings),
-            "losses": dict(self.losses),
+            "damage": dict(self.damage),
             "measures": self.measures.to_dict() if self.measures else None,
         }
 

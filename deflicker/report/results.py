@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the report's fields (docs/metrics.md). Raised when one changes its meaning or goes."""
 
 Judgement = Literal["improved", "unchanged", "not improved", "harmed", "steady", "flickers"]

@@ -156,9 +156,9 @@ def test_a_killed_run_s_folder_is_removed_by_the_next(tmp_path: Path, caplog: py
 def test_images_of_a_killed_run_are_removed_by_the_next(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     code = (
         "from pathlib import Path\nfrom deflicker.media.sequence_target import Images\n"
-        "from deflicker.media.image_pattern import numbered\n"
+        "from deflicker.media.image_pattern import numbered\nfrom deflicker.media.file_access import path_of\n"
         f"path = Path({str(tmp_path / '%03d.png')!r})\n"
-        "i = Images(numbered(path), source=Path('in'), overwrite=False); Path(i.sink % 1).write_bytes(b'x')"
+        "i = Images(numbered(path), source=Path('in'), overwrite=False); path_of(i.sink % 1).write_bytes(b'x')"
     )
     killed(code)
     assert len(names(tmp_path)) == 1
@@ -168,13 +168,14 @@ def test_images_of_a_killed_run_are_removed_by_the_next(tmp_path: Path, caplog: 
 
 
 def exec_images(folder: Path) -> None:
+    from deflicker.media.file_access import path_of
     from deflicker.media.image_pattern import numbered
     from deflicker.media.sequence_target import Images
 
     images = numbered(folder / "%03d.png")
     assert images is not None
     output = Images(images, source=Path("in"), overwrite=False)
-    Path(str(output.sink) % 1).write_bytes(b"x")
+    path_of(str(output.sink) % 1).write_bytes(b"x")
     output.commit()
 
 
@@ -185,7 +186,6 @@ def test_what_a_killed_run_left_in_the_system_s_folder(
     import io
     import tempfile
 
-    from deflicker import Settings
     from deflicker.core import weights
     from deflicker.media.source import take_in
     from deflicker.motion.raft.network import RAFT_LARGE
@@ -193,7 +193,7 @@ def test_what_a_killed_run_left_in_the_system_s_folder(
 
     kill = "lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
     pipe = f"import io, shutil\nfrom deflicker.media import source as intake\nshutil.copyfileobj = {kill}\n"
-    pipe += "from deflicker import Settings\nwith intake.take_in(io.BytesIO(b'x'), Settings()): pass"
+    pipe += "with intake.take_in(io.BytesIO(b'x')): pass"
     fetch = "from deflicker.core import weights\nfrom deflicker.motion.raft.network import RAFT_LARGE\n"
     fetch += f"class S:\n    label = ''\n    fetch = {kill}\n"
     fetch += "weights._fetch(RAFT_LARGE, S())"
@@ -204,7 +204,7 @@ def test_what_a_killed_run_left_in_the_system_s_folder(
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     if what == "pipe":
         data = make_video(tmp_path / "in.mp4", frames=2).read_bytes()
-        with take_in(io.BytesIO(data), Settings()):
+        with take_in(io.BytesIO(data)):
             pass
     else:
         broken: Any = type("S", (), {"label": "", "fetch": lambda *_: Path("nowhere")})()
