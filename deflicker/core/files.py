@@ -7,6 +7,7 @@ the same place next can tell its leftover from the work of a run that goes on.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 import re
@@ -26,13 +27,31 @@ except ImportError:  # Windows, where a file that is open cannot be removed: tha
 log = logging.getLogger("deflicker")
 
 _TRIES = 5
+_NAME_BYTES, _SUFFIX_BYTES = 255, 32
+"""Of a file's name, as all usual file systems have it; of the part of it that is kept whole."""
 _LOCK = ".lock"
 _OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 def part_name(path: Path) -> Path:
-    """A name of its own beside `path`. The suffix stays last: FFmpeg chooses the container by it."""
-    return path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
+    """A name of its own beside `path`, no longer than file systems allow."""
+    stem, suffix = _parts(path)
+    return path.with_name(f".{stem}.{secrets.token_hex(4)}{suffix}")
+
+
+def _parts(path: Path) -> tuple[str, str]:
+    """What the names of unfinished files beside `path` begin and end with; the beginning may be cut short."""
+    suffix = f".part{path.suffix}" if len(path.suffix) <= _SUFFIX_BYTES and path.suffix.isascii() else ".part"
+    return fitting(path.stem, len(f"..{'0' * 8}{suffix}")), suffix
+
+
+def fitting(name: str, more: int) -> str:
+    """The name, or where file systems have no room for it and `more` bytes, its beginning with a hash of the rest."""
+    encoded, room = os.fsencode(name), _NAME_BYTES - more
+    if len(encoded) <= room:
+        return name
+    mark = "~" + hashlib.sha256(encoded).hexdigest()[:8]
+    return encoded[: room - len(mark)].decode("utf-8", "ignore") + mark
 
 
 class PartFileLock:
@@ -160,7 +179,8 @@ def _is_ours(entry: os.DirEntry[str]) -> bool:
 
 def remove_stale(path: Path) -> None:
     """Remove what killed runs left unfinished beside `path`, and say so. What cannot be told is named only."""
-    pattern = re.compile(rf"\.{re.escape(path.stem)}\.[0-9a-f]{{8}}\.part{re.escape(path.suffix)}")
+    stem, suffix = map(re.escape, _parts(path))
+    pattern = re.compile(rf"\.{stem}\.[0-9a-f]{{8}}{suffix}")
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
             if pattern.fullmatch(entry.name) and entry.is_file(follow_symlinks=False) and _is_ours(entry):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deflicker.core.errors import OutputError
 from deflicker.core.files import PartFileLock, part_name, remove_stale
+from deflicker.media.file_access import address
 
 
 class Target:
@@ -39,7 +40,7 @@ class Target:
             self._lock = self._lock or PartFileLock(self.temporary)
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from error
-        return str(self.temporary)
+        return address(self.temporary)
 
     def _check(self, source: Path) -> None:
         folder = self.path.parent

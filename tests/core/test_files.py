@@ -156,9 +156,9 @@ def test_a_killed_run_s_folder_is_removed_by_the_next(tmp_path: Path, caplog: py
 def test_images_of_a_killed_run_are_removed_by_the_next(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     code = (
         "from pathlib import Path\nfrom deflicker.media.sequence_target import Images\n"
-        "from deflicker.media.image_pattern import numbered\n"
+        "from deflicker.media.image_pattern import numbered\nfrom deflicker.media.file_access import path_of\n"
         f"path = Path({str(tmp_path / '%03d.png')!r})\n"
-        "i = Images(numbered(path), source=Path('in'), overwrite=False); Path(i.sink % 1).write_bytes(b'x')"
+        "i = Images(numbered(path), source=Path('in'), overwrite=False); path_of(i.sink % 1).write_bytes(b'x')"
     )
     killed(code)
     assert len(names(tmp_path)) == 1
@@ -168,13 +168,14 @@ def test_images_of_a_killed_run_are_removed_by_the_next(tmp_path: Path, caplog: 
 
 
 def exec_images(folder: Path) -> None:
+    from deflicker.media.file_access import path_of
     from deflicker.media.image_pattern import numbered
     from deflicker.media.sequence_target import Images
 
     images = numbered(folder / "%03d.png")
     assert images is not None
     output = Images(images, source=Path("in"), overwrite=False)
-    Path(str(output.sink) % 1).write_bytes(b"x")
+    path_of(str(output.sink) % 1).write_bytes(b"x")
     output.commit()
 
 
