@@ -24,6 +24,7 @@ from deflicker.correction.texture.autoencoder.loading import bytes_of
 from deflicker.correction.texture.stabilize import steady
 from deflicker.correction.tone.solve import solve
 from deflicker.correction.tone.state import Window
+from deflicker.correction.tone.tone_options import options_of
 from deflicker.correction.types import Corrected
 from deflicker.media.color import with_proxies
 from deflicker.media.destination import Destination, name_of
@@ -158,7 +159,7 @@ def _estimate(
         started = time.monotonic()
         forward_px, backward_px = _follow(network, proxies)
         followed = time.monotonic()
-        solution = solve(Window(proxies, forward_px, backward_px, len(proxies)), None, preset, settings)
+        solution = solve(Window(proxies, forward_px, backward_px, len(proxies)), None, options_of(preset, settings))
         corrections = solution.corrections()
         # Every picture is in several windows: as history, in the core, as look-ahead.
         times_seen = max(1.0, min(preset.window_frames, scan.pictures) / min(preset.core_frames, scan.pictures))
