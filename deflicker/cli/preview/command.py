@@ -1,31 +1,25 @@
-"""`deflicker preview`: options become an errand that serves the page until it is interrupted."""
+"""`deflicker preview`: a page of before and after, served until interrupted."""
 
 from __future__ import annotations
 
 import threading
 import webbrowser
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from deflicker.cli.checks import check_source
+from deflicker.cli.command import Command, execute
+from deflicker.cli.console import Console
 from deflicker.core.presets import PRESETS
-from deflicker.core.progress import Progress
 from deflicker.core.settings import Settings
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
-    from deflicker.cli.preview.server import PreviewServer
-
-app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
-
-
-@dataclass
-class Preview:
-    """One video to look at."""
+@dataclass(frozen=True, kw_only=True)
+class PreviewCommand(Command):
+    """Serve the preview page of one video until interrupted."""
 
     source: Path
     settings: Settings
@@ -33,56 +27,46 @@ class Preview:
     seconds: str
     port: int
     browser: bool
-    verbose: bool
-    quiet: bool = True
-    _server: PreviewServer | None = field(default=None, repr=False)
 
-    def check(self) -> None:
-        """Find the common mistakes before anything heavy is imported. Raises DeflickerError."""
+    def validate(self) -> None:
         check_source(self.source)
 
-    def greet(self) -> list[str]:
-        """Open the door; where it is."""
+    def run(self, console: Console) -> int:
         from deflicker.cli.preview.renderer import Workshop
         from deflicker.cli.preview.server import PreviewServer
         from deflicker.media.probe import probe
 
-        probe(self.source)  # what is no video is said here, not on the page
+        probe(self.source)  # what is not a video is refused here, not on the page
         workshop = Workshop(self.source, self.settings)
-        self._server = PreviewServer(workshop, port=self.port, start=self.start, seconds=self.seconds)
-        return [self._server.address]
-
-    def run(self, on_progress: Callable[[Progress], None]) -> list[str]:
-        """Serve until interrupted."""
-        assert self._server is not None
+        server = PreviewServer(workshop, port=self.port, start=self.start, seconds=self.seconds)
+        console.result(server.address)
         try:
             if self.browser:  # one in the terminal returns only once it is closed
-                threading.Thread(target=webbrowser.open, args=(self._server.address,), daemon=True).start()
-            self._server.serve_forever()
-        except KeyboardInterrupt:
-            return []
+                threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
+            server.serve_forever()
+        except KeyboardInterrupt:  # which is how it ends
+            return 0
         finally:
-            self._server.server_close()
-            self._server.workshop.close()
-        return []
+            server.server_close()
+            workshop.close()
+        return 0
 
 
-@app.command()
-def parse(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="The video to look at.", show_default=False)],
+def preview(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The video to preview.", show_default=False)],
     *,
-    strength: Annotated[float, typer.Option(min=0, max=1, help="Where its slider starts.")] = Settings.strength,
+    strength: Annotated[float, typer.Option(min=0, max=1, help="Initial strength.")] = Settings.strength,
     preset: Annotated[str, typer.Option(metavar="|".join(PRESETS), help="Speed against quality.")] = Settings.preset,
-    anchor: Annotated[float, typer.Option(min=0, max=1, help="How much drift to take back.")] = Settings.anchor,
-    start: Annotated[str, typer.Option(metavar="TIME", help="Where the excerpt starts.")] = "0",
-    seconds: Annotated[str, typer.Option(metavar="N", help="How long it is, up to 30.")] = "4",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve on; 0 is a free one.")] = 0,
+    anchor: Annotated[float, typer.Option(min=0, max=1, help="How much slow drift to remove.")] = Settings.anchor,
+    start: Annotated[str, typer.Option(metavar="TIME", help="Start of the excerpt.")] = "0",
+    seconds: Annotated[str, typer.Option(metavar="N", help="Length of the excerpt, up to 30.")] = "4",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve on; 0 for any free port.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")] = Settings.device,
-    offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks for bugs.")] = False,
-) -> Preview:
-    """Look at a few seconds before and after on a page of this machine; Ctrl-C ends it."""
+) -> int:
+    """Compare a few seconds before and after in the browser. Ctrl-C ends it."""
     settings = Settings(
         strength=strength,
         preset=preset,  # type: ignore[arg-type]  # Settings checks it
@@ -90,4 +74,8 @@ def parse(
         device=device,
         offline=offline,
     )
-    return Preview(source, settings, start, seconds, port, browser, verbose)
+    return execute(
+        PreviewCommand(
+            source=source, settings=settings, start=start, seconds=seconds, port=port, browser=browser, verbose=verbose
+        )
+    )
