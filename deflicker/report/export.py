@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from deflicker.core.errors import OutputError
-from deflicker.core.files import PartFileLock, part_name, remove_stale
+from deflicker.core.files import TemporaryFolder
 from deflicker.report.model import Measurement, Report
 
 KINDS = (".html", ".json", ".csv")
@@ -38,19 +38,13 @@ def save(report: Report | Measurement, path: Path, *, overwrite: bool = False) -
         text = page(report)
     else:
         text = to_csv(report) if kind == ".csv" else to_json(report)
-    remove_stale(path)
-    beside, lock = part_name(path), None
     try:
-        lock = PartFileLock(beside)
-        beside.write_bytes(text.encode("utf-8", "replace"))  # file names need not be any text
-        os.replace(beside, path)
+        with contextlib.closing(TemporaryFolder.beside(path)) as folder:
+            unfinished = folder.path / path.name
+            unfinished.write_bytes(text.encode("utf-8", "replace"))  # file names need not be any text
+            os.replace(unfinished, path)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # gone already, or with its folder
-            beside.unlink()
-        if lock:
-            lock.release()
 
 
 def to_json(report: Report | Measurement) -> str:

@@ -80,7 +80,7 @@ class Folder:
         self.path, self.segment = folder_of(target), Segment()
         self._frames: Unfinished | None = None
         try:
-            self._release = lock_folder(self.path, _LOCK)
+            self._lock = lock_folder(self.path, _LOCK)
         except BlockingIOError:
             raise OutputError(
                 f"{target} is being written by another run with resume: wait for it, or choose another name"
@@ -179,9 +179,9 @@ class Folder:
         """Let go of it; with all that is in it where it is to be removed."""
         self.give_up()
         if remove:
-            remove_locked(self.path, self._release)
+            remove_locked(self.path, self._lock)
         else:
-            self._release()
+            self._lock.release()
 
 
 def _unsealed(path: Path) -> Any:

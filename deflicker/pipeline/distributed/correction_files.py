@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,6 @@ import torch
 from torch import Tensor
 
 from deflicker.core.errors import OutputError
-from deflicker.core.files import part_name
 from deflicker.correction.apply import Correction
 from deflicker.correction.types import Choice, Corrected
 from deflicker.metrics.flicker import FlickerSums
@@ -32,7 +32,7 @@ def write(path: Path, frames: Iterable[Corrected[Any]], *, motion: bool = False)
 
     motion: also how the picture moved, which only a report asks for. Raises OutputError.
     """
-    unfinished = part_name(path)
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with unfinished.open("wb") as file:
             for frame in frames:

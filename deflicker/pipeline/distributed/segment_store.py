@@ -9,8 +9,10 @@ import shutil
 from dataclasses import fields
 from pathlib import Path
 
+from filelock import FileLock
+
 from deflicker.core.errors import OutputError
-from deflicker.core.files import PartFileLock
+from deflicker.core.files import lock_folder
 from deflicker.core.settings import NOT_OF_CORRECTIONS, Settings
 from deflicker.core.version import __version__
 from deflicker.pipeline.distributed.segments import Piece
@@ -24,7 +26,7 @@ class PieceStore:
     def __init__(self, target: Path, settings: Settings, motion: bool) -> None:
         self._target = target
         self._folder = target.with_name(f".{target.name}.{_key(settings, motion)}.shots")
-        self._lock: PartFileLock | None = None
+        self._lock: FileLock | None = None
 
     def path(self, piece: Piece) -> Path:
         """The file of a piece."""
@@ -33,8 +35,7 @@ class PieceStore:
     def open(self) -> None:
         """Take the folder, and remove those of runs with other settings that were given up. Raises OutputError."""
         try:
-            self._folder.mkdir(exist_ok=True)
-            self._lock = PartFileLock(self._folder / "lock")
+            self._lock = lock_folder(self._folder, "lock")
         except OSError as error:
             raise OutputError(f"{self._folder}: cannot be written, or another run writes it: {error}") from error
         named = re.compile(rf"\.{re.escape(self._target.name)}\.[0-9a-f]{{12}}\.shots")
@@ -54,7 +55,7 @@ class PieceStore:
 
 def _remove_if_left(folder: Path) -> None:
     try:
-        PartFileLock(folder / "lock").release()
+        lock_folder(folder, "lock").release()
     except OSError:
         return  # somebody is at work there
     shutil.rmtree(folder, ignore_errors=True)
