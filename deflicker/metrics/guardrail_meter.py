@@ -17,7 +17,7 @@ _DETAIL_EVERY, _STRUCTURE_EVERY, _MOTION_EVERY = 4, 16, 32
 """Every how many of the changed frames sharpness is measured, SSIM, and the motion of the result: these cost most."""
 
 
-class Guarding:
+class GuardrailMeter:
     """Adds up what the guards need. Frames that were not changed cost nothing."""
 
     def __init__(self, flow: Flow, device: torch.device, before: PlaneLayout, after: PlaneLayout) -> None:
@@ -52,7 +52,7 @@ class Guarding:
             return sum(int((a != b).sum()) for a, b in zip(before.planes, after.planes, strict=True))
         return round(float(guards.changed_share(old, new)) * sum(plane.size for plane in before.planes))
 
-    def move(self, last: Tensor, here: Tensor, forward_px: Tensor) -> None:
+    def compare_motion(self, last: Tensor, here: Tensor, forward_px: Tensor) -> None:
         """Take a pair of neighbours of the result, small `[3, h, w]`, and the flow `[2, h, w]` of the input there."""
         if self._frames <= self._motion_due:
             return

@@ -66,7 +66,7 @@ def measure(
             measures=watch.finish(),
             notes=(*first.remarks, *(second.remarks if second else ()), *notes),
             settings=tuple(pair for pair in settings.words if pair[0] in _RELEVANT),
-            gallery=watch.album.gallery(),
+            gallery=watch.gallery.build(),
         )
 
 

@@ -14,14 +14,14 @@ from deflicker.core.errors import WeightsError
 from deflicker.core.settings import Settings
 from deflicker.media.color import proxy_of, proxy_size
 from deflicker.media.frame import Frame, PlaneLayout
-from deflicker.metrics.guardrail_meter import Guarding
+from deflicker.metrics.guardrail_meter import GuardrailMeter
 from deflicker.metrics.lpips import ALEXNET, Perceptual
-from deflicker.metrics.meter import Meter, Seen
+from deflicker.metrics.meter import MeasuredPicture, VideoMeter
 from deflicker.motion.tracking import Tracked
 from deflicker.pipeline.engine import Engine
-from deflicker.report.gallery_builder import WIDTH_PX, Album
+from deflicker.report.gallery_builder import WIDTH_PX, GalleryBuilder
 from deflicker.report.results import Measures
-from deflicker.report.summary import summarise
+from deflicker.report.summary import build_results
 
 
 def load_lpips(settings: Settings, device: torch.device, *, wanted: bool) -> tuple[Perceptual | None, str]:
@@ -70,13 +70,13 @@ class Watch:
     ) -> None:
         self._engine, self._layout, self._after_layout = engine, layout, after_layout or layout
         self._pair, self._no_lpips = pair, no_lpips
-        self._meter = Meter(2 if pair else 1, perceptual)
+        self._meter = VideoMeter(2 if pair else 1, perceptual)
         self._tracked: deque[Tracked[Frame]] = deque()
-        self._guarding = Guarding(engine.flow, engine.device.torch_device, self._layout, self._after_layout)
+        self._guardrails = GuardrailMeter(engine.flow, engine.device.torch_device, self._layout, self._after_layout)
         self._last: Tensor | None = None
         self._count = 0
         self._shorter_side_px = 1
-        self.album = Album(pair=pair)
+        self.gallery = GalleryBuilder(pair=pair)
 
     def follow(self, tracked: Iterable[Tracked[Frame]]) -> Iterator[Tracked[Frame]]:
         """The same frames, remembered until `see` has had them."""
@@ -92,26 +92,26 @@ class Watch:
         size = (proxy.shape[-2], proxy.shape[-1])
         self._shorter_side_px = min(size)
         if after is not None:
-            self._guarding.compare(before, after)
+            self._guardrails.compare(before, after)
             if after is not before:
                 other = proxy_of(after, self._after_layout, size, proxy.device)
                 if self._last is not None and tracked.forward_px is not None:
-                    self._guarding.move(self._last, other, tracked.forward_px)
-        self.album.add(number, proxy, other, lambda side: self._picture(after or before if side else before, side))
+                    self._guardrails.compare_motion(self._last, other, tracked.forward_px)
+        self.gallery.add(number, proxy, other, lambda side: self._picture(after or before if side else before, side))
         if tracked.held or tracked.kept:
-            self._meter.hold()
+            self._meter.skip_duplicate()
             return
         sides = torch.stack([proxy, other]) if self._pair else proxy[None]
-        self._meter.add(Seen(number, sides, tracked.opens_shot, tracked.forward_px, tracked.backward_px))
+        self._meter.add(MeasuredPicture(number, sides, tracked.opens_shot, tracked.forward_px, tracked.backward_px))
         self._last = other
 
     def finish(self, notes: Iterable[str] = ()) -> Measures:
         """Everything measured; nothing may be seen after it."""
         preset = self._engine.preset
         how = [f"measured on pictures of {preset.flow_max_side_px} px, flow of {preset.flow_network}"]
-        return summarise(
+        return build_results(
             self._meter.finish(),
-            self._guarding.values() if self._pair else {},
+            self._guardrails.values() if self._pair else {},
             shorter_side_px=self._shorter_side_px,
             no_lpips=self._no_lpips,
             notes=(*how, *notes),

@@ -109,7 +109,7 @@ def deflicker(
         report = _report(intake, name_of(target), reader, engine.device if engine else None, tally, output, elapsed_s)
         notes = (*report.notes, *_missed(report, settings), *(keep.notes if keep else ()))
         report = replace(report, settings=settings.words, notes=notes)
-        return replace(report, measures=watch.finish(), gallery=watch.album.gallery()) if watch else report
+        return replace(report, measures=watch.finish(), gallery=watch.gallery.build()) if watch else report
 
 
 def _unless(cancel: Event | None, tell: OnProgress) -> OnProgress:
