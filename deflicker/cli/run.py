@@ -170,8 +170,8 @@ def correct(job: Job, log: JsonLog) -> list[str]:
         settings = replace(job.settings, resume=False) if decider else job.settings  # a film always goes on
         report = api.deflicker(source, target, settings, on_progress=on_progress, **extras)
         report = decider.signed(report) if decider else report
-    for what, times in report.losses:
-        log.event("loss", what=what, times=times)
+    for what, times in report.damage:
+        log.event("damage", what=what, times=times)
     log.event("result", **report.to_dict())
     if job.report is not None:
         report.save(job.report, overwrite=job.settings.overwrite)

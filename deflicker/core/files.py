@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import logging
 import os
 import re
@@ -21,9 +22,20 @@ from filelock import FileLock, Timeout
 log = logging.getLogger("deflicker")
 
 _TRIES = 5
+_NAME_BYTES = 255
+"""Of a file's name, as all usual file systems have it."""
 _LOCK = ".lock"
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
 """What a file system without locks answers."""
+
+
+def fitting(name: str, more: int) -> str:
+    """The name, or where file systems have no room for it and `more` bytes, its beginning with a hash of the rest."""
+    encoded, room = os.fsencode(name), _NAME_BYTES - more
+    if len(encoded) <= room:
+        return name
+    mark = "~" + hashlib.sha256(encoded).hexdigest()[:8]
+    return encoded[: room - len(mark)].decode("utf-8", "ignore") + mark
 
 
 def lock_folder(folder: Path, name: str = _LOCK, lock_type: type[FileLock] = FileLock) -> FileLock:
@@ -43,14 +55,16 @@ def lock_folder(folder: Path, name: str = _LOCK, lock_type: type[FileLock] = Fil
         except Timeout:
             if path.exists():
                 raise BlockingIOError(f"{folder} is in use") from None
+            continue  # the run that held it has just removed it
+        except FileNotFoundError:
+            continue
         except NotImplementedError:  # how filelock's older versions say ENOSYS
             return lock
         except OSError as error:
             if error.errno in _NO_LOCKS:
                 return lock
-            if not isinstance(error, FileNotFoundError):
-                raise
-        if path.exists():  # else the run that held it has just removed it
+            raise
+        if path.exists():
             return lock
         lock.release()
     raise OSError(f"{folder} is being removed by another run")
@@ -87,7 +101,7 @@ class TemporaryFolder:
     @classmethod
     def beside(cls, target: Path) -> TemporaryFolder:
         """One in which the file `target` is written before it is moved to its place."""
-        return cls(target.parent, f".{target.name}.", ".part")
+        return cls(target.parent, f".{fitting(target.name, len('..xxxxxxxx.part'))}.", ".part")
 
     def close(self) -> None:
         """Remove it with all that is in it; can be called again."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deflicker.core.errors import OutputError
 from deflicker.core.files import TemporaryFolder
+from deflicker.media.file_access import address
 
 
 class Target:
@@ -35,7 +36,7 @@ class Target:
             self._folder = self._folder or TemporaryFolder.beside(self.path)
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from error
-        return str(self.temporary)
+        return address(self.temporary)
 
     @property
     def temporary(self) -> Path:

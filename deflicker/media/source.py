@@ -14,8 +14,7 @@ from typing import BinaryIO
 
 from deflicker.core.errors import InputError, OutputError
 from deflicker.core.files import TemporaryFolder
-from deflicker.core.settings import Settings
-from deflicker.media.demux import Limits
+from deflicker.core.options import ReadOptions
 from deflicker.media.destination import Destination
 from deflicker.media.input_format import describe
 from deflicker.media.probe import VideoInfo, probe
@@ -37,7 +36,7 @@ class Intake:
 
 @contextmanager
 def take_in(
-    source: Source, settings: Settings, *, target: Destination | None = None, limits: Limits = Limits()
+    source: Source, options: ReadOptions = ReadOptions(), *, target: Destination | None = None
 ) -> Iterator[Intake]:
     """The input while the block runs.
 
@@ -46,11 +45,11 @@ def take_in(
     """
     if isinstance(source, str | os.PathLike) and not Path(source).is_fifo():
         path = Path(source)
-        yield Intake(os.fspath(source), probe(path, limits, describe(path, settings)))
+        yield Intake(os.fspath(source), probe(path, options.limits, describe(path, options)))
         return
     with _stored(source, Path(target) if isinstance(target, str | os.PathLike) else None) as path:
         try:
-            info = probe(path, limits, describe(path, settings))
+            info = probe(path, options.limits, describe(path, options))
             note = f"a pipe is read once and a video more than that: it was stored first ({_size(path)})"
             yield Intake("-", replace(info, notes=(*info.notes, note)))
         except InputError as error:  # its name means nothing to anybody

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from deflicker.core.errors import InputError, SettingsError
+from deflicker.core.options import ReadOptions
 from deflicker.core.settings import Settings
 from deflicker.media.color import proxy_of
 from deflicker.media.probe import VideoInfo
@@ -41,7 +42,7 @@ def reference_proxy(
         path, start, info = source.path, settings.reference, source
     else:
         raise SettingsError("frames that come as a stream have no frame to look up: give an image as reference")
-    with Reader(path, start=start, info=info) as reader:
+    with Reader(path, ReadOptions(start=start), info=info) as reader:
         for frame in reader.frames():
             return proxy_of(frame, reader.info.layout, size, device)
     raise InputError(f"{path}: has no such frame to take as reference; give one before its end")
@@ -54,7 +55,7 @@ def guide_proxies(
 
     Raises InputError where it cannot be read.
     """
-    with Reader(path, start=settings.start, end=settings.end) as reader:
+    with Reader(path, ReadOptions(start=settings.start, end=settings.end)) as reader:
         for frame in reader.frames():
             yield proxy_of(frame, reader.info.layout, size, device)
 

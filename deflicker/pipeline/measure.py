@@ -12,11 +12,10 @@ from deflicker.core.progress import OnProgress, Progress
 from deflicker.core.settings import Settings
 from deflicker.core.threads import prefetch
 from deflicker.media.color import with_proxies
-from deflicker.media.demux import limits_of
 from deflicker.media.frame import Frame, frame_bytes
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
-from deflicker.media.source import Intake, Source, take_in
+from deflicker.media.source import Source, take_in
 from deflicker.motion.tracking import track
 from deflicker.pipeline.engine import Engine
 from deflicker.pipeline.observers import Watch, load_lpips
@@ -39,9 +38,11 @@ def measure(
     """
     started, tell = time.monotonic(), on_progress or (lambda _: None)
     with ExitStack() as stack:
-        intakes = [stack.enter_context(take_in(each, settings)) for each in (source, other) if each is not None]
-        first, second = (*(stack.enter_context(_reader(each, settings)) for each in intakes), None)[:2]
-        assert first is not None
+        intakes = [stack.enter_context(take_in(each, settings.input())) for each in (source, other) if each is not None]
+        readers = [Reader(each.info.path, settings.input(), info=each.info) for each in intakes]
+        for reader in readers:
+            stack.enter_context(reader)
+        first, second = readers[0], readers[1] if len(readers) > 1 else None
         info = first.info
         size = frame_bytes(info.width, info.height, info.layout)
         engine = Engine.load(info.width, info.height, size, settings, tell)
@@ -68,12 +69,6 @@ def measure(
             settings=tuple(pair for pair in settings.words if pair[0] in _RELEVANT),
             gallery=watch.gallery.build(),
         )
-
-
-def _reader(intake: Intake, settings: Settings) -> Reader:
-    return Reader(
-        intake.info.path, start=settings.start, end=settings.end, info=intake.info, limits=limits_of(settings)
-    )
 
 
 _RELEVANT = ("preset", "device", "precision", "start", "end")

@@ -24,9 +24,9 @@ from deflicker.correction.texture.autoencoder.loading import bytes_of
 from deflicker.correction.texture.stabilize import steady
 from deflicker.correction.tone.solve import solve
 from deflicker.correction.tone.state import Window
+from deflicker.correction.tone.tone_options import options_of
 from deflicker.correction.types import Corrected
 from deflicker.media.color import with_proxies
-from deflicker.media.demux import limits_of
 from deflicker.media.destination import Destination, name_of
 from deflicker.media.frame import Frame, frame_bytes
 from deflicker.media.probe import VideoInfo
@@ -59,12 +59,12 @@ def plan(
     """
     tell = on_progress or (lambda _: None)
     with (
-        take_in(source, settings, target=target, limits=limits_of(settings)) as intake,
-        Reader.of(intake.info, settings, limits=limits_of(settings)) as reader,
+        take_in(source, settings.input(), target=target) as intake,
+        Reader(intake.info.path, settings.input(), info=intake.info) as reader,
     ):
         info = reader.info
         check_guide(settings)
-        writer = Writer(target, info, settings, trial=True)
+        writer = Writer(target, info, settings.encoding(), trial=True)
         try:
             device = choose(settings.device, settings.precision)
             size = frame_bytes(info.width, info.height, info.layout)
@@ -159,7 +159,7 @@ def _estimate(
         started = time.monotonic()
         forward_px, backward_px = _follow(network, proxies)
         followed = time.monotonic()
-        solution = solve(Window(proxies, forward_px, backward_px, len(proxies)), None, preset, settings)
+        solution = solve(Window(proxies, forward_px, backward_px, len(proxies)), None, options_of(preset, settings))
         corrections = solution.corrections()
         # Every picture is in several windows: as history, in the core, as look-ahead.
         times_seen = max(1.0, min(preset.window_frames, scan.pictures) / min(preset.core_frames, scan.pictures))

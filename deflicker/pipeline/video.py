@@ -19,7 +19,6 @@ from deflicker.core.threads import Background, prefetch
 from deflicker.correction.apply import Correction, relit
 from deflicker.correction.types import Corrected
 from deflicker.media.color import with_proxies
-from deflicker.media.demux import limits_of
 from deflicker.media.destination import Destination, name_of
 from deflicker.media.frame import Frame, frame_bytes
 from deflicker.media.probe import VideoInfo
@@ -40,7 +39,7 @@ from deflicker.pipeline.plan import plan
 from deflicker.pipeline.stages import Deciding
 from deflicker.pipeline.window_reports import OnWindow, watched
 from deflicker.report.comparison_video import compared
-from deflicker.report.frame_notes import KeptFrames, TextureShots
+from deflicker.report.frame_notes import SkippedFrames, TextureShots
 from deflicker.report.model import Flicker, Report
 
 __all__ = ["deflicker", "deflicker_frames", "plan"]
@@ -82,17 +81,16 @@ def deflicker(
     """
     started = time.monotonic()
     tell = on_progress or (lambda _: None)
-    bounds = limits_of(settings)
     check_resume(source, target, settings, measure=measure)
     with (
-        take_in(source, settings, target=target, limits=bounds) as intake,
-        Reader.of(intake.info, settings, limits=bounds, cancel=cancel) as reader,
+        take_in(source, settings.input(), target=target) as intake,
+        Reader(intake.info.path, settings.input(), info=intake.info, cancel=cancel) as reader,
         ExitStack() as stack,
     ):
         info = reader.info
         check_guide(settings)
         # Whatever is wrong with the target shows before anything is fetched or loaded.
-        Writer(target, info, settings, trial=True).discard()
+        Writer(target, info, settings.encoding(), trial=True).discard()
         keep = stack.enter_context(kept_progress(target, settings))
         engine = None
         if settings.strength > 0 and (decider is None or measure):
@@ -137,13 +135,14 @@ def _process(
     decider: Decider | None,
 ) -> tuple[_Tally, Writer | Remuxed]:
     """Write the target: the source's own packets where nothing is to be corrected, else encoded frames."""
-    if engine is None and decider is None and not witnesses and (copy := remux(reader.info, target, settings)):
+    encoding = settings.encoding()
+    if engine is None and decider is None and not witnesses and (copy := remux(reader.info, target, encoding)):
         return _Tally(copy.frames), copy
-    writer = Writer(target, reader.info, settings)
+    writer = Writer(target, reader.info, encoding)
     try:
         tally = _run(reader, writer, engine, settings, tell, witnesses, on_window, keep, decider)
         tell(Progress("finish", tally.frames, tally.frames))
-        copy = None if tally.changed else remux(reader.info, target, settings)
+        copy = None if tally.changed else remux(reader.info, target, encoding)
         if copy is None:
             writer.close()
     except BaseException:
@@ -168,12 +167,12 @@ class _Tally:
     def __init__(self, frames: int = 0) -> None:
         self.frames = frames
         self.shots = self.changed = self.diverged = 0
-        self.kept, self.texture = KeptFrames(), TextureShots()
+        self.skipped, self.texture = SkippedFrames(), TextureShots()
         self._before: FlickerSums | None = None
         self._after: FlickerSums | None = None
 
     def count(self, frame: Corrected[Any]) -> None:
-        self.kept.add(self.frames, frame.kept)
+        self.skipped.add(self.frames, frame.kept)
         self.texture.add(self.frames, frame.opens_shot and not frame.kept, frame.texture)
         self.frames += 1
         self.shots += frame.opens_shot and not frame.kept
@@ -258,7 +257,7 @@ def _decide(
 
 def _missed(report: Report, settings: Settings) -> list[str]:
     """What the user excluded that is not there."""
-    excluded = settings.exclude and not any(part.why == "excluded" for part in report.kept)
+    excluded = settings.exclude and not any(part.why == "excluded" for part in report.skipped)
     parts = ", ".join(map(str, settings.exclude))
     return [f"no frame lies in {parts}, which was to be excluded"] if excluded and settings.strength > 0 else []
 
@@ -289,8 +288,8 @@ def _report(
         copied=output.copied,
         dropped=output.dropped,
         notes=(*reader.notes, *output.notes),
-        losses=reader.losses,
+        damage=reader.damage,
         frames_diverged=tally.diverged,
-        kept=tally.kept.parts,
+        skipped=tally.skipped.ranges,
         texture=tally.texture.shots,
     )

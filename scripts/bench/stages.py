@@ -57,7 +57,7 @@ def stages(source: Path, target: Path, preset: str, device: str, codec: str | No
             toned = corrected
             corrected = clock.time("texture", lambda: list(steady(toned, luma, reach=reach, colours_of=colours)))
         relit = clock.time("apply", lambda: [engine.relit(c.item, info.layout, c.correction) for c in corrected])
-        clock.time("encode", lambda: _encode(Writer(target, info, settings), relit))
+        clock.time("encode", lambda: _encode(Writer(target, info, settings.encoding()), relit))
     return {name: len(frames) / max(seconds, 1e-9) for name, seconds in clock.seconds.items()}
 
 

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from deflicker import Settings
 from deflicker.core import weights
 from deflicker.core.errors import WeightsError
 from deflicker.core.files import TemporaryFolder, lock_folder, remove_stale
+from deflicker.media.file_access import path_of
 from deflicker.media.image_pattern import numbered
 from deflicker.media.sequence_target import Images
 from deflicker.media.source import take_in
@@ -174,15 +174,15 @@ def test_what_other_users_left_is_theirs(tmp_path: Path, monkeypatch: pytest.Mon
 def test_images_of_a_killed_run_are_removed_by_the_next(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     killed(
         "from pathlib import Path\nfrom deflicker.media.sequence_target import Images\n"
-        "from deflicker.media.image_pattern import numbered\n"
+        "from deflicker.media.image_pattern import numbered\nfrom deflicker.media.file_access import path_of\n"
         f"path = Path({str(tmp_path / '%03d.png')!r})\n"
-        "i = Images(numbered(path), source=Path('in'), overwrite=False); Path(i.sink % 1).write_bytes(b'x')"
+        "i = Images(numbered(path), source=Path('in'), overwrite=False); path_of(i.sink % 1).write_bytes(b'x')"
     )
     assert len(names(tmp_path)) == 1
     images = numbered(tmp_path / "%03d.png")
     assert images is not None
     output = Images(images, source=Path("in"), overwrite=False)
-    Path(str(output.sink) % 1).write_bytes(b"x")
+    path_of(str(output.sink) % 1).write_bytes(b"x")
     output.commit()
     assert names(tmp_path) == {"001.png"}
     assert was_removed(caplog)
@@ -195,15 +195,15 @@ def test_a_stored_pipe_of_a_killed_run_is_removed_by_the_next(
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     killed(
-        "import io\nfrom deflicker.media.source import take_in\nfrom deflicker import Settings\n"
+        "import io\nfrom deflicker.media.source import take_in\n"
         "class Stream(io.BytesIO):\n    def read(self, *_): os.kill(os.getpid(), signal.SIGKILL)\n"
-        "with take_in(Stream(), Settings()): pass",
+        "with take_in(Stream()): pass",
         TMPDIR=str(temporary),
     )
     assert len(names(temporary)) == 1
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     data = make_video(tmp_path / "in.mp4", frames=2).read_bytes()
-    with take_in(io.BytesIO(data), Settings()):
+    with take_in(io.BytesIO(data)):
         pass
     assert names(temporary) == set()
     assert was_removed(caplog)

@@ -1,7 +1,9 @@
-"""Hashes of the frames that come out, by every route through the product: `python -m tests.pipeline.golden`.
+"""Hashes of the frames that come out, by every route through the product.
 
-Prints one JSON object: a clip, preset and route to the SHA-256 of the decoded planes. Run it through `run`, which pins
-the arithmetic: fp32, one thread, AVX2 kernels, so that the hashes hold on every x86 machine with the same torch.
+`python -m tests.pipeline.golden CASE ...` prints one JSON object: cases such as `bunny/fast/file` to the SHA-256 of the
+decoded planes. `run` pins the arithmetic first: fp32, one thread, AVX2 kernels, so that the hashes hold on every x86
+machine with the same torch. `python -m tests.pipeline.golden --write` records the hashes of every case of the file
+again; do so only with a measured reason.
 """
 
 from __future__ import annotations
@@ -173,5 +175,17 @@ def main(cases: Sequence[str]) -> None:
     print(json.dumps(hashes, indent=1))
 
 
+def write() -> None:
+    """Record the hashes of every recorded case again."""
+    import platform
+
+    import torch
+
+    path = Path(__file__).with_name("golden_planes.json")
+    cases = sorted(json.loads(path.read_text(encoding="utf-8"))["hashes"])
+    versions = {"torch": torch.__version__.split("+")[0], "machine": platform.machine()}
+    path.write_text(json.dumps({"with": versions, "hashes": run(cases)}, indent=1) + "\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    write() if sys.argv[1:] == ["--write"] else main(sys.argv[1:])

@@ -19,7 +19,7 @@ from deflicker.correction.apply import Correction
 from deflicker.motion.tracking import Given
 from deflicker.pipeline import engine
 from deflicker.pipeline.stages import decide
-from deflicker.report.frame_notes import KeptPart
+from deflicker.report.frame_notes import SkippedRange
 from tests.assets import drifting, write_video
 from tests.media.making import frames_of, same_planes
 from tests.pipeline.test_video import shaking
@@ -209,7 +209,7 @@ def test_excluded_frames_are_bit_identical_and_the_rest_is_corrected(tmp_path: P
     excluded = {5, 6, *range(20, 30)}
     assert not excluded & set(changed(source, target))
     assert len(changed(source, target)) >= 34
-    assert report.kept == (KeptPart(5, 6, "excluded"), KeptPart(20, 29, "excluded"))
+    assert report.skipped == (SkippedRange(5, 6, "excluded"), SkippedRange(20, 29, "excluded"))
     assert report.shots == 2
     assert "no frame lies" not in "".join(report.notes)
     steady = levels(target)[[n for n in range(20) if n not in excluded], 0]
@@ -233,13 +233,13 @@ def test_what_excluded_frames_show_does_not_touch_the_others(tmp_path: Path) -> 
 def test_all_excluded_is_a_copy(tmp_path: Path) -> None:
     source = lossless(tmp_path / "in.mkv", standing(20))
     report = deflicker(source, tmp_path / "out.mkv", Settings(**FAST, exclude=(Span.parse("0-99"),)))
-    assert (report.codec, report.shots, report.kept) == ("copy", 0, (KeptPart(0, 19, "excluded"),))
+    assert (report.codec, report.shots, report.skipped) == ("copy", 0, (SkippedRange(0, 19, "excluded"),))
 
 
 @pytest.mark.usefixtures("still")
 def test_what_is_excluded_and_not_there_is_said(flickering: Path, tmp_path: Path) -> None:
     report = deflicker(flickering, tmp_path / "out.mkv", Settings(**FAST, exclude=(Span.parse("1:30-1:35"),)))
-    assert report.kept == ()
+    assert report.skipped == ()
     assert "no frame lies in 90s-95s, which was to be excluded" in report.notes
 
 
@@ -249,9 +249,9 @@ def test_flashes_are_kept_where_asked_for(tmp_path: Path) -> None:
     flashes = {12: 1.9, 13: 1.6, 25: 2.0}
     lit = [np.clip(picture * flashes.get(n, 1), 0, 1) for n, picture in enumerate(pictures)]
     source, weaker, kept = lossless(tmp_path / "in.mkv", lit), tmp_path / "weaker.mkv", tmp_path / "kept.mkv"
-    assert deflicker(source, weaker, Settings(**FAST)).kept == ()
+    assert deflicker(source, weaker, Settings(**FAST)).skipped == ()
     report = deflicker(source, kept, Settings(**FAST, keep_flashes=True))
-    assert report.kept == (KeptPart(12, 13, "flash"), KeptPart(25, 25, "flash"))
+    assert report.skipped == (SkippedRange(12, 13, "flash"), SkippedRange(25, 25, "flash"))
     assert set(flashes) & set(changed(source, weaker))
     assert not set(flashes) & set(changed(source, kept))
     others = [n for n in range(40) if n not in flashes]

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from deflicker.core.presets import Preset
 from deflicker.core.settings import Settings
-from deflicker.correction.tone.solve import is_sound, solve
+from deflicker.correction.tone.solve import Solution, is_sound, solve
 from deflicker.correction.tone.solve_oom import Solver
 from deflicker.correction.tone.state import State, Window
+from deflicker.correction.tone.tone_options import options_of
 from deflicker.correction.types import Corrected
 from deflicker.metrics.flicker import FlickerSums
 from deflicker.motion.correspondence import LongMatch
@@ -108,10 +109,12 @@ class _Shot(Generic[T]):
         )
         gaps = tuple(number for number, p in enumerate(pictures) if p.after_gap)
         window = Window(proxies, forward_px, backward_px, core, far, self._reference, gaps)
-        solution = self._solver(window, self._state, self._preset, self._settings)
+        solution = self._solver(window, self._state, options_of(self._preset, self._settings))
         diverged = not is_sound(solution, window)
         if diverged:
             self._warn(core)
+        elif log.isEnabledFor(logging.DEBUG):
+            self._log_energy(solution, core)
         # What diverged once would do so again from what it left behind.
         self._state = None if diverged else solution.state
         before: FlickerSums | None = None if diverged else solution.before
@@ -127,8 +130,17 @@ class _Shot(Generic[T]):
                 before = None
 
     def _warn(self, core: int) -> None:
-        last = self._number + sum(len(frames) for frames in islice(self._waiting, core)) - 1
+        last = self._last_frame(core)
         log.warning("frames %d to %d stay as they are: no sane correction was found for them", self._number, last)
+
+    def _log_energy(self, solution: Solution, core: int) -> None:
+        last = self._last_frame(core)
+        for name, energy in solution.energy.items():
+            numbers = self._number, last, name, float(energy.before), float(energy.after)
+            log.debug("frames %d to %d: energy of the %s: %.4g before, %.4g after", *numbers)
+
+    def _last_frame(self, core: int) -> int:
+        return self._number + sum(len(frames) for frames in islice(self._waiting, core)) - 1
 
 
 def _as_it_is(frame: Tracked[T]) -> Corrected[T]:

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from deflicker.core.errors import OutputError
-from deflicker.core.files import lock_folder, remove_locked
+from deflicker.core.files import fitting, lock_folder, remove_locked
 
-_ABOUT, _LOCK, _UNFINISHED = "about.json", "lock", ".part"
+_ABOUT, _LOCK, _UNFINISHED, _FOLDER = "about.json", "lock", ".part", ".deflicker-resume"
 _STATES = 2
 """States that are kept: the newest, and one more in case that it cannot be read."""
 
 
 def folder_of(target: Path) -> Path:
     """Where progress towards an output is kept."""
-    return target.with_name(f".{target.name}.deflicker-resume")
+    return target.with_name(f".{fitting(target.name, len(_FOLDER) + 1)}{_FOLDER}")
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,6 @@ from deflicker.core.settings import Settings
 from deflicker.correction.texture.autoencoder.loading import bytes_of
 from deflicker.correction.types import Corrected
 from deflicker.media.color import with_proxies
-from deflicker.media.demux import limits_of
 from deflicker.media.frame import Frame, frame_bytes
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
@@ -179,10 +178,10 @@ class Film:
     def _look(self) -> None:
         """Find the pieces and hand each out at once. On a thread of its own."""
         try:
-            bounds = limits_of(self._settings)
+            options = self._settings.input()
             with (
-                take_in(self._source, self._settings, limits=bounds) as intake,
-                Reader.of(intake.info, self._settings, limits=bounds, cancel=self._stop) as reader,
+                take_in(self._source, options) as intake,
+                Reader(intake.info.path, options, info=intake.info, cancel=self._stop) as reader,
             ):
                 device = choose(self._settings.device, self._settings.precision).torch_device
                 preset = _preset(reader.info, self._settings)

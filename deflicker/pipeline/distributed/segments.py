@@ -22,7 +22,6 @@ from deflicker.core.threads import prefetch
 from deflicker.core.values import TimePoint
 from deflicker.correction.types import Corrected
 from deflicker.media.color import proxy_size, with_proxies
-from deflicker.media.demux import limits_of
 from deflicker.media.frame import Frame, frame_bytes
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
@@ -94,15 +93,13 @@ def decide_piece(
     through: decode all that comes before it, instead of jumping to it. Once `cancel` is set, the next frame raises
     Cancelled. Raises Differs where other frames are found there: the jump led astray, or the file is another by now.
     """
-    bounds = limits_of(settings)
     through = through or piece.part.first == 0
-    start = settings.start if through else TimePoint(seconds=piece.seconds)
-    end = settings.end if through else None
+    options = replace(settings.input(), exclude=())
+    if not through:
+        options = replace(options, start=TimePoint(seconds=piece.seconds), end=None)
     with (
-        take_in(source, settings, limits=bounds) as intake,
-        Reader.of(
-            intake.info, replace(settings, start=start, end=end, exclude=()), limits=bounds, cancel=cancel
-        ) as reader,
+        take_in(source, options) as intake,
+        Reader(intake.info.path, options, info=intake.info, cancel=cancel) as reader,
     ):
         info = reader.info
         bulk = frame_bytes(info.width, info.height, info.layout)

@@ -275,8 +275,8 @@ def test_a_solve_that_diverges_changes_nothing(value, caplog):
     """9 is a gain of 8000: a number, but not one that light has."""
     calls = []
 
-    def diverging(window, state, preset, settings):
-        solution = solve(window, state, preset, settings)
+    def diverging(window, state, options):
+        solution = solve(window, state, options)
         calls.append(window.core)
         if len(calls) == 2:
             solution.log_gain[1, 0, 0, 0] = value

@@ -12,8 +12,6 @@ import torch
 
 from deflicker import Settings, Span, TimePoint
 from deflicker.core.errors import InputError
-from deflicker.media.demux import limits_of
-from deflicker.media.probe import probe
 from deflicker.media.reader import Reader
 from deflicker.pipeline.distributed import segments as shots
 from deflicker.pipeline.distributed.scheduler import decide_to_file
@@ -39,7 +37,7 @@ def make_film(path: Path, *lengths: int) -> Path:
 
 
 def pieces(path: Path, settings: Settings = SETTINGS) -> list[Piece]:
-    with Reader.of(probe(path), settings, limits=limits_of(settings)) as reader:
+    with Reader(path, settings.input()) as reader:
         return list(find_pieces(reader, settings, settings.plan, CPU))
 
 
