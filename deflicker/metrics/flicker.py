@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from deflicker.core.blocks import stored
 from deflicker.motion.correspondence import Match
 from deflicker.motion.filters import cell_means
 from deflicker.motion.warp import warp
@@ -20,6 +21,7 @@ from deflicker.motion.warp import warp
 _LUMA = (0.2126, 0.7152, 0.0722)
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class FlickerSums:
     """Sums over frames, to be added up over windows."""
