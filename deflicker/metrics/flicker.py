@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from deflicker.core.blocks import stored
 from deflicker.media.color import bt709_luma
 from deflicker.motion.correspondence import Match
 from deflicker.motion.filters import cell_means
 from deflicker.motion.warp import warp
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class FlickerSums:
     """Sums over frames, to be added up over windows."""

@@ -115,9 +115,7 @@ def by_frames(source: Path, preset: str, folder: Path) -> str:
 
 def by_resuming(source: Path, preset: str, folder: Path) -> str:
     from deflicker import deflicker
-    from deflicker.pipeline.checkpoint import runner as keeping
 
-    keeping.SEGMENT_S = 0
     settings = settings_of(preset, resume=True)
 
     def tell(step: Any) -> None:
@@ -125,7 +123,7 @@ def by_resuming(source: Path, preset: str, folder: Path) -> str:
             raise Stop
 
     try:
-        deflicker(source, folder / "out.mkv", settings, on_progress=tell)
+        deflicker(source, folder / "out.mkv", settings, on_progress=tell, checkpoint_s=0)
     except Stop:
         deflicker(source, folder / "out.mkv", settings)
     else:
@@ -135,21 +133,22 @@ def by_resuming(source: Path, preset: str, folder: Path) -> str:
 
 def by_segments(source: Path, preset: str, folder: Path) -> str:
     from deflicker import deflicker
-    from deflicker.pipeline.distributed import segments as shots
-    from deflicker.pipeline.distributed.scheduler import Film, decide_to_file
-    from deflicker.pipeline.engine import Networks
+    from deflicker.pipeline.distributed.scheduler import ShotScheduler
+    from deflicker.pipeline.distributed.segments import SegmentWork, store_segment
+    from deflicker.pipeline.models import Models
 
-    shots.LEAST_FRAMES = 1
-    settings, networks = settings_of(preset), Networks()
+    settings, models = settings_of(preset), Models()
 
     class Here:
         size = 1
 
-        def piece(self, source: Path, piece: Any, target: Path, *, motion: bool, stop: Any) -> None:
-            decide_to_file(source, piece, settings, target, networks, motion=motion, stop=stop)
+        def store_segment(self, source: Path, segment: Any, target: Path, *, motion: bool, stop: Any) -> None:
+            store_segment(source, segment, settings, target, SegmentWork(models, motion, stop))
 
-    with Film(source, folder / "out.mkv", settings, Here()) as decider:
-        deflicker(source, folder / "out.mkv", settings, decider=decider)
+    scheduler = ShotScheduler(source, folder / "out.mkv", settings, Here())
+    scheduler.min_frames = 1
+    with scheduler as corrections:
+        deflicker(source, folder / "out.mkv", settings, corrections=corrections)
     return hash_of_file(folder / "out.mkv")
 
 

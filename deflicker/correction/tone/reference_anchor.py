@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deflicker.core.blocks import stored
 from deflicker.correction.tone.losses import anchor_energy
 from deflicker.correction.tone.observations import Step, observe, without_outliers
 from deflicker.correction.tone.seam_detection import REGIONS, region_steps
@@ -40,6 +41,7 @@ _ROUNDS = 4
 """Reweighting rounds of the mean over regions."""
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class AnchorMemory:
     """What a shot's next window must know."""
