@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deflicker.core.errors import OutputError
-from deflicker.core.files import lock_folder, remove_locked
+from deflicker.core.files import fitting, lock_folder, remove_locked
 from deflicker.pipeline.store.block_files import PART, PartFile
 from deflicker.pipeline.store.fingerprint import differences
 
@@ -22,7 +22,7 @@ _ABOUT, _LOCK = "about.json", "lock"
 
 def folder_of(target: Path) -> Path:
     """Where progress towards an output is kept."""
-    return target.with_name(f".{target.name}.deflicker-resume")
+    return target.with_name(f".{fitting(target.name, len('..deflicker-resume'))}.deflicker-resume")
 
 
 class Store:
