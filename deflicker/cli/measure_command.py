@@ -47,7 +47,7 @@ class MeasureCommand(Command):
             found = measure(self.source, self.other, self.settings, lpips=self.lpips, on_progress=on_progress)
         if self.report is not None:
             found.save(self.report, overwrite=self.settings.overwrite)
-        console.result(*([to_json(found).rstrip()] if self.json else coherence(found)))
+        console.result(*([to_json(found.to_dict()).rstrip()] if self.json else coherence(found)))
         return 0
 
 

@@ -19,8 +19,8 @@ from deflicker.report.model import Plan, Report
 from deflicker.report.text import outlook, summary
 
 if TYPE_CHECKING:
-    from deflicker.pipeline.distributed.scheduler import Film
-    from deflicker.pipeline.distributed.segments import Piece
+    from deflicker.pipeline.distributed.scheduler import ShotScheduler
+    from deflicker.pipeline.distributed.segments import Segment
 
 
 class Pipeline(Protocol):
@@ -63,13 +63,13 @@ class VideoCommand(Command):
         """Correct the video; the summary."""
         source, target = self._streams()
         settings, report_path = self.options.settings, self.options.report
-        with console.progress() as on_progress, self._by_shots(console) as decider:
-            extras = self.options.extras(self.options.compare) | ({"decider": decider} if decider else {})
-            used = replace(settings, resume=False) if decider else settings  # a film always goes on
+        with console.progress() as on_progress, self._by_shots(console) as cluster:
+            extras = self.options.extras(self.options.compare) | ({"corrections": cluster} if cluster else {})
+            used = replace(settings, resume=False) if cluster else settings  # a cluster's run always resumes
             report = self._pipeline.deflicker(source, target, used, on_progress=on_progress, **extras)
-            report = decider.signed(report) if decider else report
-        for what, times in report.losses:
-            console.log.event("loss", what=what, times=times)
+            report = cluster.signed(report) if cluster else report
+        for what, times in report.damage:
+            console.log.event("damage", what=what, times=times)
         console.log.event("result", **report.to_dict())
         if report_path is None:
             return summary(report)
@@ -103,20 +103,22 @@ class VideoCommand(Command):
         return source, open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
 
     @contextmanager
-    def _by_shots(self, console: Console) -> Iterator[Film | None]:
-        """The film whose shots the machines of a cluster correct; None if this machine does all."""
+    def _by_shots(self, console: Console) -> Iterator[ShotScheduler | None]:
+        """What has each shot corrected on a machine of the cluster; None if this machine does all."""
         settings = self.options.settings
         if self.ray is None or settings.strength == 0:
             yield None
             return
-        from deflicker.pipeline.distributed.scheduler import Film
+        from deflicker.pipeline.distributed.scheduler import ShotScheduler
 
-        def on_piece(how: str, piece: Piece) -> None:
-            console.log.event("shots", state=how, first_frame=piece.part.first, frames=len(piece.part))
+        def on_segment(state: str, segment: Segment) -> None:
+            console.log.event("shots", state=state, first_frame=segment.shots.first, frames=len(segment.shots))
 
         motion = self.options.report is not None
         with (
             connect(self.ray, settings, self.jobs, console.log) as cluster,
-            Film(self.source, self.target, settings, cluster, motion=motion, on_piece=on_piece) as film,
+            ShotScheduler(
+                self.source, self.target, settings, cluster, motion=motion, on_segment=on_segment
+            ) as scheduler,
         ):
-            yield film
+            yield scheduler

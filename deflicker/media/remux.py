@@ -14,6 +14,7 @@ from deflicker.core.errors import OutputError
 from deflicker.core.options import EncodeOptions
 from deflicker.media.demux import disguised, open_input, packets
 from deflicker.media.destination import Destination, name_of, open_target
+from deflicker.media.file_access import path_of
 from deflicker.media.muxer import Output
 from deflicker.media.passthrough import Clock, accepts, keep_rate, lead_of
 from deflicker.media.probe import VideoInfo, has_alpha_track
@@ -87,7 +88,7 @@ def _copy_disguised(info: VideoInfo, target: Destination, options: EncodeOptions
         return None
     place = open_target(target, source=info.path, overwrite=options.overwrite)
     try:
-        shutil.copyfile(info.path, str(place.sink))
+        shutil.copyfile(info.path, path_of(str(place.sink)))
         with open_input(info.path) as source:
             frames = sum(1 for packet in packets(source) if packet.size)
     except OSError as error:

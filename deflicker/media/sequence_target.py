@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deflicker.core.errors import OutputError
 from deflicker.core.files import TemporaryFolder
+from deflicker.media.file_access import pattern_address
 from deflicker.media.image_pattern import Numbered, numbered
 from deflicker.media.probe import VideoInfo
 
@@ -64,7 +65,7 @@ class Images:
             return io.BytesIO()
         if self._unfinished is None:
             self._unfinished = TemporaryFolder(self.path.parent, ".deflicker-", ".part")
-        return str(self._unfinished.path / self.path.name)
+        return pattern_address(self._unfinished.path / self.path.name)
 
     def release(self) -> None:
         """Nothing to let go: images are moved when all are there."""

@@ -67,7 +67,7 @@ def test_pictures_that_grow_beyond_the_limit_are_damage(tmp_path: Path) -> None:
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     with Reader(path, ReadOptions(limits=Limits(pixels=64 * 48))) as reader:
         assert 8 <= sum(1 for _ in reader.frames()) <= 10
-        assert reader.losses
+        assert reader.damage
 
 
 def test_most_pixels_are_what_the_smallest_run_takes() -> None:

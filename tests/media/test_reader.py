@@ -125,13 +125,13 @@ def test_damage_in_the_middle_costs_only_what_is_damaged(tmp_path: Path) -> None
     pts, _, reader = read(tmp_path / "damaged.mp4")
     assert 30 < len(pts) <= 60
     assert pts == sorted(set(pts))
-    assert reader.losses
+    assert reader.damage
 
 
 def test_a_really_corrupt_file_keeps_what_decodes() -> None:
     pts, _, reader = read(clip("awkward/corrupt_h264.mp4"))
     assert len(pts) == 49
-    assert "damaged" in " ".join(dict(reader.losses))
+    assert "damaged" in " ".join(dict(reader.damage))
 
 
 def test_times_that_go_back_are_moved_and_noted() -> None:

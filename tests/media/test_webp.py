@@ -97,7 +97,7 @@ def test_a_file_cut_off_gives_its_whole_pictures(tmp_path: Path) -> None:
     short.write_bytes(path.read_bytes()[:-40])
     with Reader(short) as reader:
         assert 3 <= len(list(reader.frames())) < len(DELAYS)
-        assert any("cut off after picture" in what for what, _ in reader.losses)
+        assert any("cut off after picture" in what for what, _ in reader.damage)
     with pytest.raises(InputError, match="--strict"), Reader(short, ReadOptions(limits=Limits(strict=True))) as reader:
         list(reader.frames())
 
