@@ -17,7 +17,7 @@ from deflicker.cli.correct_command import correct
 from deflicker.cli.doctor import doctor
 from deflicker.cli.group import DEFAULT, DefaultCommandGroup
 from deflicker.cli.measure_command import fvd, measure
-from deflicker.cli.preview.command import preview
+from deflicker.cli.preview.preview_command import preview
 from deflicker.cli.signals import interruptible
 from deflicker.cli.video_command import Pipeline
 from deflicker.core.malloc import use_single_arena
