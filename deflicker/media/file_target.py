@@ -42,6 +42,11 @@ class Target:
             raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from error
         return address(self.temporary)
 
+    @property
+    def written(self) -> Path:
+        """The unfinished file."""
+        return self.temporary
+
     def _check(self, source: Path) -> None:
         folder = self.path.parent
         if not folder.is_dir():
