@@ -150,7 +150,7 @@ class Output:
         """Complete the file and move it to its place. last_delay: seconds for which the last picture is shown."""
         self.complete()
         if last_delay and isinstance(self._target, Target):
-            mend_last_delay(self._target.temporary, self.format, last_delay)
+            mend_last_delay(self._target.written, self.format, last_delay)
         self.commit()
 
     def complete(self) -> None:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from threading import Event
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import av
 
@@ -22,7 +22,8 @@ from deflicker.media.planes import EXACT_SCALING, canonical_format, planes_of
 from deflicker.media.probe import VideoInfo, decoder_of_name, open_decoder, probe, video_stream
 from deflicker.media.trim import Gate
 
-OnPacket = Callable[["av.Packet[Any]"], None]  # quoted: generic for type checkers only
+Packet: TypeAlias = "av.Packet[Any]"  # quoted: generic for type checkers only
+OnPacket = Callable[[Packet], None]
 
 _SEEK_MARGIN_S = 1
 _FLUSH_TRIES = 64

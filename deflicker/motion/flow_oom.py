@@ -10,12 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deflicker.core.blocks import stored
 from deflicker.core.oom import OomFallback
 from deflicker.motion.tracking import Flow
 
 _FEWER, _HALF, _CPU = 1, 2, 3
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class _Seen:
     """A frame's features, and the frame, should others be needed."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deflicker.correction.types import Choice
+    from deflicker.correction.types import SpaceDecision
 
 _MAX_RANGES, _MAX_SHOTS = 12, 6
 """How many are listed one by one."""
@@ -88,7 +88,7 @@ class TextureShots:
         self._shots: list[ShotTexture] = []
         self._first = 0
 
-    def add(self, frame: int, starts_shot: bool, decision: Choice | None) -> None:
+    def add(self, frame: int, starts_shot: bool, decision: SpaceDecision | None) -> None:
         """Take the next frame; `decision` is None where its texture was left alone."""
         if starts_shot:
             self._first = frame

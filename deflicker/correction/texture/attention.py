@@ -33,6 +33,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deflicker.core.blocks import stored
 from deflicker.correction.texture.band_energy import energy, lacking, smooth
 from deflicker.correction.texture.differences import LEVELS, doubt_of, products, usual_part, visible_of
 from deflicker.correction.texture.laplacian import cell_means, merge_bands, pool, shrink, split_bands, spread
@@ -89,6 +90,7 @@ class Neighbours:
     """`[N, 2, H, W]`: where in its own frame each of them was taken from."""
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class Boil:
     """What one frame's texture does."""

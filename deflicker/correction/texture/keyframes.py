@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from deflicker.core.oom import OomFallback
 from deflicker.correction.texture.boil_gate import numbers, usual_boil
 from deflicker.correction.texture.keyframe_locking import (
@@ -20,10 +18,8 @@ from deflicker.correction.texture.keyframe_locking import (
 from deflicker.correction.texture.links import walked_home
 from deflicker.correction.texture.pictures import Pictures
 
-T = TypeVar("T")
 
-
-def tell(pictures: Pictures[T], key: int, fallback: OomFallback) -> None:
+def tell(pictures: Pictures, key: int, fallback: OomFallback) -> None:
     """Find out what boils with a memory at a key; at the shot's edge a picture further in tells it."""
     last = len(pictures) - 1
     if last < 2 * FAR[0]:
@@ -40,7 +36,7 @@ def tell(pictures: Pictures[T], key: int, fallback: OomFallback) -> None:
         pictures.openings = [*pictures.openings, told.opening()][-USUAL:]
 
 
-def lock(pictures: Pictures[T], key: int, end: int, fallback: OomFallback) -> None:
+def lock(pictures: Pictures, key: int, end: int, fallback: OomFallback) -> None:
     """Lock the pictures after a key to it and to the next key, which is at `end` unless the shot ends there."""
     keys, end = [at for at in (key, end) if at < len(pictures)], min(end, len(pictures))
     if any(pictures[at].lasting is None for at in keys):
@@ -51,7 +47,7 @@ def lock(pictures: Pictures[T], key: int, end: int, fallback: OomFallback) -> No
         fallback.run(lambda level: _lock(pictures, keys, end, how_far, on_cpu=level > 0))
 
 
-def _lock(pictures: Pictures[T], keys: list[int], end: int, how_far: float, *, on_cpu: bool) -> None:
+def _lock(pictures: Pictures, keys: list[int], end: int, how_far: float, *, on_cpu: bool) -> None:
     if on_cpu:
         pictures.spare()
     between = range(keys[0] + 1, end)
