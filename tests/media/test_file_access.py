@@ -8,14 +8,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deflicker.core.errors import DeflickerError, InputError, WeightsError
-from deflicker.core.files import fitting, part_name, remove_stale
+from deflicker.core.files import TemporaryFolder, fitting
 from deflicker.core.settings import Settings
 from deflicker.media.demux import open_input
 from deflicker.media.file_access import access, playlist
@@ -83,13 +83,11 @@ def test_only_images_are_patterns() -> None:
     assert not numbered(Path("50%05d"))
 
 
-def test_part_names_fit(tmp_path: Path) -> None:
+def test_names_of_temporary_folders_fit(tmp_path: Path) -> None:
     for name in ("a.mp4", "x" * 251 + ".mp4", "\u00e9" * 120 + ".mkv", "a." + "y" * 250):
-        left = part_name(tmp_path / name)
-        assert len(os.fsencode(left.name)) <= 255
-        left.touch()
-        remove_stale(tmp_path / name)
-        assert not left.exists()
+        with closing(TemporaryFolder.beside(tmp_path / name)) as folder:
+            assert len(os.fsencode(folder.path.name)) <= 255
+            (folder.path / name).touch()
     assert fitting("x" * 250, 20) != fitting("x" * 251, 20)
 
 
