@@ -40,7 +40,7 @@ from deflicker.cli.signals import interruptible
 from deflicker.core.errors import SettingsError
 from deflicker.core.malloc import use_single_arena
 from deflicker.core.options import StreamFormat
-from deflicker.core.presets import ABLATIONS, PRESETS
+from deflicker.core.presets import PRESETS
 from deflicker.core.settings import CompareStyle, Settings
 from deflicker.core.values import RawVideo, Span, TimePoint, parse_rate, parse_reference, parse_size
 from deflicker.core.version import __version__
@@ -141,9 +141,6 @@ def parse(
     max_memory: Annotated[str | None, hardware(metavar="SIZE", help="Memory to stay under, such as 8G.")] = None,
     weights: Annotated[Path | None, hardware(metavar="PATH", help="Weight file, or folder of them.")] = None,
     offline: Annotated[bool, hardware("--offline", help="Never touch the network.")] = False,
-    without: Annotated[
-        list[str] | None, typer.Option(hidden=True, metavar="|".join(ABLATIONS), help="Switch a term off; repeatable.")
-    ] = None,
     quiet: Annotated[bool, logs("--quiet", "-q", help="Say errors only.")] = False,
     verbose: Annotated[bool, logs("--verbose", "-v", help="Say more; tracebacks for bugs.")] = False,
     log_json: Annotated[Path | None, logs(metavar="FILE", help="Append events, one JSON object a line.")] = None,
@@ -178,7 +175,6 @@ def parse(
         keep_flashes=keep_flashes,
         space=space,  # type: ignore[arg-type]
         autoencoder=autoencoder,
-        without=frozenset(without or ()),
         device=device,
         precision=precision,  # type: ignore[arg-type]
         max_memory=read_optional(parse_size, max_memory, "--max-memory"),

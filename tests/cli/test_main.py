@@ -127,7 +127,7 @@ def test_nothing_given_is_a_hint(command: Command) -> None:
         (["--anchor", "2"], "anchor"),
         (["--reference", "120f"], "set anchor"),
         (["--anchor", "1", "--reference", "nowhere.png"], "no image file, no frame"),
-        (["--without", "everything"], "seams, curve"),
+        (["--without", "seams"], "--without"),
         (["--device", "tpu"], "cuda:N"),
         (["--precision", "fp8"], "bf16"),
         (["--crf", "low"], "crf"),
@@ -392,7 +392,7 @@ def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> N
     words = "--strength 0.5 --preset fast --device cpu --precision fp32 --codec libx265 --crf 20.5 "
     words += "--encoder-preset slow --space both --autoencoder own --decoder h264 "
     words += "--pix-fmt yuv420p10le -e tune=grain -e x=a=b --start 1:30.5 --end 2700f --max-memory 8G --weights w "
-    words += "--offline -y --strict --anchor 0.7 --reference 120f --guide g.mp4 --without seams --without anchors "
+    words += "--offline -y --strict --anchor 0.7 --reference 120f --guide g.mp4 "
     words += "--exclude 1:30-1:35.5 --exclude 120f-140f --keep-flashes --resume "
     words += "--format mkv --fps 23.976 --rawvideo 64x48@24"
     assert main(clip, tmp_path / "out.mp4", *words.split()) == 0
@@ -420,7 +420,6 @@ def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> N
         "guide": Path("g.mp4"),
         "exclude": (Span.parse("90-95.5"), Span(TimePoint(frame=120), TimePoint(frame=140))),
         "keep_flashes": True,
-        "without": frozenset({"seams", "anchors"}),
         "weights": Path("w"),
         "offline": True,
         "overwrite": True,

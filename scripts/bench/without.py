@@ -1,0 +1,81 @@
+"""The product without one ingredient, in a process of its own.
+
+    python scripts/bench/without.py TERM SOURCE TARGET PRESET LOG
+
+Writes the video without loss and the report's values, as one line of JSON, into LOG, as the command's `--log-json`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from deflicker import Settings, deflicker
+from deflicker.core.presets import PresetName
+from deflicker.correction.tone.tone_options import ToneOptions
+from deflicker.pipeline.models import Models
+from deflicker.pipeline.run_context import Run
+
+
+def _gains(**changes: Any) -> Callable[[ToneOptions], ToneOptions]:
+    return lambda options: replace(options, gains=replace(options.gains, **changes))
+
+
+def _curve(**changes: Any) -> Callable[[ToneOptions], ToneOptions]:
+    return lambda options: replace(options, curve=replace(options.curve, **changes))
+
+
+def _both(**changes: Any) -> Callable[[ToneOptions], ToneOptions]:
+    return lambda options: _gains(**changes)(_curve(**changes)(options))
+
+
+TONE: dict[str, Callable[[ToneOptions], ToneOptions]] = {
+    "seams": lambda options: replace(options, seams=False),
+    "curve": _curve(iterations=()),
+    "shared": _curve(shared=False),
+    "gate": _both(gate=False),
+    "places": _gains(places=False),
+    "trend": _both(trend=False),
+    "first-order": _both(first_order=0.0),
+    "second-order": _both(second_order=0.0),
+    "robust": _gains(robust=False),
+    "precision": _gains(noise=0.0),
+    "agreement": _gains(agreement=False),
+    "bounds": _gains(bounds=False),
+    "centring": lambda options: _gains(centring=0.0)(_curve(centring=0.0, centring_by_noise=0.0)(options)),
+    "in-place": lambda options: replace(options, static_check=False),
+    "highlights": lambda options: replace(options, highlights=False),
+}
+"""What leaves an ingredient of the tone correction out."""
+OTHERS: dict[str, Callable[[Run], Run]] = {
+    "texture": lambda run: replace(run, preset=replace(run.preset, texture_reach=0)),
+    "locking": lambda run: replace(run, locking=False),
+    "flashes": lambda run: replace(run, flashes=False),
+}
+TERMS = (*TONE, "anchors", *OTHERS)
+"""All that a run can do without; anchors, which settings ask for, among them."""
+
+
+def left_out(term: str) -> Callable[[Run], Run]:
+    """What changes a run to one without the term."""
+    return OTHERS.get(term) or (lambda run: replace(run, tone=TONE[term](run.tone)))
+
+
+def run(term: str, source: Path, target: Path, preset: PresetName) -> dict[str, Any]:
+    """The report's values of a run without the term."""
+    settings = Settings(preset=preset, codec="ffv1", overwrite=True)
+    return deflicker(source, target, settings, models=Models(adjust=left_out(term))).to_dict()
+
+
+def main() -> None:
+    term, source, target, preset, log = sys.argv[1:]
+    found = run(term, Path(source), Path(target), preset)  # type: ignore[arg-type]
+    Path(log).write_text(json.dumps({"event": "result", **found}) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
