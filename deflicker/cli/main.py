@@ -1,58 +1,50 @@
-"""`deflicker IN OUT`: options become Settings, errors become one line and an exit code.
+"""The program `deflicker`: its commands, and its exit.
 
-The only module that prints or exits. Nothing heavy is imported before the paths are known to be good.
+Nothing heavy is imported before a command runs.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-import traceback
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Annotated, Any, NoReturn, get_args
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import typer
 
-from deflicker.cli import measure_command as commands
-from deflicker.cli.arguments import (
-    correction,
-    hardware,
-    key_and_value,
-    logs,
-    many,
-    output,
-    read_option,
-    read_optional,
-    source,
-)
-from deflicker.cli.batch import Batch
-from deflicker.cli.checks import check_extras, check_log_path, check_paths
-from deflicker.cli.completion import command_asked_for, first_word
-from deflicker.cli.exit_codes import explain
-from deflicker.cli.json_log import JsonLog, records_to
-from deflicker.cli.preview import command as preview
-from deflicker.cli.progress_bar import batch_bar, progress_bar
-from deflicker.cli.run import BatchJob, Job, correct, correct_all, job_of, look_ahead
+from deflicker.cli.console import Console
+from deflicker.cli.correct_command import correct
+from deflicker.cli.doctor import doctor
+from deflicker.cli.group import DEFAULT, DefaultCommandGroup
+from deflicker.cli.measure_command import fvd, measure
+from deflicker.cli.preview.preview_command import preview
 from deflicker.cli.signals import interruptible
-from deflicker.core.errors import SettingsError
+from deflicker.cli.video_command import Pipeline
 from deflicker.core.malloc import use_single_arena
+<<<<<<< HEAD
 from deflicker.core.options import StreamFormat
 from deflicker.core.presets import PRESETS
 from deflicker.core.settings import CompareStyle, Settings
 from deflicker.core.values import RawVideo, Span, TimePoint, parse_rate, parse_reference, parse_size
 from deflicker.core.version import __version__
+=======
+>>>>>>> main
 
-# --- Options ----------------------------------------------------------------------------------------------------------
+_CONTEXT = {"help_option_names": ["-h", "--help"]}
 
-app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(cls=DefaultCommandGroup)
+_COMMANDS: dict[str, Callable[..., int]] = {
+    DEFAULT: correct,
+    "measure": measure,
+    "preview": preview,
+    "fvd": fvd,
+    "doctor": doctor,
+}
+for name, command in _COMMANDS.items():
+    app.command(name, context_settings=_CONTEXT)(command)
 
-COMMANDS: dict[str, typer.Typer] = commands.COMMANDS | {"preview": preview.app}
-"""Further commands by name, `deflicker NAME …`. A file with such a name is still reached as `./NAME`."""
 
-
+<<<<<<< HEAD
 def _show_version(asked: bool) -> None:
     if asked:
         print(f"deflicker {__version__}")
@@ -214,77 +206,19 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         command = COMMANDS[name]
         typer.main.get_command(app)  # which makes typer know the shells
     job: Any = None
+=======
+def main(arguments: Sequence[str] | None = None, *, pipeline: Pipeline | None = None) -> NoReturn:
+    """Entry point of the program. `pipeline`: what corrects a video, `deflicker.pipeline.video` if None."""
+>>>>>>> main
     # Threads that spin while they wait take the cores from decoder and encoder. Read once, when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     use_single_arena()
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with interruptible():
-            job = command(words, prog_name="deflicker", standalone_mode=False)
-            ours = isinstance(job, Job | BatchJob)
-            code = job if isinstance(job, int) else run(job) if ours else do(job) if job else 0
+            code = app(words, prog_name="deflicker", standalone_mode=False, obj=pipeline)
     except SystemExit as end:  # shell completion
         code = end.code if isinstance(end.code, int) else 0
-    except BaseException as error:  # every end of a run gets its line and its code
-        code, text = explain(error)
-        print(f"deflicker: {text}", file=sys.stderr)
-        if getattr(job, "verbose", False):
-            traceback.print_exception(error)
-    sys.exit(code)
-
-
-def run(job: Job | BatchJob) -> int:
-    """Do what a command line asks for; every event goes to its log."""
-    if isinstance(job, BatchJob):
-        return run_batch(job)
-    check_log_path(job.log_json, job.source, job.target)
-    with JsonLog(job.log_json) as log, records_to(Stderr(job.level), log):
-        log.event("start", version=__version__, source=job.source, target=job.target, settings=vars(job.settings))
-        try:
-            check_paths(job.source, job.target, job.settings.overwrite)
-            check_extras(job.source, job.target, job.report, job.compare, overwrite=job.settings.overwrite)
-            lines = look_ahead(job, log) if job.dry_run else correct(job, log)
-        except BaseException as error:
-            code, text = explain(error)
-            log.event("error", type=type(error).__name__, message=text, exit_code=code)
-            raise
-    if not job.quiet:
-        print("\n".join(lines), file=sys.stderr)
-    return 0
-
-
-def run_batch(job: BatchJob) -> int:
-    """The same for many videos: names of what was written go to stdout, the rest is for people."""
-    out = None if sys.stdout.isatty() else sys.stdout  # on a terminal, above the bar
-    with JsonLog(job.log_json) as log, batch_bar(quiet=job.quiet) as bar, records_to(Stderr(job.level), log):
-        log.event("start", version=__version__, inputs=job.inputs, batch=vars(job.batch), settings=vars(job.settings))
-        for outcome in correct_all(job, log, bar):
-            if outcome.state == "done" and str(job.log_json) != "-":
-                print(outcome.task.target, file=out, flush=True)
-            if not job.quiet or outcome.state == "failed":
-                print(f"{outcome.state}: {outcome.task.source}: {outcome.words}", file=sys.stderr)
-    if not job.quiet:
-        print(f"videos: {bar.words}", file=sys.stderr)
-    return 1 if bar.states["failed"] else 0
-
-
-def do(errand: commands.Errand) -> int:
-    """Do what another command asks for; its result goes to stdout."""
-    errand.check()
-    if isinstance(errand, preview.Preview):
-        print("\n".join(errand.greet()), flush=True)
-    shown = not errand.quiet and sys.stderr.isatty()
-    with records_to(Stderr(logging.WARNING)), progress_bar(shown=shown) as show:
-        lines = errand.run(show)
-    if lines:
-        print("\n".join(lines))
-    return 0
-
-
-# --- What the user sees -----------------------------------------------------------------------------------------------
-
-
-class Stderr(logging.Handler):
-    """One line for each log record."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        print(f"deflicker: {record.levelname.lower()}: {record.getMessage()}", file=sys.stderr)
+    except BaseException as error:  # a command line that cannot be used
+        code = Console().failure(error)
+    sys.exit(code or 0)

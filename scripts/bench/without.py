@@ -1,14 +1,21 @@
+<<<<<<< HEAD
 """The product without one ingredient, in a process of its own.
 
     python scripts/bench/without.py TERM SOURCE TARGET PRESET LOG
 
 Writes the video without loss and the report's values, as one line of JSON, into LOG, as the command's `--log-json`.
+=======
+"""One run without an ingredient of the correction, which the command line does not offer.
+
+`python without.py TERM SOURCE TARGET LOG PRESET` appends the result event to LOG, as `deflicker --log-json LOG` does.
+>>>>>>> main
 """
 
 from __future__ import annotations
 
 import json
 import sys
+<<<<<<< HEAD
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -79,3 +86,24 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+=======
+from pathlib import Path
+
+from deflicker import Settings, deflicker
+
+
+def main(term: str, source: str, target: str, log: str, preset: str) -> None:
+    settings = Settings(
+        preset=preset,  # type: ignore[arg-type]  # Settings checks it
+        codec="ffv1",
+        overwrite=True,
+        without=frozenset({term}),
+    )
+    report = deflicker(Path(source), Path(target), settings)
+    with Path(log).open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"event": "result"} | report.to_dict(), default=str) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
+>>>>>>> main
