@@ -12,19 +12,6 @@ from typing import Any
 def run(source: Path, target: Path, *options: str) -> dict[str, Any]:
     """Run `deflicker SOURCE TARGET` without loss and return its result event (the Report as plain values).
 
-<<<<<<< HEAD
-    With `--without TERM` among the options, which then are that and `--preset`, `without` runs in its place. Raises
-    RuntimeError with what the command said, where it fails.
-    """
-    log = target.with_suffix(".json")
-    log.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "deflicker", str(source), str(target), "--codec", "ffv1", "-y"]
-    command += ["--log-json", str(log), *options]
-    if "--without" in options:
-        chosen = dict(zip(options[::2], options[1::2], strict=True))
-        program = str(Path(__file__).with_name("without.py"))
-        command = [sys.executable, program, chosen["--without"], str(source), str(target), chosen["--preset"], str(log)]
-=======
     The options `--preset PRESET --without TERM` run it without an ingredient of the correction (`without.py`).
     Raises RuntimeError with the command's messages if it fails.
     """
@@ -37,7 +24,6 @@ def run(source: Path, target: Path, *options: str) -> dict[str, Any]:
     else:
         command = [sys.executable, "-m", "deflicker", str(source), str(target), "--codec", "ffv1", "-y"]
         command += ["--log-json", str(log), *options]
->>>>>>> main
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr}")

@@ -1,28 +1,18 @@
-<<<<<<< HEAD
-"""The product without one ingredient, in a process of its own.
-
-    python scripts/bench/without.py TERM SOURCE TARGET PRESET LOG
-
-Writes the video without loss and the report's values, as one line of JSON, into LOG, as the command's `--log-json`.
-=======
 """One run without an ingredient of the correction, which the command line does not offer.
 
 `python without.py TERM SOURCE TARGET LOG PRESET` appends the result event to LOG, as `deflicker --log-json LOG` does.
->>>>>>> main
 """
 
 from __future__ import annotations
 
 import json
 import sys
-<<<<<<< HEAD
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from deflicker import Settings, deflicker
-from deflicker.core.presets import PresetName
 from deflicker.correction.tone.tone_options import ToneOptions
 from deflicker.pipeline.models import Models
 from deflicker.pipeline.run_context import Run
@@ -72,38 +62,12 @@ def left_out(term: str) -> Callable[[Run], Run]:
     return OTHERS.get(term) or (lambda run: replace(run, tone=TONE[term](run.tone)))
 
 
-def run(term: str, source: Path, target: Path, preset: PresetName) -> dict[str, Any]:
-    """The report's values of a run without the term."""
-    settings = Settings(preset=preset, codec="ffv1", overwrite=True)
-    return deflicker(source, target, settings, models=Models(adjust=left_out(term))).to_dict()
-
-
-def main() -> None:
-    term, source, target, preset, log = sys.argv[1:]
-    found = run(term, Path(source), Path(target), preset)  # type: ignore[arg-type]
-    Path(log).write_text(json.dumps({"event": "result", **found}) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
-=======
-from pathlib import Path
-
-from deflicker import Settings, deflicker
-
-
 def main(term: str, source: str, target: str, log: str, preset: str) -> None:
-    settings = Settings(
-        preset=preset,  # type: ignore[arg-type]  # Settings checks it
-        codec="ffv1",
-        overwrite=True,
-        without=frozenset({term}),
-    )
-    report = deflicker(Path(source), Path(target), settings)
+    settings = Settings(preset=preset, codec="ffv1", overwrite=True)  # type: ignore[arg-type]  # Settings checks it
+    report = deflicker(Path(source), Path(target), settings, models=Models(adjust=left_out(term)))
     with Path(log).open("a", encoding="utf-8") as file:
         file.write(json.dumps({"event": "result"} | report.to_dict(), default=str) + "\n")
 
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
->>>>>>> main
