@@ -88,18 +88,18 @@ def plan(
         )
 
 
-_NO_STRENGTH = "strength 0 corrects nothing: the source's packets are copied where the other options allow it"
+_NO_STRENGTH = "strength 0 corrects nothing: the source's packets are copied if the other options allow it"
 
 
 def _models(preset: Preset, device: Device, settings: Settings, models: Models | None) -> tuple[Models, list[str]]:
     """The networks, and what to say about their weights. Without these they are as fast: the time can be measured."""
-    notes = ["where nothing flickers, the source's packets are copied instead"]
+    notes = ["if nothing flickers, the source's packets are copied instead"]
     network = FLOW_NETWORKS[preset.flow_network]
     own_file = settings.weights is not None and not settings.weights.is_dir()
     if models or own_file or settings.offline or weights.locate(network, path=settings.weights):
         return models or Models(), notes
     state = dict(build(preset.flow_network).state_dict())
-    notes.append(f"the weights of {preset.flow_network} are fetched first")
+    notes.append(f"the weights of {preset.flow_network} are downloaded first")
     return Models(flow=flow_network(state, preset, device)), notes
 
 

@@ -152,8 +152,8 @@ def test_folder_without_the_file_falls_back(shelf, tmp_path):
         ({"conv.weight": STATE["conv.weight"]}, "lacks conv.bias"),
         ({**STATE, "conv.bias": torch.ones(3)}, r"conv.bias has the shape \(3,\), not \(2,\)"),
         ({**STATE, "surplus": torch.ones(1)}, "holds surplus"),
-        ({"epoch": 3}, "no table of named tensors"),
-        ([1, 2], "no table of named tensors"),
+        ({"epoch": 3}, "does not contain named tensors"),
+        ([1, 2], "does not contain named tensors"),
     ],
 )
 def test_wrong_file_says_what_is_wrong(shelf, tmp_path, content, reason):

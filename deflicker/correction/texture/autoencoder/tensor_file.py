@@ -52,7 +52,7 @@ def _header(file: BinaryIO) -> tuple[dict[str, Any], int]:
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
         header = None
     if not isinstance(header, dict):
-        raise ValueError("it is no safetensors file")
+        raise ValueError("it is not a safetensors file")
     return header, 8 + length
 
 

@@ -139,9 +139,9 @@ def test_what_an_autoencoder_takes_is_known_before_it_is_read(tmp_path: Path) ->
     ("make", "words"),
     [
         (lambda path: None, "there is no such file"),
-        (lambda path: path.write_bytes(b"nothing of the kind"), "no safetensors file"),
+        (lambda path: path.write_bytes(b"nothing of the kind"), "not a safetensors file"),
         (lambda path: path.mkdir(), "holds no weights"),
-        (lambda path: write_tensors(path, {"x": torch.zeros(1)}, {}), "in a layout that is known \\(x\\)"),
+        (lambda path: write_tensors(path, {"x": torch.zeros(1)}, {}), "of a known layout \\(x\\)"),
         (lambda path: write_tensors(path, {"encoder.layers.0.weight": torch.zeros(1)}, {}), "no TAESD encoder"),
         (
             lambda path: write_tensors(path, {"encoder.down_blocks.0.resnets.0.norm1.weight": torch.zeros(1)}, {}),
