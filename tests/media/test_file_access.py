@@ -140,14 +140,11 @@ def watching() -> Iterator[tuple[int, list[Any]]]:
 
 def uses(folder: Path, hostile: Path) -> dict[str, Callable[[], object]]:
     """Every place in the product where a user's file is opened."""
-    from deflicker.cli.console import Console
-    from deflicker.cli.preview.preview_command import PreviewCommand
     from deflicker.pipeline.fvd import fvd
     from deflicker.pipeline.measure import measure
     from deflicker.pipeline.plan import plan
 
     good, out = folder / "good.mp4", folder / "out.mp4"
-    preview = PreviewCommand(source=hostile, settings=Settings(), start="0", seconds="1", port=0, browser=False)
     reference = Settings(reference=hostile, anchor=1.0, device="cpu")
     return {
         "input": lambda: deflicker(hostile, out, COPY),
@@ -157,8 +154,16 @@ def uses(folder: Path, hostile: Path) -> dict[str, Callable[[], object]]:
         "measure": lambda: measure(hostile, lpips=False),
         "measure, second": lambda: measure(good, hostile, lpips=False),
         "fvd": lambda: fvd(hostile, good),
-        "preview": lambda: preview.run(Console()),
+        "preview": lambda: _preview(hostile),
     }
+
+
+def _preview(hostile: Path) -> object:
+    from deflicker.cli.console import Console
+    from deflicker.cli.preview.preview_command import PreviewCommand
+
+    command = PreviewCommand(source=hostile, settings=Settings(), start="0", seconds="1", port=0, browser=False)
+    return command.run(Console())
 
 
 def _reference(settings: Settings, good: Path) -> object:
