@@ -21,12 +21,12 @@ from deflicker import OutputError, Settings, deflicker
 from deflicker.cli import main as cli
 from deflicker.correction.apply import Correction
 from deflicker.correction.tone.solve import solve
-from deflicker.correction.tone.solve_oom import SparingSolver
+from deflicker.correction.tone.solve_oom import SolverWithOomFallback
 from deflicker.media.file_target import Target
 from deflicker.media.muxer import Output
 from deflicker.media.reader import Reader
 from deflicker.media.writer import Writer
-from deflicker.motion.flow_oom import SparingFlow
+from deflicker.motion.flow_oom import FlowWithOomFallback
 from deflicker.pipeline.models import Models
 from deflicker.report.comparison_video import Comparison
 from tests.assets import make_video
@@ -279,7 +279,7 @@ def test_the_gpu_runs_out_of_memory_and_the_run_goes_on(
     small = Still()
     monkeypatch.setattr(small, "flow", at_first(small.flow, 99))
     monkeypatch.setattr(Correction, "applied", at_first(Correction.applied, 1))
-    sparing, solver = SparingFlow(small, Still), SparingSolver(at_first(solve, 2))
+    sparing, solver = FlowWithOomFallback(small, Still), SolverWithOomFallback(at_first(solve, 2))
     monkeypatch.setattr(Models, "flow", lambda *_: sparing)
     monkeypatch.setattr(Models, "solver", lambda *_: solver)
     code, said = main(capsys, clip, out)
@@ -304,7 +304,7 @@ def test_a_damaged_weight_file(clip: Path, out: Path, capsys: pytest.CaptureFixt
     weights.write_bytes(content)
     code, said = main(capsys, clip, out, "--weights", weights)
     assert (code, said.count("\n")) == (5, 1), said
-    assert "raft_large.pth is no file of weights" in said
+    assert "raft_large.pth is not a weight file" in said
     assert list(out.parent.iterdir()) == []
 
 
@@ -320,7 +320,7 @@ def test_a_damaged_cache_offline(
     code, said = main(capsys, clip, out, "--offline")
     assert code == 5
     assert "ignoring" in said
-    assert "nothing fetched, since offline" in said.splitlines()[-1]
+    assert "not downloaded: offline" in said.splitlines()[-1]
     assert list(out.parent.iterdir()) == []
 
 
@@ -341,7 +341,7 @@ def test_two_runs_write_the_same_output(clip: Path, out: Path, still: None, over
     if overwrite:
         deflicker(clip, out, settings, on_progress=meanwhile)
     else:
-        with pytest.raises(OutputError, match="exists already"):
+        with pytest.raises(OutputError, match="already exists"):
             deflicker(clip, out, settings, on_progress=meanwhile)
         assert out.read_bytes() == second[0]
     assert [path.name for path in out.parent.iterdir()] == ["out.mp4"]
