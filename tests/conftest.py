@@ -54,6 +54,14 @@ def raft() -> None:
             (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
 
 
+@pytest.fixture
+def no_weights(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache: with `offline`, whoever loads weights ends with WeightsError."""
+    cache = tmp_path_factory.mktemp("weights")
+    monkeypatch.setenv("DEFLICKER_CACHE", str(cache))
+    return cache
+
+
 class NoMotion:
     """A flow network for what stands still, and at once."""
 
@@ -68,6 +76,6 @@ class NoMotion:
 
 @pytest.fixture
 def no_motion(monkeypatch: pytest.MonkeyPatch) -> None:
-    from deflicker.pipeline.models import Models
+    from deflicker.pipeline.run_context import Models
 
     monkeypatch.setattr(Models, "flow", lambda *_: NoMotion())

@@ -61,7 +61,7 @@ def main() -> None:
     fault, number, *words = sys.argv[1:]
     from deflicker.cli import main as cli
     from deflicker.pipeline import video
-    from deflicker.pipeline.models import Models
+    from deflicker.pipeline.run_context import Models
 
     Models.flow = lambda *_: Still()  # type: ignore[assignment,return-value,method-assign]
     video.deflicker = partial(video.deflicker, checkpoint_s=0)

@@ -27,7 +27,7 @@ from deflicker.media.muxer import Output
 from deflicker.media.reader import Reader
 from deflicker.media.writer import Writer
 from deflicker.motion.flow_oom import FlowWithOomFallback
-from deflicker.pipeline.models import Models
+from deflicker.pipeline.run_context import Models
 from deflicker.report.comparison_video import Comparison
 from tests.assets import make_video
 from tests.faulty import Still

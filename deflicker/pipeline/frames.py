@@ -17,9 +17,8 @@ from deflicker.core.errors import Cancelled, SettingsError
 from deflicker.core.settings import Settings
 from deflicker.core.values import Span
 from deflicker.pipeline.guide import check_guide
-from deflicker.pipeline.models import Models
 from deflicker.pipeline.observers import OnWindow, WindowReporter
-from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.run_context import Models, Run, VideoSize
 from deflicker.pipeline.source_pictures import SourcePicture, picture_of
 from deflicker.pipeline.stages import local_corrections
 from deflicker.report.observer import Observer

@@ -25,8 +25,7 @@ from deflicker.media.source import Source, take_in
 from deflicker.media.writer import Writer
 from deflicker.motion.raft.network import FLOW_NETWORKS, build
 from deflicker.pipeline.guide import check_guide
-from deflicker.pipeline.models import Models, flow_network
-from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.run_context import Models, Run, VideoSize, flow_network
 from deflicker.pipeline.source_pictures import DecodedPicture
 from deflicker.pipeline.stages import Step, TimedStage, build_steps, records, run_stages, scan_shots
 from deflicker.report.model import Plan

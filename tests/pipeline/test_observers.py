@@ -1,12 +1,14 @@
 """A run that is measured: its numbers are those of the frames that went out, and a missing one stops nothing."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deflicker import Report, Settings, deflicker
 from deflicker.core import weights
-from deflicker.core.errors import WeightsError
+from deflicker.motion.raft.network import RAFT_LARGE
 from deflicker.report.terms import GUARDS, METRICS
 from tests.assets import drifting, make_video, write_video
 
@@ -78,15 +80,14 @@ def test_clean_is_unchanged(tmp_path: Path, raft: None) -> None:
 def test_missing_weights_are_a_reason_and_no_failure(
     clip: Path, tmp_path: Path, raft: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = weights.load
-
-    def none(record: weights.Weights, **options: object) -> object:
-        if record.name == "lpips_alex":
-            raise WeightsError("no weights for lpips_alex")
-        return load(record, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(weights, "load", none)
-    found = deflicker(clip, tmp_path / "out.mp4", FAST, measure=True).measures
+    flow = weights.locate(RAFT_LARGE)
+    assert flow is not None
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    shutil.copy(flow, cache / RAFT_LARGE.filenames[0])
+    monkeypatch.setenv("DEFLICKER_CACHE", str(cache))
+    settings = replace(FAST, offline=True)
+    found = deflicker(clip, tmp_path / "out.mp4", settings, measure=True).measures
     assert found is not None
     assert "no weights for lpips_alex" in found.metric("tcs").reason
     assert "no weights" in next(guard.reason for guard in found.guards if guard.name == "lpips")

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from deflicker import Cancelled, Deflicker, Settings, WindowReport
-from deflicker.pipeline.models import Models
+from deflicker.pipeline.run_context import Models
 from tests.assets import drifting, make_video
 from tests.conftest import NoMotion
 

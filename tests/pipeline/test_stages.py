@@ -19,8 +19,7 @@ from deflicker.core.values import Span, TimePoint
 from deflicker.correction.tone.solve import solve
 from deflicker.correction.tone.tone_options import ToneOptions
 from deflicker.correction.types import FrameRecord
-from deflicker.pipeline.models import Models
-from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.run_context import Models, Run, VideoSize
 from deflicker.pipeline.source_pictures import picture_of
 from deflicker.pipeline.stages import Barrier, Stage, Step, local_corrections, run_stages
 from deflicker.report.frame_notes import SkippedRange

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -13,13 +15,12 @@ import numpy as np
 import pytest
 
 from deflicker import InputError, OutputError, Progress, Settings, SettingsError, WeightsError, deflicker
-from deflicker.core import weights
+from deflicker.core.device import choose
 from deflicker.core.values import TimePoint
-from deflicker.media import reader as reader_module
 from deflicker.media.color import as_tensors, normalise, to_rgb
 from deflicker.media.probe import probe
-from deflicker.media.writer import Writer
-from deflicker.motion.flow import FlowEstimator
+from deflicker.motion.tracking import Flow
+from deflicker.pipeline.run_context import Models
 from deflicker.report.text import summary
 from tests.assets import SAMPLES, drifting, make_sound, make_video, sample_frames, write_video
 from tests.awkward import MAKERS
@@ -125,37 +126,44 @@ def test_strength_scales_the_correction(clip: Path, tmp_path: Path) -> None:
     assert left[2] < 0.3
 
 
-def test_strength_0_needs_no_weights(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "load", None)
-    report = deflicker(clip, tmp_path / "copied.mp4", Settings(strength=0))
+@pytest.mark.usefixtures("no_weights")
+def test_strength_0_needs_no_weights(clip: Path, tmp_path: Path) -> None:
+    report = deflicker(clip, tmp_path / "copied.mp4", Settings(strength=0, offline=True))
     assert (report.frames, report.frames_changed, report.codec, report.device) == (12, 0, "copy", "none")
     assert payloads(tmp_path / "copied.mp4", "video") == payloads(clip, "video")
-    report = deflicker(clip, tmp_path / "ffv1.mkv", Settings(strength=0, codec="ffv1"))
+    report = deflicker(clip, tmp_path / "ffv1.mkv", Settings(strength=0, codec="ffv1", offline=True))
     assert (report.frames, report.frames_changed, report.codec) == (12, 0, "ffv1")
     for ours, its in zip(frames_of(tmp_path / "ffv1.mkv"), frames_of(clip), strict=True):
         assert same_planes(ours.planes, its.planes)
 
 
-def test_motion_that_is_no_number_leaves_its_window_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+class NotANumberOnce:
+    """A flow network whose first flow is not a number."""
+
+    def __init__(self, honest: Flow) -> None:
+        self.features, self._honest, self.calls = honest.features, honest, 0
+
+    def flow(self, first: Any, second: Any) -> Any:
+        there, back = self._honest.flow(first, second)
+        self.calls += 1
+        return (there * float("nan") if self.calls == 1 else there), back
+
+
+def test_motion_that_is_not_a_number_leaves_its_window_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    honest, calls = FlowEstimator.flow, []
-
-    def failing(self: Any, first: Any, second: Any) -> Any:
-        there, back = honest(self, first, second)
-        calls.append(len(there))
-        return (there * float("nan") if len(calls) == 1 else there), back
-
-    monkeypatch.setattr(FlowEstimator, "flow", failing)
+    settings = replace(PLAIN, codec="ffv1")
+    honest = Models().flow(settings.plan, choose("cpu", "fp32"), settings, lambda _: None)
+    failing = NotANumberOnce(honest)
     clip = make_video(tmp_path / "in.mp4", frames=60, width=64, height=48)
-    report = deflicker(clip, tmp_path / "out.mkv", replace(PLAIN, codec="ffv1"))
-    assert len(calls) > 1
+    report = deflicker(clip, tmp_path / "out.mkv", settings, models=Models(flow=failing))
+    assert failing.calls > 1
     assert 0 < report.frames_diverged < report.frames == 60
     assert 0 < report.frames_changed <= 60 - report.frames_diverged
     left = range(report.frames_diverged)
     pairs = list(zip(frames_of(clip), frames_of(tmp_path / "out.mkv"), strict=True))
     assert all(same_planes(a.planes, b.planes) for a, b in pairs[: len(left)])
-    assert f"frames 0 to {left[-1]} stay as they are" in caplog.text
+    assert f"frames 0 to {left[-1]} stay unchanged" in caplog.text
     assert f"uncorrected: {len(left)} frames" in "\n".join(summary(report))
 
 
@@ -233,8 +241,9 @@ def test_gif(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["itself", "link", "folder", "existing", "no folder", "extension", "device"])
-def test_targets_that_cannot_be(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    monkeypatch.setattr(weights, "load", None)  # nothing is loaded before the target is known to be good
+@pytest.mark.usefixtures("no_weights")
+def test_targets_that_cannot_be(clip: Path, tmp_path: Path, kind: str) -> None:
+    """Nothing is loaded before the target is known to be good: that would be a WeightsError."""
     (tmp_path / "link.mp4").symlink_to(clip)
     (tmp_path / "there.mp4").write_text("precious")
     (tmp_path / "folder.mp4").mkdir()
@@ -245,7 +254,7 @@ def test_targets_that_cannot_be(clip: Path, tmp_path: Path, monkeypatch: pytest.
     before = listing(tmp_path)
     overwrite = kind in ("itself", "link", "folder", "device")
     with pytest.raises(OutputError):
-        deflicker(clip, tmp_path / names[kind], Settings(overwrite=overwrite))
+        deflicker(clip, tmp_path / names[kind], Settings(overwrite=overwrite, offline=True))
     assert listing(tmp_path) == before
 
 
@@ -260,16 +269,13 @@ def test_sources_that_cannot_be(tmp_path: Path) -> None:
     assert listing(tmp_path) == before
 
 
-def test_without_weights_no_file_is_begun(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("no_weights")
+def test_without_weights_no_file_is_begun(clip: Path, tmp_path: Path) -> None:
     before, seen = listing(tmp_path), []
-
-    def load(*arguments: Any, **options: Any) -> None:
-        seen.append(listing(tmp_path))
-        raise WeightsError("none to be had")
-
-    monkeypatch.setattr(weights, "load", load)
     with pytest.raises(WeightsError):
-        deflicker(clip, tmp_path / "out.mp4")
+        deflicker(
+            clip, tmp_path / "out.mp4", Settings(offline=True), on_progress=lambda step: seen.append(listing(tmp_path))
+        )
     assert seen == [before]
     assert listing(tmp_path) == before
 
@@ -301,23 +307,28 @@ def test_an_error_of_the_caller_stops_the_run(tmp_path: Path, error: BaseExcepti
     assert listing(tmp_path) == before
 
 
-@pytest.mark.parametrize("after", [0, 5])
-def test_an_encoder_that_fails_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+class FullAfter(io.RawIOBase):
+    """A disk that is full after so many writes."""
+
+    def __init__(self, writes: int) -> None:
+        self.left = writes
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.left -= 1
+        if self.left < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return len(data)
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_an_output_that_fails_stops_the_run(tmp_path: Path, after: int) -> None:
     clip = make_video(tmp_path / "in.mp4", frames=40)
     before = listing(tmp_path)
-    monkeypatch.setattr(Writer, "write", failing(OutputError("the disk is full"), after))
-    with pytest.raises(OutputError, match="the disk is full"):
-        deflicker(clip, tmp_path / "out.mp4", FAST)
-    assert listing(tmp_path) == before
-
-
-@pytest.mark.parametrize("after", [0, 12])
-def test_a_decoder_that_fails_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
-    clip = make_video(tmp_path / "in.mp4", frames=30)
-    before, planes_of, fail = listing(tmp_path), reader_module.planes_of, failing(OSError("lost the disk"), after)
-    monkeypatch.setattr(reader_module, "planes_of", lambda picture: fail() or planes_of(picture))
-    with pytest.raises(OSError, match="lost the disk"):
-        deflicker(clip, tmp_path / "out.mp4", FAST)
+    with pytest.raises(OutputError, match="No space left"):
+        deflicker(clip, FullAfter(after), FAST)
     assert listing(tmp_path) == before
 
 

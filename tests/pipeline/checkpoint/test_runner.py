@@ -24,8 +24,7 @@ from deflicker.core.values import Span
 from deflicker.correction.tone.solve import solve
 from deflicker.media.probe import probe
 from deflicker.pipeline.checkpoint.runner import Checkpointer
-from deflicker.pipeline.models import Models
-from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.run_context import Models, Run, VideoSize
 from deflicker.pipeline.store.fingerprint import device_name, run_fingerprint
 from deflicker.pipeline.store.folder import folder_of
 from tests.assets import drifting, write_video

@@ -14,7 +14,7 @@ import pytest
 from deflicker import Cancelled, OutputError, Report, Settings, Span, TimePoint, deflicker
 from deflicker.pipeline.distributed.scheduler import ShotScheduler
 from deflicker.pipeline.distributed.segments import Segment, SegmentWork, store_segment
-from deflicker.pipeline.models import Models
+from deflicker.pipeline.run_context import Models
 from deflicker.pipeline.store.folder import folder_of
 from tests.assets import write_video
 from tests.conftest import NoMotion

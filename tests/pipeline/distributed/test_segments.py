@@ -23,7 +23,7 @@ from deflicker.pipeline.distributed.segments import (
     find_segments,
     store_segment,
 )
-from deflicker.pipeline.models import Models
+from deflicker.pipeline.run_context import Models
 from deflicker.pipeline.source_pictures import DecodedPicture
 from tests.assets import sample_frames, write_video
 from tests.conftest import NoMotion
