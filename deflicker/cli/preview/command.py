@@ -43,13 +43,13 @@ class Preview:
 
     def greet(self) -> list[str]:
         """Open the door; where it is."""
-        from deflicker.cli.preview.renderer import Workshop
+        from deflicker.cli.preview.renderer import ExcerptRenderer
         from deflicker.cli.preview.server import PreviewServer
         from deflicker.media.probe import probe
 
         probe(self.source)  # what is no video is said here, not on the page
-        workshop = Workshop(self.source, self.settings)
-        self._server = PreviewServer(workshop, port=self.port, start=self.start, seconds=self.seconds)
+        renderer = ExcerptRenderer(self.source, self.settings)
+        self._server = PreviewServer(renderer, port=self.port, start=self.start, seconds=self.seconds)
         return [self._server.address]
 
     def run(self, on_progress: Callable[[Progress], None]) -> list[str]:
@@ -63,7 +63,7 @@ class Preview:
             return []
         finally:
             self._server.server_close()
-            self._server.workshop.close()
+            self._server.renderer.close()
         return []
 
 

@@ -21,9 +21,8 @@ from typing import Any
 
 import pytest
 
-from deflicker import Cancelled, DeflickerError, Settings, SettingsError
-from deflicker.cli.preview import server as server_module
-from deflicker.cli.preview.renderer import Workshop
+from deflicker import Cancelled, DeflickerError, Settings, SettingsError, deflicker
+from deflicker.cli.preview.renderer import ExcerptRenderer
 from deflicker.cli.preview.server import PreviewServer
 from tests.assets import SAMPLES
 from tests.cli.preview.browser import CHROMIUM, Browser
@@ -31,15 +30,15 @@ from tests.media.making import frames_of
 
 
 @pytest.fixture
-def workshop(clip: Path) -> Iterator[Workshop]:
-    made = Workshop(clip, Settings(preset="fast", device="cpu"))
+def renderer(clip: Path) -> Iterator[ExcerptRenderer]:
+    made = ExcerptRenderer(clip, Settings(preset="fast", device="cpu"))
     yield made
     made.close()
 
 
 @pytest.fixture
-def server(workshop: Workshop) -> Iterator[PreviewServer]:
-    with PreviewServer(workshop, port=0, start="0", seconds="0.4") as server:
+def server(renderer: ExcerptRenderer) -> Iterator[PreviewServer]:
+    with PreviewServer(renderer, port=0, start="0", seconds="0.4") as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
@@ -61,15 +60,15 @@ def ask(server: PreviewServer, path: str, *, body: Any = None, **headers: str) -
 
 
 @pytest.mark.usefixtures("raft")
-def test_an_excerpt(workshop: Workshop, clip: Path) -> None:
-    found = workshop.render({"start": "0.08", "seconds": "0.24", "strength": "0.5"})
-    assert [len(frames_of(workshop.folder / name)) for name in (found.before, found.after)] == [6, 6]
+def test_an_excerpt(renderer: ExcerptRenderer, clip: Path) -> None:
+    found = renderer.render({"start": "0.08", "seconds": "0.24", "strength": "0.5"})
+    assert [len(frames_of(renderer.folder / name)) for name in (found.before, found.after)] == [6, 6]
     assert "<svg" in found.plot
     assert "flicker" in found.summary
     assert found.command == f"deflicker {clip} in_steady.mp4 --strength 0.5 --preset fast"
-    other = workshop.render({"start": "0.08", "seconds": "0.24", "strength": "0"})
+    other = renderer.render({"start": "0.08", "seconds": "0.24", "strength": "0"})
     assert (other.before, other.after, other.plot) == (found.before, found.before, "")
-    assert len(os.listdir(workshop.folder)) == 2
+    assert len(os.listdir(renderer.folder)) == 2
 
 
 @pytest.mark.parametrize(
@@ -84,16 +83,16 @@ def test_an_excerpt(workshop: Workshop, clip: Path) -> None:
         ({"start": "99"}, "no frame lies"),
     ],
 )
-def test_what_cannot_be_rendered(workshop: Workshop, wanted: dict[str, str], words: str) -> None:
+def test_what_cannot_be_rendered(renderer: ExcerptRenderer, wanted: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
-        workshop.render({"start": "0", "seconds": "1", "strength": "0"} | wanted)
+        renderer.render({"start": "0", "seconds": "1", "strength": "0"} | wanted)
 
 
 def test_nothing_is_left(clip: Path) -> None:
-    workshop = Workshop(clip, Settings())
-    workshop.render({"start": "0", "seconds": "0.2", "strength": "0"})
-    workshop.close()
-    assert not workshop.folder.exists()
+    renderer = ExcerptRenderer(clip, Settings())
+    renderer.render({"start": "0", "seconds": "0.2", "strength": "0"})
+    renderer.close()
+    assert not renderer.folder.exists()
 
 
 # --- The server -------------------------------------------------------------------------------------------------------
@@ -129,9 +128,9 @@ def test_who_does_not_know_the_address_gets_nothing(server: PreviewServer) -> No
     assert ask(server, f"/{secret}/render", body="x" * 20_000)[0] == 404
 
 
-def test_a_port_that_is_taken(server: PreviewServer, workshop: Workshop) -> None:
+def test_a_port_that_is_taken(server: PreviewServer, renderer: ExcerptRenderer) -> None:
     with pytest.raises(SettingsError, match="give another one"):
-        PreviewServer(workshop, port=server.server_address[1], start="0", seconds="1")
+        PreviewServer(renderer, port=server.server_address[1], start="0", seconds="1")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -215,9 +214,9 @@ def until(condition: Callable[[], bool]) -> None:
 # --- Waits have bounds ------------------------------------------------------------------------------------------------
 
 
-def test_a_silent_connection_is_closed(server: PreviewServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_connection_is_closed(server: PreviewServer) -> None:
     """One that asks nothing, and one that promises more than it sends."""
-    monkeypatch.setattr(server_module._Handler, "timeout", 0.2)
+    server.idle_s = 0.2
     head = f"POST /{server.secret}/render HTTP/1.1\r\nHost: 127.0.0.1:{server.server_address[1]}\r\n"
     for sent in (b"", f"{head}Content-Length: 500\r\n\r\n{{".encode()):
         with socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=60) as connection:
@@ -225,52 +224,53 @@ def test_a_silent_connection_is_closed(server: PreviewServer, monkeypatch: pytes
             assert connection.recv(1) == b""
 
 
-def test_the_last_to_ask_is_served(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, given_up = threading.Event(), list[str]()
+class Stuck:
+    """Renders files, but for the first: that one waits until it is cancelled."""
 
-    def file(source: Path, target: Path, *, cancel: threading.Event, **options: Any) -> Any:
-        begun.set()
-        assert cancel.wait(60)
-        raise Cancelled("stopped")
+    def __init__(self) -> None:
+        self.begun = threading.Event()
 
-    def first() -> None:
-        with pytest.raises(Cancelled) as error:
-            workshop.render({"start": "0", "seconds": "0.2", "strength": "0"})
-        given_up.append(str(error.value))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(workshop._session, "file", file)
-        thread = threading.Thread(target=first)
-        thread.start()
-        assert begun.wait(60)
-    found = workshop.render({"start": "0.2", "seconds": "0.2", "strength": "0"})
-    thread.join(60)
-    assert (given_up, (workshop.folder / found.before).exists()) == (["stopped"], True)
+    def __call__(self, source: Path, target: Path, *_: Any, cancel: threading.Event, **options: Any) -> Any:
+        if not self.begun.is_set():
+            self.begun.set()
+            assert cancel.wait(60)
+            raise Cancelled("stopped")
+        return deflicker(source, target, *_, cancel=cancel, **options)
 
 
-def test_leaving_gives_up_what_is_rendered(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workshop, begun = Workshop(clip, Settings()), threading.Event()
-
-    def file(source: Path, target: Path, *, cancel: threading.Event, **options: Any) -> Any:
-        begun.set()
-        assert cancel.wait(60)
-        raise Cancelled("stopped")
-
+def asked_in_a_thread(renderer: ExcerptRenderer, errors: list[str]) -> threading.Thread:
     def ask_for_one() -> None:
-        with pytest.raises(Cancelled):
-            workshop.render({"start": "0", "seconds": "0.2", "strength": "0"})
+        with pytest.raises(Cancelled) as error:
+            renderer.render({"start": "0", "seconds": "0.2", "strength": "0"})
+        errors.append(str(error.value))
 
-    monkeypatch.setattr(workshop._session, "file", file)
     thread = threading.Thread(target=ask_for_one)
     thread.start()
-    assert begun.wait(60)
-    workshop.close()
+    return thread
+
+
+def test_the_last_to_ask_is_served(clip: Path) -> None:
+    run, errors = Stuck(), list[str]()
+    renderer = ExcerptRenderer(clip, Settings(preset="fast", device="cpu"), run)
+    thread = asked_in_a_thread(renderer, errors)
+    assert run.begun.wait(60)
+    found = renderer.render({"start": "0.2", "seconds": "0.2", "strength": "0"})
+    thread.join(60)
+    assert (errors, (renderer.folder / found.before).exists()) == (["stopped"], True)
+    renderer.close()
+
+
+def test_leaving_gives_up_what_is_rendered(clip: Path) -> None:
+    run, errors = Stuck(), list[str]()
+    renderer = ExcerptRenderer(clip, Settings(), run)
+    thread = asked_in_a_thread(renderer, errors)
+    assert run.begun.wait(60)
+    renderer.close()
     thread.join(60)
     assert not thread.is_alive()
-    assert not workshop.folder.exists()
-    monkeypatch.undo()
+    assert (errors, renderer.folder.exists()) == (["stopped"], False)
     with pytest.raises(DeflickerError):  # and nothing begins after it
-        workshop.render({"start": "0", "seconds": "0.2", "strength": "0"})
+        renderer.render({"start": "0", "seconds": "0.2", "strength": "0"})
 
 
 # --- The page ---------------------------------------------------------------------------------------------------------
@@ -280,8 +280,8 @@ def test_leaving_gives_up_what_is_rendered(clip: Path, monkeypatch: pytest.Monke
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 @pytest.mark.usefixtures("raft")
 def test_the_page_in_a_browser(tmp_path: Path) -> None:
-    workshop = Workshop(SAMPLES / "synthetic.mp4", Settings(preset="fast", device="cpu"))
-    server = PreviewServer(workshop, port=0, start="0", seconds="0.5")
+    renderer = ExcerptRenderer(SAMPLES / "synthetic.mp4", Settings(preset="fast", device="cpu"))
+    server = PreviewServer(renderer, port=0, start="0", seconds="0.5")
     threading.Thread(target=server.serve_forever, daemon=True).start()
     ready = "document.body?.dataset.ready && document.body.dataset.before && document.body.dataset.after"
     try:
@@ -307,7 +307,7 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
     finally:
         server.shutdown()
         server.server_close()
-        workshop.close()
+        renderer.close()
 
 
 def test_a_file_that_is_no_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
