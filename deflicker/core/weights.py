@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from deflicker.core.download import Source, Unusable, in_few_words
 from deflicker.core.errors import WeightsError
-from deflicker.core.files import PartFileLock, TemporaryFolder, part_name, remove_stale
+from deflicker.core.files import TemporaryFolder
 from deflicker.core.jax_pickle import read_pickled
 
 if TYPE_CHECKING:
@@ -192,18 +192,13 @@ def _keep(network: Weights, state: Mapping[str, Tensor]) -> None:
     import torch
 
     target = cache_folder() / network.filenames[0]
-    # A name of its own, so that processes which fetch at the same time never write the same file.
-    beside = part_name(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        remove_stale(target)
-        lock = PartFileLock(beside)
-        try:
-            torch.save(dict(state), beside)
-            _read_verified(network, beside)
-            os.replace(beside, target)
-        finally:
-            beside.unlink(missing_ok=True)
-            lock.release()
+        # Processes that fetch at the same time each write a file of their own.
+        with closing(TemporaryFolder.beside(target)) as folder:
+            unfinished = folder.path / target.name
+            torch.save(dict(state), unfinished)
+            _read_verified(network, unfinished)
+            os.replace(unfinished, target)
     except (OSError, RuntimeError, Unusable) as error:  # torch reports a full disk as RuntimeError
         log.warning("weights %s not kept, to be fetched again next time: %s", network.name, in_few_words(error))

@@ -7,13 +7,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from deflicker.core.errors import InputError, OutputError
-from deflicker.core.files import PartFileLock, part_name, remove_stale
+from deflicker.core.files import TemporaryFolder
 from deflicker.core.options import ReadOptions
 from deflicker.media.destination import Destination
 from deflicker.media.input_format import describe
@@ -60,12 +60,9 @@ def take_in(
 def _stored(source: Source, target: Path | None) -> Iterator[Path]:
     """A file with everything the stream has to say."""
     place = target or Path(tempfile.gettempdir()) / "deflicker"
-    remove_stale(place)
-    path = part_name(place)
-    lock = None
-    try:
+    with ExitStack() as stack:
         try:
-            lock = PartFileLock(path)  # else a run beside this one would take it for a leftover
+            path = stack.enter_context(closing(TemporaryFolder.beside(place))).path / place.name
             log.info("storing the input stream in %s", path)
             with path.open("wb") as file, _opened(source) as stream:
                 shutil.copyfileobj(stream, file, 1 << 20)
@@ -74,10 +71,6 @@ def _stored(source: Source, target: Path | None) -> Iterator[Path]:
         if path.stat().st_size == 0:
             raise InputError("the input stream is empty: what should have written it wrote nothing")
         yield path
-    finally:
-        path.unlink(missing_ok=True)
-        if lock is not None:
-            lock.release()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deflicker.core.errors import OutputError
-from deflicker.core.files import PartFileLock, part_name, remove_stale
+from deflicker.core.files import TemporaryFolder
 from deflicker.report.gallery import Gallery
 from deflicker.report.results import Document
 
@@ -49,19 +49,13 @@ def save(document: Document, gallery: Gallery | None, path: Path, *, overwrite: 
         text = render(document, gallery)
     else:
         text = to_csv(document) if kind == ".csv" else to_json(document)
-    remove_stale(path)
-    beside, lock = part_name(path), None
     try:
-        lock = PartFileLock(beside)
-        beside.write_bytes(text.encode("utf-8", "replace"))  # file names need not be any text
-        os.replace(beside, path)
+        with contextlib.closing(TemporaryFolder.beside(path)) as folder:
+            unfinished = folder.path / path.name
+            unfinished.write_bytes(text.encode("utf-8", "replace"))  # file names need not be any text
+            os.replace(unfinished, path)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # gone already, or with its folder
-            beside.unlink()
-        if lock:
-            lock.release()
 
 
 def to_json(document: Document) -> str:

@@ -8,14 +8,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deflicker.core.errors import DeflickerError, InputError, WeightsError
-from deflicker.core.files import fitting, part_name, remove_stale
+from deflicker.core.files import TemporaryFolder, fitting
 from deflicker.core.settings import Settings
 from deflicker.media.demux import open_input
 from deflicker.media.file_access import access, playlist
@@ -83,13 +83,11 @@ def test_only_images_are_patterns() -> None:
     assert not numbered(Path("50%05d"))
 
 
-def test_part_names_fit(tmp_path: Path) -> None:
+def test_names_of_temporary_folders_fit(tmp_path: Path) -> None:
     for name in ("a.mp4", "x" * 251 + ".mp4", "\u00e9" * 120 + ".mkv", "a." + "y" * 250):
-        left = part_name(tmp_path / name)
-        assert len(os.fsencode(left.name)) <= 255
-        left.touch()
-        remove_stale(tmp_path / name)
-        assert not left.exists()
+        with closing(TemporaryFolder.beside(tmp_path / name)) as folder:
+            assert len(os.fsencode(folder.path.name)) <= 255
+            (folder.path / name).touch()
     assert fitting("x" * 250, 20) != fitting("x" * 251, 20)
 
 
@@ -142,7 +140,6 @@ def watching() -> Iterator[tuple[int, list[Any]]]:
 
 def uses(folder: Path, hostile: Path) -> dict[str, Callable[[], object]]:
     """Every place in the product where a user's file is opened."""
-    from deflicker.cli.preview.command import Preview
     from deflicker.pipeline.fvd import fvd
     from deflicker.pipeline.measure import measure
     from deflicker.pipeline.plan import plan
@@ -157,8 +154,16 @@ def uses(folder: Path, hostile: Path) -> dict[str, Callable[[], object]]:
         "measure": lambda: measure(hostile, lpips=False),
         "measure, second": lambda: measure(good, hostile, lpips=False),
         "fvd": lambda: fvd(hostile, good),
-        "preview": lambda: Preview(hostile, Settings(), "0", "1", 0, False, False).greet(),
+        "preview": lambda: _preview(hostile),
     }
+
+
+def _preview(hostile: Path) -> object:
+    from deflicker.cli.console import Console
+    from deflicker.cli.preview.preview_command import PreviewCommand
+
+    command = PreviewCommand(source=hostile, settings=Settings(), start="0", seconds="1", port=0, browser=False)
+    return command.run(Console())
 
 
 def _reference(settings: Settings, good: Path) -> object:

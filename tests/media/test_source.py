@@ -33,7 +33,7 @@ def test_a_stream_is_stored_while_it_is_needed(
         monkeypatch.setattr("tempfile.tempdir", str(folder))
     with take_in(io.BytesIO(clip.read_bytes()), target=folder / "out.mp4" if beside else None) as intake:
         assert intake.name == "-"
-        assert [folder / name for name in os.listdir(folder)] == [intake.info.path]
+        assert [folder / name for name in os.listdir(folder)] == [intake.info.path.parent]
         assert len(frames_of(intake.info.path)) == 12
         assert any("stored first" in note for note in intake.info.notes)
     assert os.listdir(folder) == []

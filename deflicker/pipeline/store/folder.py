@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deflicker.core.errors import OutputError
-from deflicker.core.files import lock_folder, remove_locked
+from deflicker.core.files import fitting, lock_folder, remove_locked
 from deflicker.pipeline.store.block_files import PART, PartFile
 from deflicker.pipeline.store.fingerprint import differences
 
@@ -22,7 +22,7 @@ _ABOUT, _LOCK = "about.json", "lock"
 
 def folder_of(target: Path) -> Path:
     """Where progress towards an output is kept."""
-    return target.with_name(f".{target.name}.deflicker-resume")
+    return target.with_name(f".{fitting(target.name, len('..deflicker-resume'))}.deflicker-resume")
 
 
 class Store:
@@ -31,7 +31,7 @@ class Store:
     def __init__(self, target: Path) -> None:
         self.path = folder_of(target)
         try:
-            self._release = lock_folder(self.path, _LOCK)
+            self._lock = lock_folder(self.path, _LOCK)
         except BlockingIOError:
             raise OutputError(
                 f"{target} is being written by another run that keeps its progress: wait for it, or choose another name"
@@ -91,9 +91,9 @@ class Store:
         """Let go of it; with all that is in it where it is to be removed."""
         self.remove_parts()
         if remove:
-            remove_locked(self.path, self._release)
+            remove_locked(self.path, self._lock)
         else:
-            self._release()
+            self._lock.release()
 
 
 def _force_folder(path: Path) -> None:
