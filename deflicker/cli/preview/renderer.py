@@ -85,7 +85,7 @@ class ExcerptRenderer:
         try:
             strength = float(request["strength"])
         except ValueError:
-            raise SettingsError(f"strength is {request['strength']!r}: it goes from 0 to 1") from None
+            raise SettingsError(f"strength is {request['strength']!r}: it must be between 0 and 1") from None
         settings = replace(
             self.settings, strength=strength, start=TimePoint(seconds=start), end=TimePoint(seconds=start + seconds),
             **_PLAYABLE,  # type: ignore[arg-type]
@@ -94,7 +94,7 @@ class ExcerptRenderer:
             self._cancel_latest.set()
             cancel = self._cancel_latest = threading.Event()
         if not self._rendering.acquire(timeout=_QUEUE_TIMEOUT_S):
-            raise DeflickerError("the previous excerpt does not end: start the preview again")
+            raise DeflickerError("the previous excerpt does not finish: start the preview again")
         try:
             before, _ = self._file(replace(settings, strength=0), start, seconds, cancel)
             after, report = self._file(settings, start, seconds, cancel)
