@@ -21,12 +21,12 @@ from deflicker import OutputError, Settings, deflicker
 from deflicker.cli import main as cli
 from deflicker.correction.apply import Correction
 from deflicker.correction.tone.solve import solve
-from deflicker.correction.tone.solve_oom import SparingSolver
+from deflicker.correction.tone.solve_oom import SolverWithOomFallback
 from deflicker.media.file_target import Target
 from deflicker.media.muxer import Output
 from deflicker.media.reader import Reader
 from deflicker.media.writer import Writer
-from deflicker.motion.flow_oom import SparingFlow
+from deflicker.motion.flow_oom import FlowWithOomFallback
 from deflicker.pipeline.models import Models
 from deflicker.report.comparison_video import Comparison
 from tests.assets import make_video
@@ -279,7 +279,7 @@ def test_the_gpu_runs_out_of_memory_and_the_run_goes_on(
     small = Still()
     monkeypatch.setattr(small, "flow", at_first(small.flow, 99))
     monkeypatch.setattr(Correction, "applied", at_first(Correction.applied, 1))
-    sparing, solver = SparingFlow(small, Still), SparingSolver(at_first(solve, 2))
+    sparing, solver = FlowWithOomFallback(small, Still), SolverWithOomFallback(at_first(solve, 2))
     monkeypatch.setattr(Models, "flow", lambda *_: sparing)
     monkeypatch.setattr(Models, "solver", lambda *_: solver)
     code, said = main(capsys, clip, out)
