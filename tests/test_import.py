@@ -28,6 +28,7 @@ PURE = [
         f"metrics/{name}.py"
         for name in ("align", "boil", "drift", "flicker", "frechet", "guardrails", "per_frame", "seams", "variance")
     ),
+    "metrics/temporal_losses.py",
     "metrics/vbench.py",
     "metrics/warp_error.py",
 ]

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.media.color import as_tensors, luma_range, normalise
+from deflicker.media.color import as_tensors, bt709_luma, luma_range, normalise
 from deflicker.media.frame import Frame, PlaneLayout
 from deflicker.metrics import guardrails as guards
 from deflicker.motion.tracking import Flow
@@ -88,4 +88,4 @@ def _luma(frame: Frame, layout: PlaneLayout, device: torch.device) -> Tensor:
         black, span = luma_range(layout)
         return (torch.as_tensor(frame.planes[0]).to(device).float() - black) * (255 / span)
     green, blue, red = normalise(as_tensors(frame.planes, layout, device), layout)
-    return 255 * (0.2126 * red + 0.7152 * green + 0.0722 * blue)
+    return 255 * bt709_luma(torch.stack([red, green, blue]))

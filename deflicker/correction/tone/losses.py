@@ -9,37 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-
-def _weighted_mean(error: Tensor, weight: Tensor | None) -> Tensor:
-    if weight is None:
-        return error.mean()
-    weight = weight.expand_as(error)
-    return (error * weight).sum() / weight.sum().clamp_min(1e-6)
-
-
-def flow_warp_loss(image: Tensor, warped: Tensor, visible: Tensor | None = None, *, power: float = 1.0) -> Tensor:
-    """Flow-warp consistency Σ V |I_t − W(I_{t−1})|^p, as a mean over what is visible.
-
-    image, warped: `[T, C, H, W]`; visible: `[T, 1, H, W]`. Lai et al., ECCV 2018, eq. 3 (p = 1; their
-    metric has p = 2).
-    """
-    return _weighted_mean((image - warped).abs() ** power, visible)
-
-
-def temporal_smoothness_loss(values: Tensor, *, alpha: float = 0.3, weight: Tensor | None = None) -> Tensor:
-    """Σ |z_t − z_{t−1}|² + α |z_{t+1} − 2 z_t + z_{t−1}|², means over time and place.
-
-    values: `[T, ...]`, aligned along motion by the caller. alpha: 0.1 to 0.5 is the useful range. weight: `[T, ...]`,
-    that of the middle frame; a difference weighs the smaller of its frames' weights.
-    """
-    if len(values) < 2:
-        return values.sum() * 0
-    pair_weight = None if weight is None else torch.minimum(weight[1:], weight[:-1])
-    loss = _weighted_mean((values[1:] - values[:-1]).square(), pair_weight)
-    if len(values) > 2:
-        triple_weight = None if pair_weight is None else torch.minimum(pair_weight[1:], pair_weight[:-1])
-        loss = loss + alpha * _weighted_mean((values[2:] - 2 * values[1:-1] + values[:-2]).square(), triple_weight)
-    return loss
+from deflicker.metrics.temporal_losses import temporal_smoothness_loss
 
 
 def fidelity_loss(correction: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -69,8 +39,8 @@ def tone_energy(
     cells that an unknown stands for.
     """
     weight = fidelity_weight if isinstance(fidelity_weight, Tensor) else unknowns.new_tensor(fidelity_weight)
-    steps = (second_weight * second_order.square()).sum() + (first_weight * first_order.square()).sum()
-    return steps + fidelity_loss(unknowns, weight)
+    smoothness = temporal_smoothness_loss(first_order, second_order, first_weight, second_weight)
+    return smoothness + fidelity_loss(unknowns, weight)
 
 
 def centring_loss(correction: Tensor, means: Tensor) -> Tensor:
