@@ -29,7 +29,7 @@ from deflicker.pipeline.run_context import Run, VideoSize
 from deflicker.pipeline.store.fingerprint import device_name, run_fingerprint
 from deflicker.pipeline.store.folder import folder_of
 from tests.assets import drifting, write_video
-from tests.conftest import NoMotion
+from tests.fakes import Still
 from tests.media.making import frames_of
 
 SETTINGS: dict[str, Any] = {"preset": "fast", "device": "cpu", "precision": "fp32"}
@@ -129,7 +129,7 @@ def run(clip: Path, out: Path, *, stop: int | None = None, models: Models | None
             raise Stop
 
     chosen = Settings(**SETTINGS | {"resume": True} | settings)
-    models = models or Models(flow=NoMotion(), solver=Solves())
+    models = models or Models(flow=Still(), solver=Solves())
     return deflicker(clip, out, chosen, on_progress=tell, models=models, checkpoint_s=0)
 
 
@@ -258,7 +258,7 @@ def test_a_second_run_is_refused(clip: Path, half: Path) -> None:
                 run(clip, half)
             seen.append(step)
 
-    deflicker(clip, half, Settings(**SETTINGS, resume=True), on_progress=tell, models=Models(flow=NoMotion()))
+    deflicker(clip, half, Settings(**SETTINGS, resume=True), on_progress=tell, models=Models(flow=Still()))
     assert seen
     assert names(half) == [half.name]
 
@@ -328,7 +328,7 @@ def test_a_report_needs_all_of_the_motion(clip: Path, out: Path) -> None:
 
 def test_an_input_that_ends_too_early(clip: Path, half: Path) -> None:
     info = probe(clip)
-    context = Run.prepare(VideoSize.of(info), Settings(**SETTINGS), Models(flow=NoMotion()), lambda _: None)
+    context = Run.prepare(VideoSize.of(info), Settings(**SETTINGS), Models(flow=Still()), lambda _: None)
     with Checkpointer(half) as checkpointer:
         checkpointer.load(run_fingerprint(clip, context.settings, context.preset, device_name(context.device)))
         with pytest.raises(DeflickerError, match="the input ends before"):
@@ -376,7 +376,7 @@ def test_interrupted(
     clip: Path, plain: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [str(clip), str(out), "--preset", "fast", "--device", "cpu", "--precision", "fp32", "--resume"]
-    monkeypatch.setattr(Models, "flow", lambda *_: NoMotion())
+    monkeypatch.setattr(Models, "flow", lambda *_: Still())
 
     def press(step: Any) -> None:
         if step.stage == "frames" and step.frames_done == 43:

@@ -26,10 +26,10 @@ from deflicker.pipeline.distributed.segments import (
 from deflicker.pipeline.models import Models
 from deflicker.pipeline.source_pictures import DecodedPicture
 from tests.assets import sample_frames, write_video
-from tests.conftest import NoMotion
+from tests.fakes import Still
 
 SETTINGS = Settings(preset="fast", device="cpu")
-WORK = SegmentWork(Models(flow=NoMotion()))
+WORK = SegmentWork(Models(flow=Still()))
 CPU = torch.device("cpu")
 
 
