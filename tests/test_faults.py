@@ -190,7 +190,7 @@ PLACES = {
     "correcting": ("Correction.applied", 9),
     "encoding": ("Writer.write", 9),
     "copying sound": ("Writer.copy", 3),
-    "drawing the comparison": ("Comparison.on_frame", 9),
+    "drawing the comparison": ("Comparison.on_written", 9),
     "flushing the encoder": ("Writer._mux", FRAMES),
     "finishing the container": ("Output.finish", 0),
     "moving it to its place": ("Target._move_without_replacing", 0),
