@@ -261,7 +261,7 @@ def test_a_damaged_weight_file(clip: Path, out: Path, capsys: pytest.CaptureFixt
     weights.write_bytes(content)
     code, said = main(capsys, clip, out, "--weights", weights)
     assert (code, said.count("\n")) == (5, 1), said
-    assert "raft_large.pth is no file of weights" in said
+    assert "raft_large.pth is not a weights file" in said
     assert list(out.parent.iterdir()) == []
 
 

@@ -35,7 +35,7 @@ class ReaderGone(OutputError):
 
 
 class WeightsError(DeflickerError):
-    """A network's weights are neither in the cache nor to be had."""
+    """A network's weights are neither in the cache nor available anywhere."""
 
     exit_code = 5
 

@@ -87,7 +87,7 @@ def load(network: Weights, *, path: Path | None = None, offline: bool = False) -
         try:
             return _read_given(network, path)
         except Unusable as error:
-            raise WeightsError(f"{path} is no file of weights for {network.name}: {error}") from None
+            raise WeightsError(f"{path} is not a weights file for {network.name}: {error}") from None
 
     tried = []
     for candidate in _candidates(network, path):
@@ -146,7 +146,7 @@ def _read(network: Weights, path: Path) -> dict[str, Tensor]:
     except Exception:  # a damaged or foreign file makes the unpickler raise nearly anything
         state = read_pickled(path)
     if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-        raise Unusable("it holds no table of named tensors")
+        raise Unusable("it does not hold named tensors")
     converted = network.convert(state)
     return {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in converted.items()}
 
@@ -171,7 +171,7 @@ def _read_given(network: Weights, path: Path) -> dict[str, Tensor]:
         if key in state and state[key].shape != tensor.shape:
             raise Unusable(f"{key} has the shape {tuple(state[key].shape)}, not {tuple(tensor.shape)}")
     if surplus := sorted(state.keys() - expected.keys()):
-        raise Unusable(f"it holds {surplus[0]}, which the network has not")
+        raise Unusable(f"it holds {surplus[0]}, which the network does not have")
     log.info("%s: other numbers than the published %s", path, network.name)
     return state
 

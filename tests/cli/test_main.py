@@ -133,7 +133,7 @@ def test_nothing_given_is_a_hint(command: Command) -> None:
         (["--crf", "low"], "crf"),
         (["--start", "soon"], "--start"),
         (["--end", "1:x"], "--end"),
-        (["--exclude", "1:30"], "--exclude: '1:30' is no part"),
+        (["--exclude", "1:30"], "--exclude: '1:30' is not a part"),
         (["--exclude", "20f-10f"], "--exclude: 20f-10f ends before it begins"),
         (["--max-memory", "lots"], "--max-memory"),
         (["--max-memory", "0"], "max_memory"),
