@@ -6,7 +6,7 @@ import contextlib
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 
@@ -148,6 +148,13 @@ class Output:
 
     def finish(self, *, last_delay: Fraction | None = None) -> None:
         """Complete the file and move it to its place. last_delay: seconds for which the last picture is shown."""
+        self.complete()
+        if last_delay and isinstance(self._target, Target):
+            mend_last_delay(self._target.written, self.format, last_delay)
+        self.commit()
+
+    def complete(self) -> None:
+        """Write all that is still to be written."""
         if self._streams:
             self._streams.finish()
             self.moved += self._streams.moved
@@ -155,8 +162,14 @@ class Output:
             self.notes.append(f"{self.moved} packets with a time stamp that does not increase were moved in time")
         self.container.close()
         self._source.close()
-        if last_delay and isinstance(self._target, Target):
-            mend_last_delay(self._target.temporary, self.format, last_delay)
+
+    @property
+    def written(self) -> Path | BinaryIO:
+        """What was completed and is not yet in its place, to be read again."""
+        return self._target.written
+
+    def commit(self) -> None:
+        """Move what is complete to its place."""
         self._target.commit()
         self.notes += self._target.notes
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from deflicker.core.presets import PRESETS, Preset
 from deflicker.core.settings import Settings
 from deflicker.correction.apply import Correction
-from deflicker.correction.curve import bend
+from deflicker.correction.curve import apply_curve
 from deflicker.correction.tone.solve import solve
 from deflicker.correction.types import FrameRecord
 from tests.correction.scenes import global_noise, local_noise, pan, shaking, still
@@ -53,7 +53,11 @@ def gains(corrected: Sequence[FrameRecord]) -> torch.Tensor:
 
 def of_grey(correction: Correction) -> torch.Tensor:
     grey = torch.full((3, HEIGHT // 8, WIDTH // 8), 0.4)
-    return correction.log_gain + (grey if correction.curve is None else bend(grey, correction.curve)).log() - grey.log()
+    return (
+        correction.log_gain
+        + (grey if correction.curve is None else apply_curve(grey, correction.curve)).log()
+        - grey.log()
+    )
 
 
 def total_frames(corrected: Sequence[FrameRecord]) -> tuple[float, float]:
