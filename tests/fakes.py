@@ -26,6 +26,13 @@ class Still:
         return none, none
 
 
+class NoModels:
+    """In place of `Models` where no network may be asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"a network was asked for: {name}")
+
+
 def failing(
     function: Callable[..., Any], error: BaseException, *, after: int = 0, times: int = 10**6
 ) -> Callable[..., Any]:

@@ -140,7 +140,7 @@ def watching() -> Iterator[tuple[int, list[Any]]]:
 
 def uses(folder: Path, hostile: Path) -> dict[str, Callable[[], object]]:
     """Every place in the product where a user's file is opened."""
-    from deflicker.cli.preview.command import Preview
+    from deflicker.cli.preview.preview_command import Preview
     from deflicker.pipeline.fvd import fvd
     from deflicker.pipeline.measure import measure
     from deflicker.pipeline.plan import plan

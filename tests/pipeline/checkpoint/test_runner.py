@@ -30,6 +30,7 @@ from deflicker.pipeline.store.fingerprint import device_name, run_fingerprint
 from deflicker.pipeline.store.folder import folder_of
 from tests.assets import drifting, write_video
 from tests.fakes import Still
+from tests.faulty import StillPipeline
 from tests.media.making import frames_of
 
 SETTINGS: dict[str, Any] = {"preset": "fast", "device": "cpu", "precision": "fp32"}
@@ -372,11 +373,8 @@ def test_killed_and_taken_up_again(tmp_path: Path, out: Path, count: int) -> Non
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_interrupted(
-    clip: Path, plain: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_interrupted(clip: Path, plain: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [str(clip), str(out), "--preset", "fast", "--device", "cpu", "--precision", "fp32", "--resume"]
-    monkeypatch.setattr(Models, "flow", lambda *_: Still())
 
     def press(step: Any) -> None:
         if step.stage == "frames" and step.frames_done == 43:
@@ -386,12 +384,19 @@ def test_interrupted(
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     try:
         with pytest.raises(KeyboardInterrupt):
-            deflicker(clip, out, Settings(**SETTINGS, resume=True), on_progress=press, checkpoint_s=0)
+            deflicker(
+                clip,
+                out,
+                Settings(**SETTINGS, resume=True),
+                on_progress=press,
+                checkpoint_s=0,
+                models=Models(flow=Still()),
+            )
     finally:
         signal.signal(signal.SIGINT, before)
     assert folder_of(out).is_dir()
     with pytest.raises(SystemExit, match="0"):
-        cli.main(words)
+        cli.main(words, pipeline=StillPipeline())
     assert "frames that an interrupted run had decided" in capsys.readouterr().err
     assert same(out, plain)
 
