@@ -48,23 +48,34 @@ def failing(
 
 
 @contextmanager
-def fault_in(name: str, error: BaseException, *, after: int = 0) -> Iterator[None]:
-    """Raise an error once in a function of the tool, such as `Writer.write`, after so many calls, on any thread."""
-    calls = 0
+def watched(watch: Callable[[FrameType], None], name: str) -> Iterator[None]:
+    """Have a look at each call of a function of the tool, such as `Writer.write`, on any thread that starts now."""
 
-    def watch(frame: FrameType, event: str, _: Any) -> None:
-        nonlocal calls
+    def profile(frame: FrameType, event: str, _: Any) -> None:
         code = frame.f_code
         if event == "call" and code.co_qualname == name and code.co_filename.startswith(ROOT):
-            calls += 1
-            if calls == after + 1:
-                raise error
+            watch(frame)
 
-    threading.setprofile(watch)
-    sys.setprofile(watch)
+    threading.setprofile(profile)
+    sys.setprofile(profile)
     try:
         yield
     finally:
         sys.setprofile(None)
         threading.setprofile(None)  # type: ignore[arg-type]
+
+
+@contextmanager
+def fault_in(name: str, error: BaseException, *, after: int = 0) -> Iterator[None]:
+    """Raise an error once in a function of the tool, such as `Writer.write`, after so many calls, on any thread."""
+    calls = 0
+
+    def fail(_: FrameType) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == after + 1:
+            raise error
+
+    with watched(fail, name):
+        yield
     assert calls > after, f"{name} was called {calls} times: the fault was not made"

@@ -30,10 +30,10 @@ SHORTEST_SIDE_PX = 96
 touched; more costs time and gains nothing."""
 LOCAL_MEAN_PART = 65 / 480
 """Width of the local mean at half height, as a part of the frame's longer side."""
-CORRELATION_BYTES = {"cpu": 8 << 20, "gpu": 1 << 30}
+_CORRELATION_BYTES = {"cpu": 8 << 20, "gpu": 1 << 30}
 """Bound of the correlation volumes held at once; their size is quadratic in the pixels. On a CPU, about what its cache
 holds: a larger batch is slower."""
-FRAMES_AT_ONCE = {"cpu": 1, "gpu": 16}
+_FRAMES_AT_ONCE = {"cpu": 1, "gpu": 16}
 """Frames whose features are computed together; again, a CPU is quicker with few."""
 
 
@@ -74,7 +74,9 @@ class FlowEstimator:
             raise ValueError(f"at least one update: {updates = }")
         self._raft = Raft(state_dict, device=device, dtype=dtype)
         self._device, self._dtype, self._updates = torch.device(device), dtype, updates
-        self._kind = "cpu" if self._device.type == "cpu" else "gpu"
+        kind = "cpu" if self._device.type == "cpu" else "gpu"
+        self.correlation_bytes, self.frames_at_once = _CORRELATION_BYTES[kind], _FRAMES_AT_ONCE[kind]
+        """How much is computed together; the flow does not depend on it."""
         self._workers = workers
         self._cores = allowed_cores()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="deflicker-flow") if workers > 1 else None
@@ -86,7 +88,7 @@ class FlowEstimator:
         """
         if frames.ndim != 4 or frames.shape[1] != 3:
             raise ValueError(f"frames are [B, 3, H, W]: {frames.shape = }")
-        parts = self._each(self._features, torch.split(frames, FRAMES_AT_ONCE[self._kind]))
+        parts = self._each(self._features, torch.split(frames, self.frames_at_once))
         return [one for part in parts for one in part]
 
     def flow(self, first: Sequence[Features], second: Sequence[Features]) -> tuple[Tensor, Tensor]:
@@ -100,7 +102,7 @@ class FlowEstimator:
             raise ValueError(f"as many first frames as second, at least one, all of one size: {sizes = }")
         cells = first[0].matching[0].numel()
         # Both directions in float32, and a third more for the coarser levels.
-        most = max(1, CORRELATION_BYTES[self._kind] // (cells * cells * 4 * 2 * 4 // 3))
+        most = max(1, self.correlation_bytes // (cells * cells * 4 * 2 * 4 // 3))
         batch = min(most, -(-len(first) // self._workers))
         starts = range(0, len(first), batch)
         parts = self._each(lambda i: self._flow(first[i : i + batch], second[i : i + batch]), starts)

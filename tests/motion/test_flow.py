@@ -69,15 +69,14 @@ def test_same_as_torchvisions_forward(network):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_batches_and_order_do_not_matter(network, monkeypatch):
+def test_batches_and_order_do_not_matter(network):
     frames = torch.cat([shifted_pair(), shifted_pair().flip(3)])
     quick = estimator(network, updates=2)
     features = quick.features(frames)
     together = quick.flow(features[:-1], features[1:])
     alone = [quick.flow(quick.features(frames[i : i + 1]), quick.features(frames[i + 1 : i + 2])) for i in range(3)]
     swapped = quick.flow(features[1:], features[:-1])
-    monkeypatch.setattr("deflicker.motion.flow.CORRELATION_BYTES", {"cpu": 1})
-    monkeypatch.setattr("deflicker.motion.flow.FRAMES_AT_ONCE", {"cpu": 3})
+    quick.correlation_bytes, quick.frames_at_once = 1, 3
     features = quick.features(frames)
     one_by_one = quick.flow(features[:-1], features[1:])
     for way in (0, 1):
