@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from deflicker.correction.texture.latent_chain import middle_weights
 
