@@ -122,26 +122,6 @@ def _rgb_change(planes: list[Tensor], layout: PlaneLayout, correction: Correctio
 _LUMA = (0.2126, 0.7152, 0.0722)
 
 
-def luma_of(
-    frame: Frame, layout: PlaneLayout, correction: Correction | None, max_side_px: int, device: torch.device
-) -> Tensor:
-    """Luma `[h, w]` in [0, 1] of a frame with its correction applied, its longer side at most `max_side_px`."""
-    return toned_luma(_texture_rgb(frame, layout, max_side_px, device), correction)
-
-
-def colours_of(
-    frame: Frame, layout: PlaneLayout, correction: Correction | None, max_side_px: int, device: torch.device
-) -> Tensor:
-    """R'G'B' `[3, h, w]` in [0, 1] of it likewise."""
-    return toned_colours(_texture_rgb(frame, layout, max_side_px, device), correction)
-
-
-def _texture_rgb(frame: Frame, layout: PlaneLayout, max_side_px: int, device: torch.device) -> Tensor:
-    height, width = frame.planes[0].shape
-    planes = normalise(as_tensors(frame.planes, layout, device), layout)
-    return to_rgb(planes, layout, texture_size(height, width, max_side_px))
-
-
 def toned_luma(rgb: Tensor, correction: Correction | None) -> Tensor:
     """Luma `[H, W]` in [0, 1] of R'G'B' `[3, H, W]` with its correction applied (ITU-R BT.709's shares)."""
     toned = rgb if correction is None else correction.applied(rgb)

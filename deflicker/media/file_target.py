@@ -39,6 +39,11 @@ class Target:
         return address(self.written)
 
     @property
+    def is_begun(self) -> bool:
+        """Whether there is a file, which a trial has not."""
+        return self._folder is not None
+
+    @property
     def written(self) -> Path:
         """The file while it is written."""
         assert self._folder is not None

@@ -85,7 +85,8 @@ class Output:
         # faststart: players begin before all is loaded. Tags unknown to iTunes (ComfyUI's workflow) need another box.
         foreign = {key.lower() for key in self._source.metadata} - _MP4_TAGS
         flags = "+faststart+use_metadata_tags" if foreign else "+faststart"
-        return {"movflags": flags, "movie_timescale": str(self._movie_timescale())}
+        options = {"movflags": flags, "movie_timescale": str(self._movie_timescale())}
+        return options | ({"write_tmcd": "1"} if "timecode" in map(str.lower, self.source_video.metadata) else {})
 
     def _movie_timescale(self) -> int:
         """Ticks per second in which MP4 stores start offsets: one that holds every stream's exactly."""
@@ -149,7 +150,7 @@ class Output:
     def finish(self, *, last_delay: Fraction | None = None) -> None:
         """Complete the file and move it to its place. last_delay: seconds for which the last picture is shown."""
         self.complete()
-        if last_delay and isinstance(self._target, Target):
+        if last_delay and isinstance(self._target, Target) and self._target.is_begun:
             mend_last_delay(self._target.written, self.format, last_delay)
         self.commit()
 
