@@ -75,14 +75,26 @@ def upward_imports() -> list[str]:
 
 
 def circle() -> list[str]:
-    """The modules of one circle of imports, those within functions counted too; empty where there is none."""
+    """The modules of one circle of imports; empty where there is none.
+
+    Imports within functions count, those for annotations alone do not.
+    """
     names = {name_of(path): path for path in modules() if path.parent != PACKAGE}
-    graph = {name: imports(path) & names.keys() - {name} for name, path in names.items()}
+    graph = {name: (imports(path) - _for_annotations(path)) & names.keys() - {name} for name, path in names.items()}
     try:
         graphlib.TopologicalSorter(graph).prepare()
     except graphlib.CycleError as error:
         return list(error.args[1])
     return []
+
+
+def _for_annotations(path: Path) -> set[str]:
+    """The modules that are imported where types are checked alone."""
+    blocks = [
+        node for node in ast.walk(tree(path)) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+    ]
+    inside = [node for block in blocks for node in ast.walk(block) if isinstance(node, ast.ImportFrom)]
+    return {str(node.module) for node in inside}
 
 
 def shared_names() -> list[str]:

@@ -195,8 +195,8 @@ def test_texture_that_boils_with_a_memory_is_locked() -> None:
     frames = lingering(18)
     quality = Settings(preset="quality", device="cpu", precision="fp32")
     locked, left = (
-        torch.stack(list(deflicker_frames(frames, settings=settings)))
-        for settings in (quality, replace(quality, without=frozenset({"locking"})))
+        torch.stack(list(deflicker_frames(frames, settings=quality, models=models)))
+        for models in (Models(), Models(adjust=lambda run: replace(run, locking=False)))
     )
     assert change(left) > 0.95 * change(frames)
     assert change(locked) < 0.75 * change(frames)
