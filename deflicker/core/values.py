@@ -136,5 +136,5 @@ class RawVideo:
         """Read `1920x1080@24`. Raises SettingsError where the text is not of this form."""
         match = _RAW.fullmatch(text.strip())
         if not match or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
-            raise SettingsError(f"{text!r} describes no raw video: write WIDTHxHEIGHT@FPS, such as 1920x1080@24")
+            raise SettingsError(f"{text!r} does not describe raw video: write WIDTHxHEIGHT@FPS, such as 1920x1080@24")
         return cls(int(match[1]), int(match[2]), parse_rate(match[3]))

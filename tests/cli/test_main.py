@@ -130,7 +130,7 @@ def test_nothing_given_is_a_hint(command: Command) -> None:
         (["--preset", "best"], "fast, balanced, quality"),
         (["--anchor", "2"], "anchor"),
         (["--reference", "120f"], "set anchor"),
-        (["--anchor", "1", "--reference", "nowhere.png"], "no image file, no frame"),
+        (["--anchor", "1", "--reference", "nowhere.png"], "not an image file, a frame"),
         (["--without", "seams"], "--without"),
         (["--device", "tpu"], "cuda:N"),
         (["--precision", "fp8"], "bf16"),
@@ -478,7 +478,7 @@ def test_unwritable_log(pipeline: Any, clip: Path, tmp_path: Path, capsys: pytes
         (ValueError("two\nlines"), 1, "this is a bug in deflicker: ValueError: two lines"),
         (MemoryError(), 1, "out of memory"),
         (OSError(28, "No space left on device"), 4, "disk is full"),
-        (ModuleNotFoundError("No module named 'torch'"), 1, "--doctor"),
+        (ModuleNotFoundError("No module named 'torch'"), 1, "deflicker doctor"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )

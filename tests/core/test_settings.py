@@ -207,7 +207,7 @@ def test_latents_of_fast_take_the_texture_of_balanced():
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"space": "time"}, "no space 'time'"), ({"space": "pixel", "autoencoder": "own"}, "does nothing in pixels")],
+    [({"space": "time"}, "no space 'time'"), ({"space": "pixel", "autoencoder": "own"}, "no effect in pixels")],
 )
 def test_spaces_are_checked(options, words):
     with pytest.raises(SettingsError, match=words):
