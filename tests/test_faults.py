@@ -22,8 +22,8 @@ import torch
 from deflicker import OutputError, Settings, deflicker
 from deflicker.cli import main as cli
 from deflicker.correction.tone.solve import solve
-from deflicker.correction.tone.solve_oom import SparingSolver
-from deflicker.motion.flow_oom import SparingFlow
+from deflicker.correction.tone.solve_oom import SolverWithOomFallback
+from deflicker.motion.flow_oom import FlowWithOomFallback
 from deflicker.pipeline.models import Models
 from tests.assets import make_video
 from tests.fakes import Still, failing, fault_in
@@ -237,7 +237,9 @@ def test_the_gpu_runs_out_of_memory_and_the_run_goes_on(
     """In motion, solving and applying: each steps down, says so, and no frame is lost."""
     error, small = torch.OutOfMemoryError("CUDA out of memory"), Still()
     small.flow = failing(small.flow, error, times=99)  # type: ignore[method-assign]
-    models = Models(flow=SparingFlow(small, Still), solver=SparingSolver(failing(solve, error, times=2)))
+    models = Models(
+        flow=FlowWithOomFallback(small, Still), solver=SolverWithOomFallback(failing(solve, error, times=2))
+    )
     with fault_in("Correction.applied", error):
         code, said = main(capsys, clip, out, models=models)
     assert code == 0

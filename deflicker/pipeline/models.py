@@ -16,9 +16,9 @@ from deflicker.core.settings import Settings
 from deflicker.correction.texture.autoencoder.codec import Codec
 from deflicker.correction.texture.autoencoder.loading import OWN, load_autoencoder
 from deflicker.correction.tone.solve import solve
-from deflicker.correction.tone.solve_oom import Solver, SparingSolver
+from deflicker.correction.tone.solve_oom import Solver, SolverWithOomFallback
 from deflicker.motion.flow import FlowEstimator
-from deflicker.motion.flow_oom import SparingFlow
+from deflicker.motion.flow_oom import FlowWithOomFallback
 from deflicker.motion.raft.network import FLOW_NETWORKS
 from deflicker.motion.tracking import Flow
 
@@ -62,7 +62,7 @@ class Models:
         """What decides the tone of a window; one for each run."""
         if self._solver is not None:
             return self._solver
-        return solve if device.torch_device.type == "cpu" else SparingSolver()
+        return solve if device.torch_device.type == "cpu" else SolverWithOomFallback()
 
     def codec(self, device: Device, settings: Settings) -> Codec:
         """The autoencoder on a device. Raises SettingsError where there is none, or it does not fit."""
@@ -85,4 +85,4 @@ def flow_network(state: Mapping[str, Tensor], preset: Preset, device: Device) ->
     )
     if device.torch_device.type == "cpu":
         return network
-    return SparingFlow(network, lambda: flow_network(state, preset, choose("cpu")))
+    return FlowWithOomFallback(network, lambda: flow_network(state, preset, choose("cpu")))
