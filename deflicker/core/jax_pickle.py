@@ -55,7 +55,7 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
     return {name: torch.from_numpy(numpy.array(array, numpy.float32)) for name, array in _leaves(table, "")}
 
 
-def _leaves(table: Mapping[Any, Any], path: str) -> Iterator[tuple[str, Any]]:
+def _leaves(table: Mapping[object, object], path: str) -> Iterator[tuple[str, object]]:
     for key, value in table.items():
         name = f"{path}/{key}" if path else str(key)
         if isinstance(value, Mapping):

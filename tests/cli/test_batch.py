@@ -144,7 +144,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert sorted(os.listdir(tmp_path / "out")) == ["a.mp4", "deep"]
 
 
-@pytest.mark.usefixtures("no_motion")
+@pytest.mark.usefixtures("raft")
 def test_a_report_and_a_comparison_of_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()

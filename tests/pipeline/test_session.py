@@ -17,9 +17,9 @@ from PIL import Image
 from deflicker import Cancelled, Deflicker, Settings, WindowReport
 from deflicker.pipeline.run_context import Models
 from tests.assets import drifting, make_video
-from tests.conftest import NoMotion
+from tests.fakes import Still
 
-STILL = Models(flow=NoMotion())
+STILL = Models(flow=Still())
 FAST = Settings(preset="fast", device="cpu", precision="fp32", encoder_preset="ultrafast")
 
 

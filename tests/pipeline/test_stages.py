@@ -24,21 +24,11 @@ from deflicker.pipeline.source_pictures import picture_of
 from deflicker.pipeline.stages import Barrier, Stage, Step, local_corrections, run_stages
 from deflicker.report.frame_notes import SkippedRange
 from tests.assets import drifting, write_video
+from tests.fakes import Still
 from tests.media.making import frames_of, same_planes
 from tests.pipeline.test_video import shaking
 
 FAST = {"preset": "fast", "device": "cpu", "precision": "fp32"}
-
-
-class Still:
-    """Stands in for the network where nothing moves."""
-
-    def features(self, frames: torch.Tensor) -> list[torch.Tensor]:
-        return list(frames)
-
-    def flow(self, first: list[torch.Tensor], second: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        none = torch.zeros(len(first), 2, *first[0].shape[-2:])
-        return none, none
 
 
 def run_still(source: Path, target: Path, settings: Settings, **options: Any) -> Any:

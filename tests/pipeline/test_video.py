@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,18 @@ import numpy as np
 import pytest
 
 from deflicker import InputError, OutputError, Progress, Settings, SettingsError, WeightsError, deflicker
-from deflicker.core.device import choose
 from deflicker.core.values import TimePoint
 from deflicker.media.color import as_tensors, normalise, to_rgb
 from deflicker.media.probe import probe
-from deflicker.motion.tracking import Flow
-from deflicker.pipeline.run_context import Models
+from deflicker.pipeline.models import Models
 from deflicker.report.text import summary
 from tests.assets import SAMPLES, drifting, make_sound, make_video, sample_frames, write_video
 from tests.awkward import MAKERS
+from tests.fakes import NoModels, Still, fault_in
 from tests.media.making import frames_of, make, payloads, same_planes, times
 
 FAST = Settings(preset="fast", device="cpu", precision="fp32", encoder_preset="ultrafast")
+STILL = Models(flow=Still())
 PLAIN = Settings(preset="fast", device="cpu", precision="fp32")
 
 pytestmark = pytest.mark.usefixtures("raft")
@@ -126,44 +126,37 @@ def test_strength_scales_the_correction(clip: Path, tmp_path: Path) -> None:
     assert left[2] < 0.3
 
 
-@pytest.mark.usefixtures("no_weights")
 def test_strength_0_needs_no_weights(clip: Path, tmp_path: Path) -> None:
-    report = deflicker(clip, tmp_path / "copied.mp4", Settings(strength=0, offline=True))
+    none: Any = NoModels()
+    report = deflicker(clip, tmp_path / "copied.mp4", Settings(strength=0), models=none)
     assert (report.frames, report.frames_changed, report.codec, report.device) == (12, 0, "copy", "none")
     assert payloads(tmp_path / "copied.mp4", "video") == payloads(clip, "video")
-    report = deflicker(clip, tmp_path / "ffv1.mkv", Settings(strength=0, codec="ffv1", offline=True))
+    report = deflicker(clip, tmp_path / "ffv1.mkv", Settings(strength=0, codec="ffv1"), models=none)
     assert (report.frames, report.frames_changed, report.codec) == (12, 0, "ffv1")
     for ours, its in zip(frames_of(tmp_path / "ffv1.mkv"), frames_of(clip), strict=True):
         assert same_planes(ours.planes, its.planes)
 
 
-class NotANumberOnce:
-    """A flow network whose first flow is not a number."""
-
-    def __init__(self, honest: Flow) -> None:
-        self.features, self._honest, self.calls = honest.features, honest, 0
-
-    def flow(self, first: Any, second: Any) -> Any:
-        there, back = self._honest.flow(first, second)
-        self.calls += 1
-        return (there * float("nan") if self.calls == 1 else there), back
-
-
-def test_motion_that_is_not_a_number_leaves_its_window_and_says_so(
+def test_motion_that_is_no_number_leaves_its_window_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = replace(PLAIN, codec="ffv1")
-    honest = Models().flow(settings.plan, choose("cpu", "fp32"), settings, lambda _: None)
-    failing = NotANumberOnce(honest)
+    calls: list[int] = []
+
+    class Failing(Still):
+        def flow(self, first: Any, second: Any) -> Any:
+            there, back = super().flow(first, second)
+            calls.append(len(there))
+            return (there * float("nan") if len(calls) == 1 else there), back
+
     clip = make_video(tmp_path / "in.mp4", frames=60, width=64, height=48)
-    report = deflicker(clip, tmp_path / "out.mkv", settings, models=Models(flow=failing))
-    assert failing.calls > 1
+    report = deflicker(clip, tmp_path / "out.mkv", replace(PLAIN, codec="ffv1"), models=Models(flow=Failing()))
+    assert len(calls) > 1
     assert 0 < report.frames_diverged < report.frames == 60
     assert 0 < report.frames_changed <= 60 - report.frames_diverged
     left = range(report.frames_diverged)
     pairs = list(zip(frames_of(clip), frames_of(tmp_path / "out.mkv"), strict=True))
     assert all(same_planes(a.planes, b.planes) for a, b in pairs[: len(left)])
-    assert f"frames 0 to {left[-1]} stay unchanged" in caplog.text
+    assert f"frames 0 to {left[-1]} stay" in caplog.text
     assert f"uncorrected: {len(left)} frames" in "\n".join(summary(report))
 
 
@@ -241,9 +234,8 @@ def test_gif(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["itself", "link", "folder", "existing", "no folder", "extension", "device"])
-@pytest.mark.usefixtures("no_weights")
 def test_targets_that_cannot_be(clip: Path, tmp_path: Path, kind: str) -> None:
-    """Nothing is loaded before the target is known to be good: that would be a WeightsError."""
+    """Nothing is loaded before the target is known to be good."""
     (tmp_path / "link.mp4").symlink_to(clip)
     (tmp_path / "there.mp4").write_text("precious")
     (tmp_path / "folder.mp4").mkdir()
@@ -254,7 +246,7 @@ def test_targets_that_cannot_be(clip: Path, tmp_path: Path, kind: str) -> None:
     before = listing(tmp_path)
     overwrite = kind in ("itself", "link", "folder", "device")
     with pytest.raises(OutputError):
-        deflicker(clip, tmp_path / names[kind], Settings(overwrite=overwrite, offline=True))
+        deflicker(clip, tmp_path / names[kind], Settings(overwrite=overwrite), models=NoModels())  # type: ignore[arg-type]
     assert listing(tmp_path) == before
 
 
@@ -269,26 +261,18 @@ def test_sources_that_cannot_be(tmp_path: Path) -> None:
     assert listing(tmp_path) == before
 
 
-@pytest.mark.usefixtures("no_weights")
 def test_without_weights_no_file_is_begun(clip: Path, tmp_path: Path) -> None:
     before, seen = listing(tmp_path), []
+
+    class NoWeights(Models):
+        def flow(self, *_: Any) -> Any:
+            seen.append(listing(tmp_path))
+            raise WeightsError("not available")
+
     with pytest.raises(WeightsError):
-        deflicker(
-            clip, tmp_path / "out.mp4", Settings(offline=True), on_progress=lambda step: seen.append(listing(tmp_path))
-        )
+        deflicker(clip, tmp_path / "out.mp4", models=NoWeights())
     assert seen == [before]
     assert listing(tmp_path) == before
-
-
-def failing(error: BaseException, after: int) -> Callable[..., Any]:
-    """A function that raises on the call after so many."""
-    calls = iter(range(10**6))
-
-    def fail(*arguments: Any) -> None:
-        if next(calls) >= after:
-            raise error
-
-    return fail
 
 
 @pytest.mark.parametrize("error", [RuntimeError("enough"), KeyboardInterrupt()])
@@ -307,28 +291,22 @@ def test_an_error_of_the_caller_stops_the_run(tmp_path: Path, error: BaseExcepti
     assert listing(tmp_path) == before
 
 
-class FullAfter(io.RawIOBase):
-    """A disk that is full after so many writes."""
-
-    def __init__(self, writes: int) -> None:
-        self.left = writes
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self.left -= 1
-        if self.left < 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return len(data)
-
-
-@pytest.mark.parametrize("after", [0, 2])
-def test_an_output_that_fails_stops_the_run(tmp_path: Path, after: int) -> None:
+@pytest.mark.parametrize("after", [0, 5])
+def test_an_encoder_that_fails_stops_the_run(tmp_path: Path, after: int) -> None:
     clip = make_video(tmp_path / "in.mp4", frames=40)
     before = listing(tmp_path)
-    with pytest.raises(OutputError, match="No space left"):
-        deflicker(clip, FullAfter(after), FAST)
+    fault = fault_in("Writer.write", OutputError("the disk is full"), after=after)
+    with fault, pytest.raises(OutputError, match="the disk is full"):
+        deflicker(clip, tmp_path / "out.mp4", FAST, models=STILL)
+    assert listing(tmp_path) == before
+
+
+@pytest.mark.parametrize("after", [0, 12])
+def test_a_decoder_that_fails_stops_the_run(tmp_path: Path, after: int) -> None:
+    clip = make_video(tmp_path / "in.mp4", frames=30)
+    before = listing(tmp_path)
+    with fault_in("planes_of", OSError("lost the disk"), after=after), pytest.raises(OSError, match="lost the disk"):
+        deflicker(clip, tmp_path / "out.mp4", FAST, models=STILL)
     assert listing(tmp_path) == before
 
 

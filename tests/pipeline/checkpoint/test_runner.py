@@ -28,7 +28,8 @@ from deflicker.pipeline.run_context import Models, Run, VideoSize
 from deflicker.pipeline.store.fingerprint import device_name, run_fingerprint
 from deflicker.pipeline.store.folder import folder_of
 from tests.assets import drifting, write_video
-from tests.conftest import NoMotion
+from tests.fakes import Still
+from tests.faulty import StillPipeline
 from tests.media.making import frames_of
 
 SETTINGS: dict[str, Any] = {"preset": "fast", "device": "cpu", "precision": "fp32"}
@@ -120,7 +121,7 @@ def solves() -> type[Solves]:
     return Solves
 
 
-TONE_ONLY = Models(flow=NoMotion(), adjust=lambda run: replace(run, preset=replace(run.preset, texture_reach=0)))
+TONE_ONLY = Models(flow=Still(), adjust=lambda run: replace(run, preset=replace(run.preset, texture_reach=0)))
 
 
 def run(clip: Path, out: Path, *, stop: int | None = None, models: Models | None = None, **settings: Any) -> Report:
@@ -131,7 +132,7 @@ def run(clip: Path, out: Path, *, stop: int | None = None, models: Models | None
             raise Stop
 
     chosen = Settings(**SETTINGS | {"resume": True} | settings)
-    models = models or Models(flow=NoMotion(), solver=Solves())
+    models = models or Models(flow=Still(), solver=Solves())
     return deflicker(clip, out, chosen, on_progress=tell, models=models, checkpoint_s=0)
 
 
@@ -260,7 +261,7 @@ def test_a_second_run_is_refused(clip: Path, half: Path) -> None:
                 run(clip, half)
             seen.append(step)
 
-    deflicker(clip, half, Settings(**SETTINGS, resume=True), on_progress=tell, models=Models(flow=NoMotion()))
+    deflicker(clip, half, Settings(**SETTINGS, resume=True), on_progress=tell, models=Models(flow=Still()))
     assert seen
     assert names(half) == [half.name]
 
@@ -330,7 +331,7 @@ def test_a_report_needs_all_of_the_motion(clip: Path, out: Path) -> None:
 
 def test_an_input_that_ends_too_early(clip: Path, half: Path) -> None:
     info = probe(clip)
-    context = Run.prepare(VideoSize.of(info), Settings(**SETTINGS), Models(flow=NoMotion()), lambda _: None)
+    context = Run.prepare(VideoSize.of(info), Settings(**SETTINGS), Models(flow=Still()), lambda _: None)
     with Checkpointer(half) as checkpointer:
         checkpointer.load(run_fingerprint(clip, context.settings, context.preset, device_name(context.device)))
         with pytest.raises(DeflickerError, match="the input ends before"):
@@ -374,11 +375,8 @@ def test_killed_and_taken_up_again(tmp_path: Path, out: Path, count: int) -> Non
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_interrupted(
-    clip: Path, plain: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_interrupted(clip: Path, plain: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [str(clip), str(out), "--preset", "fast", "--device", "cpu", "--precision", "fp32", "--resume"]
-    monkeypatch.setattr(Models, "flow", lambda *_: NoMotion())
 
     def press(step: Any) -> None:
         if step.stage == "frames" and step.frames_done == 43:
@@ -388,12 +386,19 @@ def test_interrupted(
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     try:
         with pytest.raises(KeyboardInterrupt):
-            deflicker(clip, out, Settings(**SETTINGS, resume=True), on_progress=press, checkpoint_s=0)
+            deflicker(
+                clip,
+                out,
+                Settings(**SETTINGS, resume=True),
+                on_progress=press,
+                checkpoint_s=0,
+                models=Models(flow=Still()),
+            )
     finally:
         signal.signal(signal.SIGINT, before)
     assert folder_of(out).is_dir()
     with pytest.raises(SystemExit, match="0"):
-        cli.main(words)
+        cli.main(words, pipeline=StillPipeline())
     assert "frames of an interrupted run" in capsys.readouterr().err
     assert same(out, plain)
 

@@ -17,12 +17,12 @@ from deflicker.pipeline.distributed.segments import Segment, SegmentWork, store_
 from deflicker.pipeline.run_context import Models
 from deflicker.pipeline.store.folder import folder_of
 from tests.assets import write_video
-from tests.conftest import NoMotion
+from tests.fakes import Still
 from tests.pipeline.distributed.test_segments import make_film, shot
 
 SETTINGS = Settings(preset="fast", device="cpu", crf=0)
 """Lossless: what x264 makes of equal frames was seen to differ from run to run."""
-STILL = Models(flow=NoMotion())
+STILL = Models(flow=Still())
 
 
 class Here:

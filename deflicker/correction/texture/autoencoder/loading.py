@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 OWN = "own"
 """The autoencoder that comes with the package."""
-_OWN_FILE = Path(__file__).with_name("own.safetensors")
+OWN_FILE = Path(__file__).with_name("own.safetensors")
 _OWN_SHA256 = "61ea4e47c2cf052f143c6dfd2529e22349d05ba8e76bccbe8af0fa60531f284b"
 _ACCEPTED = (
     "give `own`, a folder or file of diffusers' AutoencoderKL or AutoencoderTiny in safetensors, or a file of the "
@@ -41,7 +41,7 @@ def load_autoencoder(source: str, device: torch.device, dtype: torch.dtype) -> C
     Raises SettingsError where there is none, or what is there does not fit.
     """
     try:
-        return _own(device, dtype) if source == OWN else _given(Path(source).expanduser(), device, dtype)
+        return load_own(device, dtype) if source == OWN else _given(Path(source).expanduser(), device, dtype)
     except OSError as error:
         problem = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
     except ValueError as error:
@@ -49,14 +49,15 @@ def load_autoencoder(source: str, device: torch.device, dtype: torch.dtype) -> C
     raise SettingsError(f"--autoencoder {source}: {problem}; {_ACCEPTED}") from None
 
 
-def _own(device: torch.device, dtype: torch.dtype) -> Codec:
+def load_own(device: torch.device, dtype: torch.dtype, path: Path = OWN_FILE) -> Codec:
+    """The autoencoder that comes with the package. Raises ValueError where its file is not the one that was shipped."""
     from deflicker.correction.texture.autoencoder.codec import Codec
     from deflicker.correction.texture.autoencoder.own import CHANNELS, GROUPS, OwnAutoencoder
 
-    if hashlib.sha256(_OWN_FILE.read_bytes()).hexdigest() != _OWN_SHA256:
-        raise ValueError(f"{_OWN_FILE.name} in the package is damaged: install it again")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != _OWN_SHA256:
+        raise ValueError(f"{path.name} in the package is damaged: install it again")
     network = OwnAutoencoder()
-    network.load_state_dict({name: tensor.float() for name, tensor in _read(_OWN_FILE).items()})
+    network.load_state_dict({name: tensor.float() for name, tensor in _read(path).items()})
     return Codec(OWN, network.eval().requires_grad_(False).to(device, dtype), CHANNELS, GROUPS)
 
 

@@ -64,15 +64,14 @@ def test_the_one_in_the_package() -> None:
 
 
 def test_the_one_in_the_package_is_small() -> None:
-    assert loading._OWN_FILE.stat().st_size <= 3 << 20
+    assert loading.OWN_FILE.stat().st_size <= 3 << 20
 
 
-def test_a_damaged_package_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_package_is_said(tmp_path: Path) -> None:
     damaged = tmp_path / "own.safetensors"
-    damaged.write_bytes(loading._OWN_FILE.read_bytes()[:-1] + b"\0")
-    monkeypatch.setattr(loading, "_OWN_FILE", damaged)
-    with pytest.raises(SettingsError, match="in the package is damaged: install it again"):
-        load("own")
+    damaged.write_bytes(loading.OWN_FILE.read_bytes()[:-1] + b"\0")
+    with pytest.raises(ValueError, match="in the package is damaged: install it again"):
+        loading.load_own(torch.device("cpu"), torch.float32, damaged)
 
 
 def test_taef2(tmp_path: Path) -> None:
