@@ -50,7 +50,7 @@ class StillPipeline:
     @staticmethod
     def deflicker(*given: Any, **options: Any) -> Any:
         from deflicker.pipeline import video
-        from deflicker.pipeline.models import Models
+        from deflicker.pipeline.run_context import Models
         from tests.fakes import Still
 
         return video.deflicker(*given, models=Models(flow=Still()), checkpoint_s=0, **options)

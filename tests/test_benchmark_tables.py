@@ -16,7 +16,7 @@ import pytest
 from deflicker import Settings
 from deflicker.core.presets import PRESETS
 from deflicker.correction.tone.tone_options import ToneOptions
-from deflicker.pipeline.models import Models
+from deflicker.pipeline.run_context import Models
 from scripts.bench import ablations, memory, options, peers, plots, scores, speed, synthetic, tables
 from scripts.bench.quality import Row, joined
 from scripts.bench.stages import NAMES, stages

@@ -24,7 +24,7 @@ from deflicker.cli import main as cli
 from deflicker.correction.tone.solve import solve
 from deflicker.correction.tone.solve_oom import SolverWithOomFallback
 from deflicker.motion.flow_oom import FlowWithOomFallback
-from deflicker.pipeline.models import Models
+from deflicker.pipeline.run_context import Models
 from tests.assets import make_video
 from tests.fakes import Still, failing, fault_in
 from tests.media.making import frames_of

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deflicker import Settings, deflicker, deflicker_frames
-from deflicker.pipeline.models import Models
+from deflicker.pipeline.run_context import Models
 from tests.assets import write_video
 from tests.correction.texture.test_stabilize import boil, clean
 from tests.fakes import Still

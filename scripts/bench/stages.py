@@ -15,8 +15,7 @@ from deflicker.correction.types import FrameRecord
 from deflicker.media.frame import Frame
 from deflicker.media.reader import Reader
 from deflicker.media.writer import Writer
-from deflicker.pipeline.models import Models
-from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.run_context import Models, Run, VideoSize
 from deflicker.pipeline.source_pictures import DecodedPicture
 from deflicker.pipeline.stages import Step, TimedStage, build_steps, records, run_stages
 

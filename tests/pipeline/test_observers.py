@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deflicker import Report, Settings, deflicker
-from deflicker.pipeline.models import Models
+from deflicker.pipeline.run_context import Models
 from deflicker.report.terms import GUARDS, METRICS
 from tests.assets import drifting, make_video, write_video
 from tests.fakes import Still

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import io
 import os
 import threading
 from collections.abc import Iterator
@@ -18,7 +16,7 @@ from deflicker import InputError, OutputError, Progress, Settings, SettingsError
 from deflicker.core.values import TimePoint
 from deflicker.media.color import as_tensors, normalise, to_rgb
 from deflicker.media.probe import probe
-from deflicker.pipeline.models import Models
+from deflicker.pipeline.run_context import Models
 from deflicker.report.text import summary
 from tests.assets import SAMPLES, drifting, make_sound, make_video, sample_frames, write_video
 from tests.awkward import MAKERS

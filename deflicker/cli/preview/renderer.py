@@ -14,7 +14,7 @@ from typing import Protocol
 from deflicker.core.errors import Cancelled, DeflickerError, SettingsError
 from deflicker.core.settings import Settings
 from deflicker.core.values import TimePoint
-from deflicker.pipeline.models import Models
+from deflicker.pipeline.run_context import Models
 from deflicker.pipeline.video import deflicker
 from deflicker.report.model import Report
 from deflicker.report.svg import Line, Marks, plot
