@@ -1,4 +1,4 @@
-"""Try every codec in every container in every pixel format that this FFmpeg writes and reads back: docs/results/codecs.md.
+"""Try every codec in every container in every pixel format that this FFmpeg writes and reads back.
 
 python -m scripts.try_codecs [--into docs/results/codecs.md] [--only CODEC]
 
@@ -126,12 +126,12 @@ def main() -> int:
     parser.add_argument("--only", default="", help="one codec")
     options = parser.parse_args()
     found = list(rows(options.only))
+    sound = sum(row.sound for row in found)
+    made = f"`python -m scripts.try_codecs` with PyAV {av.__version__}, FFmpeg {av.ffmpeg_version_info}"
     lines = [
         "# Codecs, containers and pixel formats",
         "",
-        f"Made by `python -m scripts.try_codecs` with PyAV {av.__version__}, FFmpeg {av.ffmpeg_version_info}: "
-        f"{len(found)} combinations that it writes and reads back, of which "
-        f"{sum(row.sound for row in found)} come out right or are refused in one line.",
+        f"Made by {made}: {len(found)} combinations that it writes and reads back; {sound} come out right or are refused.",
         "",
         f"| codec | container | pixel format | {' | '.join(RUNS)} |",
         "| --- | --- | --- | --- | --- |",

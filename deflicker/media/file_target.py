@@ -22,7 +22,8 @@ class Target:
     def __init__(self, path: str | Path, *, source: Path, overwrite: bool, trial: bool = False) -> None:
         self.path = Path(path)
         self._overwrite = overwrite
-        self._trial = trial
+        self.validate_only = trial
+        """Nothing is written, only tried."""
         self.notes: tuple[str, ...] = ()
         self._check(source)
         self._folder: TemporaryFolder | None = None
@@ -30,7 +31,7 @@ class Target:
     @property
     def sink(self) -> str | io.BytesIO:
         """What to open for writing."""
-        if self._trial:
+        if self.validate_only:
             return io.BytesIO()
         try:
             self._folder = self._folder or TemporaryFolder.beside(self.path)

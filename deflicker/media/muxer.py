@@ -150,7 +150,7 @@ class Output:
     def finish(self, *, last_delay: Fraction | None = None) -> None:
         """Complete the file and move it to its place. last_delay: seconds for which the last picture is shown."""
         self.complete()
-        if last_delay and isinstance(self._target, Target) and not self._trial:
+        if last_delay and isinstance(self._target, Target) and not self._target.validate_only:
             mend_last_delay(self._target.written, self.format, last_delay)
         self.commit()
 

@@ -419,7 +419,6 @@ def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> N
         "guide": Path("g.mp4"),
         "exclude": (Span.parse("90-95.5"), Span(TimePoint(frame=120), TimePoint(frame=140))),
         "keep_flashes": True,
-        "without": frozenset(),
         "weights": Path("w"),
         "offline": True,
         "overwrite": True,
