@@ -141,7 +141,7 @@ def _unless(cancel: Event | None, tell: OnProgress) -> OnProgress:
 
     def tell_or_stop(step: Progress) -> None:
         if cancel.is_set():
-            raise Cancelled("stopped, as asked")
+            raise Cancelled("stopped on request")
         tell(step)
 
     return tell_or_stop

@@ -82,7 +82,7 @@ def test_a_guide_of_another_size_and_colour_steers_and_never_mixes_in(flickering
     assert np.abs(levels(target)[:, 1:] - levels(flickering)[:, 1:]).max() < 2
 
 
-@pytest.mark.parametrize(("frames", "says"), [(11, "ends after 11 frames"), (13, "goes on after the video's 12")])
+@pytest.mark.parametrize(("frames", "says"), [(11, "ends after 11 frames"), (13, "continues after the video's 12")])
 def test_a_guide_needs_as_many_frames(flickering: Path, tmp_path: Path, frames: int, says: str) -> None:
     guide = lossless(tmp_path / "guide.mkv", drifting(frames, flicker=0))
     with pytest.raises(InputError, match=says) as error:
@@ -238,7 +238,7 @@ def test_all_excluded_is_a_copy(tmp_path: Path) -> None:
 def test_what_is_excluded_and_not_there_is_said(flickering: Path, tmp_path: Path) -> None:
     report = run_still(flickering, tmp_path / "out.mkv", Settings(**FAST, exclude=(Span.parse("1:30-1:35"),)))
     assert report.skipped == ()
-    assert "no frame lies in 90s-95s, which was to be excluded" in report.notes
+    assert "no frame lies in 90s-95s, which --exclude names" in report.notes
 
 
 def test_flashes_are_kept_where_asked_for(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ class Workshop:
         try:
             strength = float(wanted["strength"])
         except ValueError:
-            raise SettingsError(f"strength is {wanted['strength']!r}: it goes from 0 to 1") from None
+            raise SettingsError(f"strength is {wanted['strength']!r}: it must be between 0 and 1") from None
         part = replace(
             self.settings, strength=strength, start=TimePoint(seconds=start), end=TimePoint(seconds=start + seconds),
             **_PLAYS,  # type: ignore[arg-type]
@@ -83,7 +83,7 @@ class Workshop:
             self._latest.set()
             mine = self._latest = threading.Event()
         if not self._lock.acquire(timeout=_PATIENCE_S):
-            raise DeflickerError("the excerpt before this one does not come to an end: start the preview again")
+            raise DeflickerError("the previous excerpt does not finish: start the preview again")
         try:
             return self._render(part, start, seconds, mine)
         finally:
@@ -102,7 +102,7 @@ class Workshop:
 
     def _make(self, part: Settings, start: Fraction, seconds: Fraction, cancel: threading.Event) -> tuple[str, Report]:
         if cancel.is_set():
-            raise Cancelled("another part was asked for meanwhile")
+            raise Cancelled("another part was requested meanwhile")
         key = start, seconds, part.strength
         if key not in self._made:
             name = f"{len(self._made) + 1}.mp4"

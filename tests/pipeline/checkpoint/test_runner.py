@@ -144,7 +144,7 @@ def stopped(clip: Path, out: Path, stop: int = 42, **settings: Any) -> None:
 
 
 def went_on(report: Report) -> bool:
-    return any("frames that an interrupted run had decided" in note for note in report.notes)
+    return any("frames of an interrupted run" in note for note in report.notes)
 
 
 def same(first: Path, second: Path) -> bool:
@@ -204,7 +204,7 @@ def test_other_settings_start_afresh(
     clip: Path, plain: Path, half: Path, solves: type[Solves], caplog: pytest.LogCaptureFixture
 ) -> None:
     report = run(clip, half, keep_flashes=True)
-    assert "because the setting keep_flashes differs: starting afresh" in caplog.text
+    assert "because the setting keep_flashes differs: starting over" in caplog.text
     assert not went_on(report)
     again, solves.count = solves.count, 0
     run(clip, half, keep_flashes=True, overwrite=True)
@@ -231,7 +231,7 @@ def test_other_circumstances_start_afresh(
     with pytest.raises(Stop):
         run(clip, half, stop=1, **settings)
     os.utime(clip, ns=(about.st_atime_ns, about.st_mtime_ns))
-    assert f"because {what} differs: starting afresh" in caplog.text
+    assert f"because {what} differs: starting over" in caplog.text
     assert names(half) == []
 
 
@@ -245,7 +245,7 @@ def test_damage_is_found_and_done_again(
     data[len(data) // 2] ^= 1
     victim.write_bytes(data)
     assert went_on(run(clip, half)) == goes_on
-    assert f"{victim.name} is damaged: that part is done again" in caplog.text
+    assert f"{victim.name} is damaged: that part is computed again" in caplog.text
     assert same(half, plain)
 
 
@@ -271,7 +271,7 @@ def test_a_run_without_resume_names_it_and_removes_it_at_the_end(
 ) -> None:
     with pytest.raises(Stop):
         run(clip, half, stop=1, resume=False)
-    assert "resume goes on there" in caplog.text
+    assert "resume continues it" in caplog.text
     assert folder_of(half).is_dir()
     run(clip, half, resume=False, strength=0)
     assert names(half) == [half.name]
@@ -304,7 +304,7 @@ def test_progress_that_cannot_be_kept_does_not_end_the_run(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(Stop):
         run(clip, out, stop=55)
-    assert caplog.text.count("progress is not kept any further, but the run goes on: No space left on device") == 1
+    assert caplog.text.count("progress is no longer saved, but the run continues: No space left on device") == 1
     monkeypatch.setattr(os, "fsync", fsync)
     run(clip, out)
     assert same(out, plain)
@@ -367,7 +367,7 @@ def test_killed_and_taken_up_again(tmp_path: Path, out: Path, count: int) -> Non
         assert done.returncode == 0, (point, done.stderr)
         assert same(out, plain), point
         assert names(out) == [out.name, plain.name]
-        on = "went on after" in done.stderr
+        on = "continued after" in done.stderr
         assert (int(done.stdout.split()[1]) < solves) == on
         times += on
         out.unlink()
@@ -395,7 +395,7 @@ def test_interrupted(
     assert folder_of(out).is_dir()
     with pytest.raises(SystemExit, match="0"):
         cli.main(words)
-    assert "frames that an interrupted run had decided" in capsys.readouterr().err
+    assert "frames of an interrupted run" in capsys.readouterr().err
     assert same(out, plain)
 
 

@@ -91,7 +91,7 @@ def test_an_interrupted_run_goes_on(film: Path, tmp_path: Path, caplog: pytest.L
     deflicker(film, tmp_path / "serial.mkv", SETTINGS, models=STILL)
     with pytest.raises(ZeroDivisionError):
         by_many(film, tmp_path / "many.mkv", Here(fails=15))
-    assert "the same command goes on from there" in caplog.messages[-1]
+    assert "the same command continues from there" in caplog.messages[-1]
     assert not (tmp_path / "many.mkv").exists()
     told: list[tuple[str, int]] = []
     hands = Here()
