@@ -59,7 +59,8 @@ class Writer:
                 self._output.dropped.append(f"mastering-display metadata: {self.codec} cannot write it")
             self._stream.codec_context.open()
             self._output.add_other_streams()
-            if not may_copy(self._output, info, options):
+            self._may_copy = may_copy(self._output, info, options)
+            if not self._may_copy:
                 self._output.confirm()
         except BaseException:
             self._output.discard()
@@ -113,6 +114,14 @@ class Writer:
     def confirm(self) -> None:
         """Say that a frame was changed, so that the encoded frames will be the output and not the source's packets."""
         self._output.confirm()
+
+    def note_failed_copy(self) -> None:
+        """Say, where it was not to be expected, that no packet copy shows the source's pictures."""
+        if self._may_copy:
+            self._output.notes.append(
+                f"nothing was changed, but copied packets would not show the same pictures at the same times in a "
+                f"{self._output.format} file, so they were encoded"
+            )
 
     def copy(self, packet: av.Packet[Any]) -> None:
         """Carry over one packet of another stream of the source."""

@@ -169,3 +169,12 @@ def test_any_edit_list(
     rising = all(a[0] < b[0] for a, b in pairwise(before))
     if rising:  # else there is no right time for all of them
         assert equal(before, after, hashes=report.codec == "copy")
+
+
+def test_an_edit_list_that_matroska_cannot_store_is_named(tmp_path: Path) -> None:
+    """The pictures are encoded, since a copy would show the hidden ones too; a usual list is no reason to."""
+    for kind, copied in (("from the middle of a GOP", False), ("usual", True)):
+        source = with_edits(stream(tmp_path / "in.mp4", EVEN, PYRAMID), EDITS[kind])
+        report = check(source, tmp_path / "out.mkv", COPY, hashes=copied)
+        assert (report.codec == "copy") == copied
+        assert any("copied packets" in note for note in report.notes) != copied
