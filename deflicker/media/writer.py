@@ -158,6 +158,10 @@ class Writer:
     def _begin(self, shift: Fraction) -> None:
         self._shift = shift
         self._output.set_chapters(shift)
+        # `shift` makes the output begin at 0; what it leaves out is what comes before the first picture.
+        self._output.advance_timecode(
+            self._stream, max(Fraction(0), shift - self._info.first_pts * self._info.time_base)
+        )
         held, self._held = self._held, []
         for packet in held:
             self.copy(packet)

@@ -17,6 +17,7 @@ from deflicker.media.frame import Frame
 from deflicker.media.probe import probe
 from deflicker.media.reader import Reader
 from deflicker.pipeline.video import deflicker
+from tests.media.edits import timecode_of
 from tests.media.making import make
 
 ENCODE = Settings(strength=0, start=TimePoint(frame=0), end=TimePoint(frame=4))
@@ -94,12 +95,6 @@ def test_a_copy_that_loses_what_its_decoder_needs_is_none(suffix: str, tmp_path:
     source = made(tmp_path / f"in{suffix}", "utvideo", "yuv422p", (64, 48), {})
     assert deflicker(source, tmp_path / f"out{suffix}", Settings(strength=0)).codec == "copy"
     assert len(frames_of(tmp_path / f"out{suffix}")) == 5
-
-
-def timecode_of(path: Path) -> str | None:
-    with av.open(str(path)) as container:
-        tags = {key.lower(): value for key, value in container.streams.video[0].metadata.items()}
-        return tags.get("timecode")  # Matroska knows capitals only
 
 
 @pytest.mark.parametrize("suffix", [".mov", ".mp4", ".mkv", ".avi"])
