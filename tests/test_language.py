@@ -11,10 +11,9 @@ import pytest
 
 from tests.test_docs import DOCS, ROOT, USERS
 
+THINGS = "video|image|picture|file|folder|number|size|time|frame|flicker|flash|pipe"
 WORST = {
-    r"(?<!there )\bis no (?!longer\b)(?:\w+ )?(?:video|image|picture|file|folder|number|size|time|frame|flicker|flash|pipe)\b": (
-        "is not a …"
-    ),
+    rf"(?<!there )\bis no (?!longer\b)(?:\w+ )?(?:{THINGS})\b": "is not a …",
     r"\b(?:not )?to be had\b": "is not available",
     r"\bwhat is (?:kept|told|said) of\b": "the saved …",
     r"\bwho(?:ever)? (?:looks on|wants to see|may not expect)\b": "an observer",
