@@ -124,6 +124,9 @@ def correct(
             help="IN is raw frames of this size, in the format --pix-fmt. (default: rgb24)",
         ),
     ] = None,
+    deinterlace: Annotated[
+        str, source(metavar="auto|off", hidden=True, help="Make progressive pictures of interlaced ones.")
+    ] = Settings.deinterlace,
     strict: Annotated[
         bool, source("--strict", hidden=True, help="Refuse a damaged input instead of using what decodes.")
     ] = False,
@@ -277,6 +280,7 @@ def correct(
         weights=weights,
         offline=offline,
         overwrite=overwrite,
+        deinterlace=deinterlace,  # type: ignore[arg-type]
         strict=strict,
         resume=resume,
     )
