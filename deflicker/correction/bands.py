@@ -34,8 +34,11 @@ def pool(image: Tensor, cell_px: int) -> Tensor:
 
 
 def shrink(image: Tensor) -> Tensor:
-    """Means of 2 × 2 pixels; sides are rounded up."""
-    return pool(image, 2)
+    """Means of 2 × 2 pixels; sides are rounded up. Even sides are summed row by row, several times as fast on a CPU."""
+    if image.shape[-1] % 2 or image.shape[-2] % 2:
+        return pool(image, 2)
+    rows = image[..., ::2, :] + image[..., 1::2, :]
+    return (rows[..., ::2] + rows[..., 1::2]) / 4
 
 
 def cell_means(image: Tensor, cell_px: int, *, reach: int = 2) -> Tensor:
