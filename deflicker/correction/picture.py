@@ -31,6 +31,8 @@ class Picture(Generic[T]):
         self.frames = [frame]
         self.looked = self.renewed = False
         self.boil: Boil | None = None
+        self.residual: Tensor | None = None
+        """`[1, 3, H, W]` R'G'B': what takes its boil away."""
         self.lasting: Lasting | None = None
         """Of a key."""
         self.locked: Tensor | None = None
@@ -38,16 +40,16 @@ class Picture(Generic[T]):
         self.how_far_locked = 0.0
         self.view: View | None = None
         self.colours: Tensor | None = None
-        """`[1, 3, H, W]` in [0, 1], tone corrected; only where latents or keys are asked for."""
+        """`[1, 3, H, W]` in [0, 1], tone corrected; only where something boils."""
         self.link: Link | None = None
         """From the picture before to this one."""
 
     def detail(self, how_far: float) -> Tensor | None:
-        """What is added to the picture, `[1 | 3, H, W]`: what averaging gives, `how_far` of it, where it is not locked.
+        """What is added to the picture, `[3, H, W]`: what averaging gives, `how_far` of it, where it is not locked.
 
         None where its texture stays.
         """
-        averaged = self.boil.residual[0] * (how_far * (1 - self.how_far_locked)) if self.boil and how_far > 0 else None
+        averaged = self.residual[0] * (how_far * (1 - self.how_far_locked)) if self.residual is not None and how_far > 0 else None
         if self.locked is None:
             return averaged
         return self.locked[0] if averaged is None else averaged + self.locked[0]
@@ -89,8 +91,9 @@ class Pictures(list[Picture[T]]):
         if picture.colours is None:
             frame = picture.frames[0]
             if self._colours_of is None:
-                raise ValueError("latents and keys are of colours: give colours_of")
-            picture.colours = self._here(self._colours_of(frame.item, frame.correction))[None]
+                picture.colours = self.view(index).luma.expand(-1, 3, -1, -1)
+            else:
+                picture.colours = self._here(self._colours_of(frame.item, frame.correction))[None]
         return picture.colours
 
     def link(self, index: int) -> Link:
@@ -121,6 +124,23 @@ class Pictures(list[Picture[T]]):
         flow_px = torch.cat(flows)
         return Neighbours(offsets, warp(there, flow_px, "bicubic"), torch.cat(visible), error_px, flow_px)
 
+    def aligned_colours(self, index: int) -> Tensor:
+        """`[N, 3, H, W]`: the pictures around one, aligned to it, in the order of `neighbours`."""
+        around = self.neighbours(index)
+        there = torch.cat([self.colours(index + offset) for offset in around.offsets])
+        assert around.flow_px is not None
+        return warp(there, around.flow_px, "bicubic")
+
+    def decided_before(self, index: int) -> tuple[Tensor, Tensor] | None:
+        """The picture before one as it was decided, brought to it, `[1, 3, H, W]`, and where it can be seen, `[1, 1, H,
+        W]`; None where nothing was decided.
+        """
+        if index == 0 or (residual := self[index - 1].residual) is None:
+            return None
+        link = self.link(index)
+        decided = self.colours(index - 1) + residual
+        return warp(decided, link.back_px, "bicubic"), link.back_visible
+
     def _paths(self, index: int, sign: int) -> list[tuple[Tensor, Tensor]]:
         """Flow and visibility from a picture to each of its neighbours on one side, nearest first."""
         last = index + sign * self._reach
@@ -136,7 +156,7 @@ class Pictures(list[Picture[T]]):
         for each in self:
             each.forget_sight()
             each.boil, each.lasting = moved(each.boil, "cpu"), moved(each.lasting, "cpu")
-            each.locked = moved(each.locked, "cpu")
+            each.locked, each.residual = moved(each.locked, "cpu"), moved(each.residual, "cpu")
         self.openings = moved(self.openings, "cpu")
 
     def forget_sights(self, end: int) -> None:

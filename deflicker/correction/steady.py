@@ -18,9 +18,10 @@ from deflicker.correction.opening import numbers, opening, usual_boil
 from deflicker.correction.picture import ColoursOf, LumaOf, Picture, Pictures
 from deflicker.correction.renewal import Choice, Renewal
 from deflicker.correction.stream import Corrected
-from deflicker.correction.texture import Boil, TextureOptions, blurred, boiling, boiling_alike
+from deflicker.correction.temporal_attention import MEMORY, TemporalAttention, Values, load_attention
+from deflicker.correction.kept_sharp import kept_sharp
+from deflicker.correction.texture import Boil, boiling
 from deflicker.ladder import Ladder
-from deflicker.motion.warp import warp
 
 T = TypeVar("T")
 
@@ -46,15 +47,16 @@ def steady(
     reach: int,
     colours_of: ColoursOf[T] | None = None,
     locks: bool = True,
-    options: TextureOptions = TextureOptions(),
+    attention: TemporalAttention | None = None,
     renewal: Renewal | None = None,
     ladder: Ladder | None = None,
     at: Steadying[T] | None = None,
 ) -> Iterator[Corrected[T]]:
     """Yield every frame once, in order, its correction completed by the detail that takes its boil away.
 
-    reach: neighbours compared with on each side; 0 looks at nothing. locks: whether texture that boils with a memory is
-    locked to keys, which takes colours_of and a reach of 3. renewal: finds detail in latents, of colours too, where
+    reach: neighbours compared with on each side; 0 looks at nothing. colours_of: None where there is luma alone.
+    locks: whether texture that boils with a memory is locked to keys, which takes colours_of and a reach of 3.
+    attention: the network; None for the package's own on the CPU. renewal: finds detail in latents, of colours too, where
     something boils; None for pixels alone. Nothing is carried across a shot's end. at: where an earlier run stopped, to
     go on there; it is kept up to date. ladder: see `step_down`.
     """
@@ -63,9 +65,10 @@ def steady(
         return
     at, ladder = at or Steadying(), ladder or step_down()
     locks = locks and colours_of is not None and reach >= FAR[0]
+    network = attention or load_attention()
 
     def opened() -> _Shot[T]:
-        return _Shot(Pictures(luma_of, colours_of, reach), reach, locks, options, ladder, renewal)
+        return _Shot(Pictures(luma_of, colours_of, reach), reach, locks, network, ladder, renewal)
 
     at.shot = at.shot or opened()
     for frame in frames:
@@ -84,12 +87,12 @@ class _Shot(Generic[T]):
         pictures: Pictures[T],
         reach: int,
         locks: bool,
-        options: TextureOptions,
+        attention: TemporalAttention,
         ladder: Ladder,
         renewal: Renewal | None,
     ) -> None:
         self.pictures, self._reach, self._locks = pictures, reach, locks
-        self._options, self._ladder = options, ladder
+        self._attention, self._ladder = attention, ladder
         self._renewal = renewal
         self._choice: Choice | None = None
         """Where the shot's texture is steadied, once some of it boils."""
@@ -131,6 +134,8 @@ class _Shot(Generic[T]):
         if self._suspected or self._boils(end):
             for index in range(self._given, end):
                 self._study(index)
+            for index in range(self._given, end):
+                self._attend(index)
             self._renew(end)
         self._suspected, self._looked_at = self._boils(end), end
 
@@ -191,12 +196,30 @@ class _Shot(Generic[T]):
         """Boil of a picture, at the shot's edge that of the one beside it."""
         if on_cpu:
             self.pictures.spare()
-        if inner == index:
-            return boiling(self.pictures.view(index).luma, self.pictures.neighbours(index), self._options)
-        alike = self.pictures[inner].boil
-        return alike and boiling_alike(
-            self.pictures.view(index).luma, self.pictures.neighbours(index), alike, self._options
-        )
+        if inner != index:
+            return self.pictures[inner].boil
+        return boiling(self.pictures.view(index).luma, self.pictures.neighbours(index))
+
+    def _attend(self, index: int) -> None:
+        """Decide a picture, once; pictures come in order, as each remembers the one before."""
+        picture = self.pictures[index]
+        if picture.boil is not None and picture.residual is None:
+            picture.residual = self._ladder.run(lambda rung: self._attended(index, on_cpu=rung > 0))
+
+    def _attended(self, index: int, *, on_cpu: bool) -> Tensor | None:
+        if on_cpu:
+            self.pictures.spare()
+        boil = self.pictures[index].boil
+        assert boil is not None
+        frame, around = self.pictures.colours(index), self.pictures.neighbours(index)
+        others, visible = self.pictures.aligned_colours(index), around.visible
+        distances = tuple(map(abs, around.offsets))
+        if (before := self.pictures.decided_before(index)) is not None:
+            others, visible = torch.cat([others, before[0]]), torch.cat([visible, before[1]])
+            distances = (*distances, MEMORY)
+        network = self._attention if frame.device == self._attention.position.device else load_attention()
+        change = network(frame, Values(others[None], visible[None], around.flow_error_px, distances))
+        return kept_sharp(frame, change, boil.drawn)
 
     def _lock(self, key: int) -> None:
         """Lock the pictures between a key, if it is one, and the next."""
@@ -216,27 +239,23 @@ class _Shot(Generic[T]):
     def _renew_one(self, index: int, renewal: Renewal, choice: Choice) -> None:
         """Put the detail that latents give in the place of what the pixels gave, or halfway between the two."""
         picture = self.pictures[index]
-        if picture.renewed or picture.boil is None:
+        if picture.renewed or picture.boil is None or picture.residual is None:
             return
-        picture.renewed, boil = True, picture.boil
+        picture.renewed, boil, attended = True, picture.boil, picture.residual
 
         def found(rung: int) -> Tensor:
             if rung > 0:  # no memory for it: what the pixels gave stays
-                return boil.residual
-            around = self.pictures.neighbours(index)
-            assert around.flow_px is not None
-            there = torch.cat([self.pictures.colours(index + offset) for offset in around.offsets])
-            aligned = warp(there, around.flow_px, "bicubic")
+                return attended
+            around, aligned = self.pictures.neighbours(index), self.pictures.aligned_colours(index)
             anchor = self._anchor(index, renewal.hold)
             return renewal.texture.residual(self.pictures.colours(index), aligned, around, boil, anchor)
 
         residual = self._ladder.run(found)
         if choice.space == "both":
-            residual = (residual + boil.residual) / 2
-        residual = residual + blurred(self.pictures.colours(index), residual, boil.variance)
-        picture.boil = replace(boil, residual=residual)
+            residual = (residual + attended) / 2
+        picture.residual = kept_sharp(self.pictures.colours(index), residual, boil.drawn)
         if renewal.hold > 0 and self.pictures.forgotten + index == 0:
-            self._held = Held(self.pictures.colours(index) + residual, self.pictures.view(index).even)
+            self._held = Held(self.pictures.colours(index) + picture.residual, self.pictures.view(index).even)
 
     def _anchor(self, index: int, hold: float) -> Anchor | None:
         """The shot's first picture as this one should look; None where it is among its neighbours, or out of sight."""

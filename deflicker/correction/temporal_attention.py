@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +28,7 @@ from torch import Tensor, nn
 
 from deflicker.correction.bands import merge_bands, pool, shrink, split_bands, spread
 from deflicker.correction.differences import LEVELS
+from deflicker.latent.tensors import read_tensors
 
 BANDS = LEVELS + 1
 """Bands that are averaged: details of 2 to 16 px, and the rest."""
@@ -35,6 +38,8 @@ REACH = 4
 """Farthest neighbour whose position in time has a weight."""
 MEMORY = 0
 """Distance in time that stands for the picture decided before."""
+WEIGHTS = Path(__file__).with_name("temporal_attention.safetensors")
+"""Where the network in the package lies."""
 _QUARTER = 4
 _SIGNED, _ENERGIES, _FOLLOWING = 3, LEVELS + 2, 2
 _FEATURES = _SIGNED + _ENERGIES + _FOLLOWING + 1
@@ -208,3 +213,12 @@ def _weighted(band: Tensor, share: Tensor) -> Tensor:
     blocks = even.unflatten(-1, (-1, 2)).unflatten(-3, (-1, 2))
     found = (share[..., :, None, :, None] * blocks).sum(1)
     return found.flatten(-4, -3).flatten(-2)[..., :height, :width]
+
+
+@lru_cache(maxsize=4)
+def load_attention(device: str = "cpu") -> TemporalAttention:
+    """The network in the package, on a device; shared, as it changes nothing in use."""
+    tensors = read_tensors(WEIGHTS)
+    network = TemporalAttention(tensors["place"].shape[1])
+    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    return network.eval().requires_grad_(False).to(device)
