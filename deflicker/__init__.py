@@ -21,10 +21,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deflicker.api import deflicker, deflicker_frames, plan
-    from deflicker.clip_distance import fvd
-    from deflicker.coherence import measure
-    from deflicker.errors import (
+    from deflicker.core.errors import (
         Cancelled,
         DeflickerError,
         DeviceError,
@@ -33,24 +30,28 @@ if TYPE_CHECKING:
         SettingsError,
         WeightsError,
     )
-    from deflicker.raw_video import RawVideo
-    from deflicker.report.measures import Guard, Measures, Metric, Verdict
-    from deflicker.report.model import Flicker, Fvd, Measurement, Plan, Progress, Report, WindowReport
-    from deflicker.session import Deflicker
-    from deflicker.settings import Settings, Span, TimePoint
-
-    __version__: str
+    from deflicker.core.progress import Progress
+    from deflicker.core.settings import Settings
+    from deflicker.core.values import RawVideo, Span, TimePoint
+    from deflicker.core.version import __version__
+    from deflicker.pipeline.fvd import fvd
+    from deflicker.pipeline.measure import measure
+    from deflicker.pipeline.session import Deflicker
+    from deflicker.pipeline.video import deflicker, deflicker_frames, plan
+    from deflicker.report.model import Flicker, Fvd, Measurement, Plan, Report, WindowReport
+    from deflicker.report.results import Guard, Measures, Metric, Verdict
 
 _HOMES = {
-    "deflicker.api": ("deflicker", "deflicker_frames", "plan"),
-    "deflicker.session": ("Deflicker",),
+    "deflicker.pipeline.video": ("deflicker", "deflicker_frames", "plan"),
+    "deflicker.pipeline.session": ("Deflicker",),
     "deflicker.raw_video": ("RawVideo",),
-    "deflicker.settings": ("Settings", "Span", "TimePoint"),
-    "deflicker.coherence": ("measure",),
-    "deflicker.clip_distance": ("fvd",),
+    "deflicker.core.settings": ("Settings", "Span", "TimePoint"),
+    "deflicker.pipeline.measure": ("measure",),
+    "deflicker.pipeline.fvd": ("fvd",),
     "deflicker.report.model": ("Flicker", "Fvd", "Measurement", "Plan", "Progress", "Report", "WindowReport"),
-    "deflicker.report.measures": ("Guard", "Measures", "Metric", "Verdict"),
-    "deflicker.errors": (
+    "deflicker.report.results": ("Guard", "Measures", "Metric", "Verdict"),
+    "deflicker.core.version": ("__version__",),
+    "deflicker.core.errors": (
         "Cancelled",
         "DeflickerError",
         "DeviceError",
@@ -96,23 +97,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF and name != "__version__":
+    if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = _version() if name == "__version__" else getattr(import_module(_HOME_OF[name]), name)
+    value = getattr(import_module(_HOME_OF[name]), name)
     globals()[name] = value
     return value
-
-
-def _version() -> str:
-    """The git tag's (see pyproject.toml): what the build wrote beside this file, else what the installation says."""
-    try:
-        return str(import_module("deflicker._version").__version__)
-    except ModuleNotFoundError:
-        metadata = import_module("importlib.metadata")
-    try:
-        return str(metadata.version("video-deflicker"))
-    except metadata.PackageNotFoundError:
-        return "0+unknown"
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,6 @@
 """`python -m deflicker` is the command `deflicker`."""
 
-from deflicker.cli import main
+from deflicker.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -24,18 +24,21 @@ import torch.nn.functional as F
 from bench import clips, flicker, motion, scores, spaces, tables
 from torch import Tensor
 
-from deflicker import Settings, weights
-from deflicker.correction.latent import LatentTexture
-from deflicker.correction.renewal import Choice, Renewal
-from deflicker.correction.steady import steady
-from deflicker.correction.stream import Corrected, correct
-from deflicker.engine import Engine, toned_colours, toned_luma
-from deflicker.latent.codec import FACTOR, Codec
-from deflicker.latent.loading import load_autoencoder
+from deflicker import Settings
+from deflicker.core import weights
+from deflicker.correction.apply import toned_colours, toned_luma
+from deflicker.correction.texture.autoencoder.codec import FACTOR, Codec
+from deflicker.correction.texture.autoencoder.loading import load_autoencoder
+from deflicker.correction.texture.latent import LatentTexture
+from deflicker.correction.texture.space import Renewal
+from deflicker.correction.texture.stabilize import steady
+from deflicker.correction.tone.windows import correct
+from deflicker.correction.types import Choice, Corrected
 from deflicker.media.color import proxy_size, resize
-from deflicker.metrics.perceptual import Perceptual
-from deflicker.motion.track import Given, track
+from deflicker.metrics.lpips import ALEXNET, Perceptual
+from deflicker.motion.tracking import Given, track
 from deflicker.motion.warp import warp
+from deflicker.pipeline.engine import Engine
 
 SHIFTS_PX = ((0.5, 0.0), (2.0, -1.0), (3.7, 2.3), (4.0, 4.0), (-6.4, 5.1))
 """Motion at which equivariance is measured."""
@@ -80,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def rows_of(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    judge = Perceptual(weights.load("lpips_alex"))
+    judge = Perceptual(weights.load(ALEXNET))
     for path in clips.clean_clips(options.clips):
         clip = clips.load(path, options.frames, options.width)
         seen = motion.estimate(clip.frames)

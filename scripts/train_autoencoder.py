@@ -28,8 +28,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Generator, Tensor
 
-from deflicker.latent.own import FACTOR, OwnAutoencoder
-from deflicker.latent.tensors import write_tensors
+from deflicker.correction.texture.autoencoder.own import FACTOR, OwnAutoencoder
+from deflicker.correction.texture.autoencoder.tensor_file import write_tensors
 from deflicker.motion.warp import warp
 
 SIDES = (560, 880, 1320)

@@ -1,8 +1,9 @@
 """Train the temporal attention of texture on clean clips, to which flicker is added.
 
-    python scripts/train_texture.py data CLIPS … --folder DATA --draws 400
-    python scripts/train_texture.py fit --folder DATA --out small.safetensors
+python scripts/train_texture.py data CLIPS … --folder DATA --draws 400
+python scripts/train_texture.py fit --folder DATA --out small.safetensors
 """
+
 from __future__ import annotations
 
 import argparse
@@ -48,7 +49,9 @@ def build(options):
 
 
 def fit(options):
-    recipe = fitting.Recipe(width=options.width, steps=options.steps, batch=options.batch, rate=options.rate, seed=options.seed)
+    recipe = fitting.Recipe(
+        width=options.width, steps=options.steps, batch=options.batch, rate=options.rate, seed=options.seed
+    )
     one = fitting.Fitting(recipe, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     if options.out.with_suffix(".checkpoint").exists():
         one.resume(options.out.with_suffix(".checkpoint"))

@@ -16,7 +16,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 
-from deflicker.settings import PRESETS
+from deflicker.core.presets import PRESETS
 from tests.assets import make_video
 
 
@@ -43,12 +43,13 @@ def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 @pytest.fixture(scope="session")
 def raft() -> None:
     """The presets' flow networks in the cache, fetched if need be. CI promises that they can be."""
-    from deflicker import weights
-    from deflicker.errors import WeightsError
+    from deflicker.core import weights
+    from deflicker.core.errors import WeightsError
+    from deflicker.motion.raft.network import FLOW_NETWORKS
 
     for name in {preset.flow_network for preset in PRESETS.values()}:
         try:
-            weights.load(name)
+            weights.load(FLOW_NETWORKS[name])
         except WeightsError as error:
             (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
 
@@ -67,6 +68,6 @@ class NoMotion:
 
 @pytest.fixture
 def no_motion(monkeypatch: pytest.MonkeyPatch) -> None:
-    from deflicker import engine
+    from deflicker.pipeline import engine
 
     monkeypatch.setattr(engine, "load_flow", lambda *_: NoMotion())

@@ -58,8 +58,9 @@ class Trap:
 
 def main() -> None:
     fault, number, *words = sys.argv[1:]
-    from deflicker import cli, engine
-    from deflicker.resume import keeping
+    from deflicker.cli import main as cli
+    from deflicker.pipeline import engine
+    from deflicker.pipeline.checkpoint import runner as keeping
 
     engine.load_flow = lambda *_: Still()  # type: ignore[assignment,return-value]
     keeping.SEGMENT_S = 0

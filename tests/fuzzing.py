@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from deflicker import cli
+from deflicker.cli import main as cli
 from tests.awkward import MAKERS
 
 SEEDS = (

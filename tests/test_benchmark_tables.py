@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from deflicker.settings import ABLATIONS
+from deflicker.core.presets import ABLATIONS
 from scripts.bench import ablations, memory, options, peers, plots, scores, speed, synthetic, tables
 from scripts.bench.quality import Row, joined
 from scripts.bench.stages import NAMES, stages

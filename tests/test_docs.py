@@ -20,7 +20,7 @@ BLOCKS = [
     for kind, text in re.findall(r"```(\w+)\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
 ]
 LINES = [(page, line) for page, kind, text in BLOCKS if kind == "bash" for line in text.splitlines()]
-COMMANDS = [(page, line) for page, line in LINES if "--ray" not in line]  # tests/test_cluster.py runs those
+COMMANDS = [(page, line) for page, line in LINES if "--ray" not in line]  # test_ray_cluster.py runs those
 PROGRAMS = [(page, text) for page, kind, text in BLOCKS if kind == "python"]
 
 

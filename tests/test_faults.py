@@ -17,15 +17,17 @@ from typing import Any
 import pytest
 import torch
 
-from deflicker import OutputError, Settings, cli, deflicker, engine
-from deflicker.comparison import Comparison
-from deflicker.correction.solve import solve
-from deflicker.correction.sparing import SparingSolver
-from deflicker.media.output import Output
+from deflicker import OutputError, Settings, deflicker
+from deflicker.cli import main as cli
+from deflicker.correction.tone.solve import solve
+from deflicker.correction.tone.solve_oom import SparingSolver
+from deflicker.media.file_target import Target
+from deflicker.media.muxer import Output
 from deflicker.media.reader import Reader
-from deflicker.media.target import Target
 from deflicker.media.writer import Writer
-from deflicker.motion.sparing import SparingFlow
+from deflicker.motion.flow_oom import SparingFlow
+from deflicker.pipeline import engine
+from deflicker.report.comparison_video import Comparison
 from tests.assets import make_video
 from tests.faulty import Still
 from tests.media.making import frames_of
@@ -309,11 +311,11 @@ def test_a_damaged_weight_file(clip: Path, out: Path, capsys: pytest.CaptureFixt
 def test_a_damaged_cache_offline(
     clip: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from deflicker.networks import TABLE
+    from deflicker.motion.raft.network import RAFT_LARGE
 
     cache = clip.with_name("cache")
     cache.mkdir()
-    (cache / TABLE["raft_large"].filenames("raft_large")[0]).write_bytes(b"PK\x03\x04" + bytes(1000))
+    (cache / RAFT_LARGE.filenames[0]).write_bytes(b"PK\x03\x04" + bytes(1000))
     monkeypatch.setenv("DEFLICKER_CACHE", str(cache))
     code, said = main(capsys, clip, out, "--offline")
     assert code == 5

@@ -12,51 +12,24 @@ import pytest
 
 import deflicker as package
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "torchvision", "av", "numpy", "kornia", "lpips", "rich.progress")
 
-# What each part, a folder or a file, may import of this package beside itself.
-ALLOWED = {
-    "errors": (),
-    "settings": ("errors", "raw_video"),
-    "raw_video": ("errors",),
-    "numbered": ("errors",),
-    "background": ("errors",),
-    "signals": (),
-    "device": ("errors",),
-    "package_index": (),
-    "sources": ("package_index",),
-    "pickled": ("sources",),
-    "networks": ("sources", "motion.raft", "metrics.i3d", "metrics.perceptual"),
-    "leftovers": (),
-    "weights": ("errors", "leftovers", "sources", "pickled", "networks"),
-    "report": ("__version__", "errors", "leftovers", "settings"),
-    "checks": ("errors", "numbered", "report"),
-    "progress": ("report",),
-    "commands": ("checks", "errors", "settings", "report", "words", "coherence", "clip_distance"),
-    "media": ("errors", "leftovers", "settings", "background", "numbered"),
-    "ladder": (),
-    "motion": ("errors", "settings", "device", "weights", "ladder"),
-    # Of the media folder values and arithmetic, no files.
-    "latent": ("errors",),
-    "correction": ("errors", "settings", "ladder", "motion", "metrics", "latent", "media.color", "media.frame"),
-    "metrics": ("errors", "motion"),
-    "memory": ("errors", "settings"),
-    "log": ("errors", "report"),
-    "words": ("errors", "report"),
-    "options": ("errors",),
-    "shares": ("errors",),
-    "completing": (),
-    "doctor": ("__version__", "errors", "settings", "weights", "device"),
-}
+LAYERS = ("core", "media", "motion", "metrics", "correction", "report", "pipeline", "cli")
+"""The folders of the package, in the order in which they may import: each what stands left of it, and itself."""
 PURE = [
-    "correction/losses.py",
+    "correction/tone/losses.py",
     "motion/warp.py",
-    "correction/tone.py",
-    "correction/latent.py",
-    "latent/chain.py",
-    "latent/codec.py",
-    "metrics",
+    "correction/tone/gain_field.py",
+    "correction/texture/latent.py",
+    "correction/texture/latent_chain.py",
+    "correction/texture/autoencoder/codec.py",
+    *(
+        f"metrics/{name}.py"
+        for name in ("align", "boil", "drift", "flicker", "frechet", "guardrails", "per_frame", "seams", "variance")
+    ),
+    "metrics/vbench.py",
+    "metrics/warp_error.py",
 ]
 
 
@@ -76,19 +49,39 @@ def modules() -> list[Path]:
     return sorted((ROOT / "deflicker").rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_one_way(path: Path) -> None:
-    part = path.relative_to(ROOT / "deflicker").parts[0].removesuffix(".py")
-    if part not in ALLOWED:
-        return  # the façade, the command, api.py and what it is made of, which may see everything below it
-    used = [name.removeprefix("deflicker.") for name in imports(path) if name.startswith("deflicker.")]
-    allowed = tuple(f"{each}." for each in (part, *ALLOWED[part]))
-    assert [name for name in used if not f"{name}.".startswith(allowed)] == []
+def test_the_top_holds_the_layers_and_nothing_else() -> None:
+    listed = subprocess.run(["git", "ls-files", "deflicker"], cwd=ROOT, capture_output=True, text=True, check=False)
+    names = {Path(line).parts[1] for line in listed.stdout.splitlines() if (ROOT / line).exists()}
+    if names:  # an unpacked source archive is no git checkout
+        assert names == {*LAYERS, "__init__.py", "__main__.py", "py.typed"}
+
+
+def test_imports_point_one_way() -> None:
+    upward = []
+    for path in modules():
+        layer = path.relative_to(ROOT / "deflicker").parts[0]
+        if layer in LAYERS:
+            allowed = tuple(f"deflicker.{each}." for each in LAYERS[: LAYERS.index(layer) + 1])
+            used = [name for name in imports(path) if name.split(".")[0] == "deflicker" and name != "deflicker"]
+            upward += [f"{path}: {name}" for name in used if not f"{name}.".startswith(allowed)]
+    assert upward == []
+
+
+def test_tone_and_texture_do_not_import_each_other() -> None:
+    folder = ROOT / "deflicker" / "correction"
+    for mine, other in (("tone", "texture"), ("texture", "tone")):
+        for path in (folder / mine).rglob("*.py"):
+            assert not any(f"deflicker.correction.{other}" in name for name in imports(path)), path
+
+
+def test_no_two_modules_share_a_name() -> None:
+    names = [path.stem for path in modules() if path.stem != "__init__"]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
 
 
 def test_only_the_media_folder_imports_av() -> None:
     users = {str(path.relative_to(ROOT / "deflicker")) for path in modules() if "av" in imports(path)}
-    assert {name for name in users if not name.startswith("media")} <= {"doctor.py"}
+    assert {name for name in users if not name.startswith("media")} <= {"cli/doctor.py"}
 
 
 def test_only_the_command_prints_or_exits() -> None:
@@ -96,7 +89,7 @@ def test_only_the_command_prints_or_exits() -> None:
         nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         return {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
 
-    assert {path.name for path in modules() if calls(path) & {"print", "exit", "sys.exit"}} == {"cli.py"}
+    assert {path.name for path in modules() if calls(path) & {"print", "exit", "sys.exit"}} == {"main.py"}
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
@@ -156,10 +149,10 @@ def test_installed_version_is_the_package_s() -> None:
     [
         "import deflicker",
         "from deflicker import Settings, Report, Progress, TimePoint, DeflickerError",
-        "import deflicker.cli",
-        "from deflicker.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass",
-        "from deflicker.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
-        "from deflicker.cli import main\ntry: main(['nowhere.mp4', 'out.mp4'])\nexcept SystemExit: pass",
+        "import deflicker.cli.main",
+        "from deflicker.cli.main import main\ntry: main(['--version'])\nexcept SystemExit: pass",
+        "from deflicker.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass",
+        "from deflicker.cli.main import main\ntry: main(['nowhere.mp4', 'out.mp4'])\nexcept SystemExit: pass",
     ],
 )
 def test_nothing_heavy_is_imported(code: str) -> None:

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from deflicker import Settings, deflicker_frames
-from deflicker.correction.stream import correct
+from deflicker.core.presets import PRESETS
+from deflicker.correction.tone.windows import correct
 from deflicker.motion.flashes import find_flashes
-from deflicker.motion.track import Given, track
-from deflicker.settings import PRESETS
+from deflicker.motion.tracking import Given, track
 from scripts.bench.legitimate import BOUND, SCENES, temporal_energy
 from tests.faulty import Still
 from tests.media.making import clip
-from tests.motion.test_shots import real
+from tests.motion.test_cuts import real
 
 
 def stored(frames: Tensor) -> Tensor:

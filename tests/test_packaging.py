@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from deflicker.settings import PRESETS
+from deflicker.core.presets import PRESETS
 
 ROOT = Path(__file__).parent.parent
 
@@ -81,7 +81,7 @@ def test_the_wheel_in_an_empty_environment(tmp_path: Path) -> None:
     command = Path(folders["scripts"]) / "deflicker"
     done = subprocess.run([command, "--version"], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, f"deflicker {FALLBACK}\n"), done.stderr
-    code = "import deflicker, deflicker.cli; print(deflicker.__file__)"
+    code = "import deflicker, deflicker.cli.main; print(deflicker.__file__)"
     python = Path(folders["scripts"]) / "python"
     done = subprocess.run([python, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.startswith(folders["purelib"]), done.stderr

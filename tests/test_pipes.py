@@ -16,7 +16,7 @@ import av
 import numpy as np
 import pytest
 
-from deflicker import cli
+from deflicker.cli import main as cli
 from tests.assets import drifting, make_video, write_video
 from tests.media.making import frames_of, payloads, times
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from deflicker import cli
-from deflicker.memory import LOCKING_REACH
-from deflicker.settings import PRESETS, PresetName
+from deflicker.cli import main as cli
+from deflicker.core.memory import LOCKING_REACH
+from deflicker.core.presets import PRESETS, PresetName
 from tests.assets import make_video
 
 ROOT = Path(__file__).parent.parent

@@ -9,7 +9,7 @@ import pytest
 
 from deflicker import Settings, deflicker, deflicker_frames
 from tests.assets import write_video
-from tests.correction.test_steady import boil, clean
+from tests.correction.texture.test_stabilize import boil, clean
 
 pytestmark = pytest.mark.usefixtures("no_motion")
 

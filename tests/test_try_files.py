@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deflicker import InputError, Settings, deflicker
-from deflicker.settings import TimePoint
+from deflicker.core.values import TimePoint
 from scripts.files.compare import Finding, compare
 from scripts.files.facts import facts_of
 from scripts.try_files import END, START, TARGET, Outcome, put_into, row, try_file

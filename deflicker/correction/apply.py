@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -112,3 +113,53 @@ def _size(plane: Tensor) -> tuple[int, int]:
 def _rgb_change(planes: list[Tensor], layout: PlaneLayout, correction: Correction, size: tuple[int, int]) -> Tensor:
     rgb = to_rgb(planes, layout, size)
     return correction.applied(rgb).sub_(rgb)
+
+
+_LUMA = (0.2126, 0.7152, 0.0722)
+
+
+def luma_of(
+    frame: Frame, layout: PlaneLayout, correction: Correction | None, max_side_px: int, device: torch.device
+) -> Tensor:
+    """Luma `[h, w]` in [0, 1] of a frame with its correction applied, its longer side at most `max_side_px`."""
+    return toned_luma(_texture_rgb(frame, layout, max_side_px, device), correction)
+
+
+def colours_of(
+    frame: Frame, layout: PlaneLayout, correction: Correction | None, max_side_px: int, device: torch.device
+) -> Tensor:
+    """R'G'B' `[3, h, w]` in [0, 1] of it likewise."""
+    return toned_colours(_texture_rgb(frame, layout, max_side_px, device), correction)
+
+
+def _texture_rgb(frame: Frame, layout: PlaneLayout, max_side_px: int, device: torch.device) -> Tensor:
+    height, width = frame.planes[0].shape
+    planes = normalise(as_tensors(frame.planes, layout, device), layout)
+    return to_rgb(planes, layout, texture_size(height, width, max_side_px))
+
+
+def toned_luma(rgb: Tensor, correction: Correction | None) -> Tensor:
+    """Luma `[H, W]` in [0, 1] of R'G'B' `[3, H, W]` with its correction applied (ITU-R BT.709's shares)."""
+    toned = rgb if correction is None else correction.applied(rgb)
+    return torch.einsum("c,chw->hw", rgb.new_tensor(_LUMA), toned).clamp(0, 1)
+
+
+def toned_colours(rgb: Tensor, correction: Correction | None) -> Tensor:
+    """R'G'B' `[3, H, W]` in [0, 1] with its correction applied."""
+    return (rgb if correction is None else correction.applied(rgb)).clamp(0, 1)
+
+
+def texture_size(height: int, width: int, max_side_px: int) -> tuple[int, int]:
+    """Size at which texture is looked at: the frame's own, or smaller."""
+    shrink = min(1.0, max_side_px / max(height, width))
+    return max(1, round(height * shrink)), max(1, round(width * shrink))
+
+
+def relit(frame: Frame, layout: PlaneLayout, correction: Correction | None) -> Frame:
+    """The frame with a correction applied; the frame itself where none is given, or none reaches a sample."""
+    if correction is None:
+        return frame
+    planes = corrected_planes(frame, layout, correction)
+    if all(map(np.array_equal, planes, frame.planes)):
+        return frame
+    return replace(frame, planes=planes)

@@ -15,10 +15,10 @@ from typing import Any
 
 import av
 
-from deflicker.errors import OutputError, SettingsError
-from deflicker.media.images import IMAGE_ENCODERS
+from deflicker.core.errors import OutputError, SettingsError
+from deflicker.core.settings import Settings
 from deflicker.media.probe import VideoInfo
-from deflicker.settings import Settings
+from deflicker.media.sequence_target import IMAGE_ENCODERS
 
 _LAMBDA = 118
 """FFmpeg's FF_QP2LAMBDA: quantiser scale to `global_quality`."""

@@ -48,3 +48,10 @@ class Frame:
     """The user wants this frame left as it is."""
     shift: Fraction = Fraction(0)
     """Seconds the writer takes off every time stamp, so that a trimmed output starts at 0; 0 where nothing is cut."""
+
+
+def frame_bytes(width: int, height: int, layout: PlaneLayout) -> int:
+    """Bytes of one frame's planes."""
+    shift_x, shift_y = layout.chroma_shift
+    samples = {"gray": 1.0, "rgb": 3.0, "yuv": 1 + 2 / (1 << (shift_x + shift_y))}[layout.family]
+    return int(width * height * (samples + layout.has_alpha) * (2 if layout.bit_depth > 8 else 1))

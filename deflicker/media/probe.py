@@ -11,12 +11,12 @@ from typing import Any
 import av
 from av.sidedata.sidedata import Type as SideDataType
 
-from deflicker.errors import InputError
-from deflicker.media.described import Description, describe
-from deflicker.media.formats import canonical_format, layout_of, planes_of
+from deflicker.core.errors import InputError
+from deflicker.media.demux import MAX_PIXELS, Limits, disguised, open_input, packets
 from deflicker.media.frame import PlaneLayout
 from deflicker.media.hdr import HdrMetadata, beyond_reach, hdr_of, side_data_of
-from deflicker.media.opening import MAX_PIXELS, Limits, disguised, open_input, packets
+from deflicker.media.input_format import Description, describe
+from deflicker.media.planes import canonical_format, layout_of, planes_of
 
 _HUGE_PIXELS = 1 << 26
 """8K has half of it."""

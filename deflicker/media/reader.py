@@ -12,14 +12,15 @@ from typing import Any, Self
 
 import av
 
-from deflicker.errors import Cancelled, InputError, SettingsError
-from deflicker.media.formats import EXACT_SCALING, canonical_format, planes_of
+from deflicker.core.errors import Cancelled, InputError, SettingsError
+from deflicker.core.settings import Settings
+from deflicker.core.values import Span, TimePoint
+from deflicker.media.damage import Ending, Losses
+from deflicker.media.demux import Limits, open_input, packets
 from deflicker.media.frame import Frame
-from deflicker.media.gate import Gate
-from deflicker.media.losses import Ending, Losses
-from deflicker.media.opening import Limits, open_input, packets
+from deflicker.media.planes import EXACT_SCALING, canonical_format, planes_of
 from deflicker.media.probe import VideoInfo, decoder_of_name, open_decoder, probe, video_stream
-from deflicker.settings import Settings, Span, TimePoint
+from deflicker.media.trim import Gate
 
 OnPacket = Callable[["av.Packet[Any]"], None]  # quoted: generic for type checkers only
 

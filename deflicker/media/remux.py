@@ -10,13 +10,13 @@ from typing import Any
 
 import av
 
-from deflicker.errors import OutputError
-from deflicker.media.opening import disguised, open_input, packets
-from deflicker.media.output import Output
-from deflicker.media.pipe import Destination, name_of, open_target
+from deflicker.core.errors import OutputError
+from deflicker.core.settings import Settings
+from deflicker.media.demux import disguised, open_input, packets
+from deflicker.media.destination import Destination, name_of, open_target
+from deflicker.media.muxer import Output
+from deflicker.media.passthrough import Clock, accepts, keep_rate, lead_of
 from deflicker.media.probe import VideoInfo, has_alpha_track
-from deflicker.media.streams import Clock, accepts, keep_rate, lead_of
-from deflicker.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 import av
 import numpy as np
 
-from deflicker.errors import InputError
+from deflicker.core.errors import InputError
 
 _MS = Fraction(1, 1000)
 _CANVAS = slice(24, 30)

@@ -10,16 +10,16 @@ from typing import Any, Self
 
 import av
 
-from deflicker.errors import DeflickerError, OutputError
-from deflicker.media.encoding import plan_encoding
-from deflicker.media.formats import convert
+from deflicker.core.errors import DeflickerError, OutputError
+from deflicker.core.settings import Settings
+from deflicker.media.destination import Destination
+from deflicker.media.encode_plan import plan_encoding
 from deflicker.media.frame import Frame
-from deflicker.media.output import Output
+from deflicker.media.muxer import Output
 from deflicker.media.palette import Palette
-from deflicker.media.pipe import Destination
+from deflicker.media.planes import convert
 from deflicker.media.probe import VideoInfo
 from deflicker.media.remux import may_copy
-from deflicker.settings import Settings
 
 
 class Writer:

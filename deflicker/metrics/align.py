@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.motion.matches import Match
+from deflicker.motion.correspondence import Match
 from deflicker.motion.warp import warp
 
 _LUMA = (0.2126, 0.7152, 0.0722)

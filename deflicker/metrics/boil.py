@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.metrics.variance import sample_variance, seen_in_all, sum_of
+from deflicker.metrics.variance import sample_variance, seen_in_all
+from deflicker.motion.filters import sum_of
 
 BORDER_PX = 2
 """Rim of the picture where the filter sees what is not there, and the band means nothing."""

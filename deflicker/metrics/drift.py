@@ -47,3 +47,24 @@ class Drift:
     def means(self) -> Tensor:
         """`[S, K]` mean distance at each of `LAGS`; NaN where no shot was long enough."""
         return torch.where(self._counts > 0, self._sums / self._counts.clamp_min(1), float("nan"))
+
+
+def coherence(distances: Tensor) -> Tensor:
+    """Temporal coherence score TCS = 1 − mean LPIPS(I_t, I_{t+1}); distances `[N]`, those of NaN left out.
+
+    1 is no change at all: blur and a frozen picture score best, so it stands beside the guards only.
+    """
+    return 1 - distances.nanmean()
+
+
+def slope(lags: Tensor, distances: Tensor) -> Tensor:
+    """Least-squares slope through the drift curve, LPIPS per frame: `[K]` lags in frames, `[K]` mean distances.
+
+    Points of NaN are left out. NaN where fewer than two are left.
+    """
+    there = ~distances.isnan()
+    lags, distances = lags[there].to(distances.dtype), distances[there]
+    if len(lags) < 2:
+        return distances.new_tensor(float("nan"))
+    centred = lags - lags.mean()
+    return (centred * (distances - distances.mean())).sum() / centred.square().sum()

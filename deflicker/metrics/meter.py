@@ -9,13 +9,13 @@ from torch import Tensor
 
 from deflicker.metrics.align import to_ycc
 from deflicker.metrics.drift import Drift
-from deflicker.metrics.guards import exposure_change
-from deflicker.metrics.perceptual import Perceptual
+from deflicker.metrics.guardrails import exposure_change
+from deflicker.metrics.lpips import Perceptual
+from deflicker.metrics.per_frame import CONTEXT, FIELDS, LAGS, measure_window
 from deflicker.metrics.variance import PixelVariance
 from deflicker.metrics.vbench import top_motion
-from deflicker.metrics.warping import ewarp_l1_to
-from deflicker.metrics.window import CONTEXT, FIELDS, LAGS, measure_window
-from deflicker.motion.matches import build_matches
+from deflicker.metrics.warp_error import ewarp_l1_to
+from deflicker.motion.correspondence import build_matches
 from deflicker.motion.warp import compose, visibility, warp
 
 _CORE = 8

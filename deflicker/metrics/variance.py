@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from deflicker.motion.filters import sum_of
+
 
 class PixelVariance:
     """σ²(x, y) at fixed pixels, frame by frame (Welford, Technometrics 1962), so that no frame is kept."""
@@ -41,14 +43,6 @@ def sample_variance(samples: Sequence[Tensor]) -> Tensor:
     """Unbiased variance of K tensors of one shape, element by element; torch's own is ten times slower."""
     mean = sum_of(samples) / len(samples)
     return sum_of([(sample - mean).square_() for sample in samples]) / max(1, len(samples) - 1)
-
-
-def sum_of(samples: Sequence[Tensor]) -> Tensor:
-    """Sum of tensors of one shape, without copying them together first."""
-    total = torch.zeros_like(samples[0])
-    for sample in samples:
-        total += sample
-    return total
 
 
 def seen_in_all(visible: Sequence[Tensor]) -> Tensor:

@@ -20,7 +20,7 @@ from typing import Generic, TypeVar
 
 import torch
 
-from deflicker.motion.track import Given
+from deflicker.motion.tracking import Given
 
 T = TypeVar("T")
 

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.device import allowed_cores
-from deflicker.motion.raft import LEVELS, Raft
+from deflicker.core.device import allowed_cores
+from deflicker.motion.raft.network import LEVELS, Raft
 
 T = TypeVar("T")
 U = TypeVar("U")

@@ -5,22 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from deflicker.report.frame_notes import KeptPart, ShotTexture
 from deflicker.report.gallery import Gallery
-from deflicker.report.kept import KeptPart
-from deflicker.report.measures import SCHEMA, Measures
-from deflicker.report.texture import ShotTexture
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One step of a running job."""
-
-    stage: Literal["weights", "scan", "shots", "frames", "finish"]
-    frames_done: int
-    frames_total: int | None
-    """What the container says; may be wrong or unknown."""
+from deflicker.report.results import SCHEMA, Measures
 
 
 @dataclass(frozen=True)
@@ -104,7 +93,7 @@ class Report:
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write it as `.html`, `.json` or `.csv`, as the name ends. Raises OutputError."""
-        from deflicker.report.files import save
+        from deflicker.report.export import save
 
         save(self, Path(path), overwrite=overwrite)
 
@@ -134,7 +123,7 @@ class Measurement:
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write it as `.html`, `.json` or `.csv`, as the name ends. Raises OutputError."""
-        from deflicker.report.files import save
+        from deflicker.report.export import save
 
         save(self, Path(path), overwrite=overwrite)
 

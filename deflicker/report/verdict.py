@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from deflicker.report.measures import Guard, Metric, Verdict
+from deflicker.report.results import Guard, Metric, Verdict
 from deflicker.report.terms import GUARDS, METRICS, show
 
 FLICKER = tuple(name for name in METRICS if name.startswith("flicker_"))

@@ -103,7 +103,7 @@ class DeflickerReport:
 
     def run(self, before: Any, after: Any, filename_prefix: str, lpips: bool) -> dict[str, Any]:
         from deflicker import RawVideo, Settings, SettingsError, measure
-        from deflicker.words import coherence
+        from deflicker.report.text import coherence
 
         if before.shape[:3] != after.shape[:3]:
             raise SettingsError(f"before and after are not alike: {list(before.shape)} and {list(after.shape)}")

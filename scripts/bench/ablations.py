@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
-from deflicker.memory import LOCKING_REACH
-from deflicker.settings import ABLATIONS, PRESETS
+from deflicker.core.memory import LOCKING_REACH
+from deflicker.core.presets import ABLATIONS, PRESETS
 
 from .quality import Row
 from .tables import Table, per_clip, psnr_of, temporal_of

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deflicker.engine import proxy_of
+from deflicker.media.color import proxy_of
 from deflicker.media.reader import Reader
 
 SAMPLES = Path(__file__).parents[2] / "samples"

@@ -53,7 +53,7 @@ def gpu_peak_mb() -> float | None:
 
 
 def run_deflicker(arguments: list[str]) -> dict[str, Any]:
-    from deflicker.cli import main
+    from deflicker.cli.main import main
 
     try:
         main(arguments)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from deflicker.settings import PRESETS
+from deflicker.core.presets import PRESETS
 
 from . import synthetic
 from .measure import measure

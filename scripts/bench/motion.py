@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker import weights
+from deflicker.core import weights
 from deflicker.motion.flow import FlowEstimator
+from deflicker.motion.raft.network import RAFT_LARGE
 from deflicker.motion.warp import visibility
 
-NETWORK = "raft_large"
 SIDE_PX = 320
 """Longer side of the frames RAFT sees; its flow is enlarged to the clip."""
 FLICKERING_SIDE_PX = 240
@@ -67,4 +67,4 @@ def _enlarge(flow_px: Tensor, height: int, width: int) -> Tensor:
 def network() -> FlowEstimator:
     """RAFT-large with its weights."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return FlowEstimator(weights.load(NETWORK), device=device, updates=UPDATES)
+    return FlowEstimator(weights.load(RAFT_LARGE), device=device, updates=UPDATES)

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from deflicker.settings import ABLATIONS
+from deflicker.core.presets import ABLATIONS
 
 from . import flicker, peers, synthetic
 

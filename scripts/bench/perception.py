@@ -6,11 +6,10 @@ from functools import lru_cache
 
 from torch import Tensor
 
-from deflicker import weights
-from deflicker.errors import WeightsError
-from deflicker.metrics.perceptual import Perceptual
+from deflicker.core import weights
+from deflicker.core.errors import WeightsError
+from deflicker.metrics.lpips import ALEXNET, Perceptual
 
-NETWORK = "lpips_alex"
 FRAMES = 6
 """Frames of a clip that are looked at, evenly spread: looking at all would take longer than many a method."""
 
@@ -37,7 +36,7 @@ def places(frames: int) -> list[int]:
 @lru_cache(maxsize=1)
 def network() -> Perceptual:
     """LPIPS with its weights. Raises WeightsError where they are not to be had."""
-    return Perceptual(weights.load(NETWORK))
+    return Perceptual(weights.load(ALEXNET))
 
 
 def missing() -> str | None:

@@ -11,16 +11,17 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from deflicker import engine, steering
+from deflicker.core.memory import BATCH_FRAMES
+from deflicker.core.settings import Settings
 from deflicker.correction.apply import Correction
-from deflicker.correction.steady import steady
-from deflicker.correction.stream import correct
+from deflicker.correction.texture.stabilize import steady
+from deflicker.correction.tone.windows import correct
 from deflicker.media.frame import Frame
 from deflicker.media.reader import Reader
 from deflicker.media.writer import Writer
-from deflicker.memory import BATCH_FRAMES
-from deflicker.motion.track import track
-from deflicker.settings import Settings
+from deflicker.motion.tracking import track
+from deflicker.pipeline import engine
+from deflicker.pipeline import stages as steering
 
 T = TypeVar("T")
 NAMES = ("decode", "proxies", "flow", "solve", "texture", "apply", "encode")

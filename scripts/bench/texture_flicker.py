@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Generator, Tensor
 
-from deflicker.latent.codec import Codec
-from deflicker.latent.loading import OWN, load_autoencoder
+from deflicker.correction.texture.autoencoder.codec import Codec
+from deflicker.correction.texture.autoencoder.loading import OWN, load_autoencoder
 
 
 def _blobs(frames: int, channels: int, size: tuple[int, int], side_px: int, rng: Generator) -> Tensor:
@@ -58,7 +58,9 @@ def latent(clean: Tensor, rng: Generator) -> Tensor:
     found = []
     for frame in clean:
         z = codec.encode(frame[None])
-        disturbed = z + (0.3 * z.abs() + 0.04) * torch.randn(z.shape, generator=rng) * (torch.arange(z.shape[1]) > 2).view(1, -1, 1, 1)
+        disturbed = z + (0.3 * z.abs() + 0.04) * torch.randn(z.shape, generator=rng) * (
+            torch.arange(z.shape[1]) > 2
+        ).view(1, -1, 1, 1)
         found.append(codec.decode(disturbed, size))
     return torch.cat(found).clamp(0, 1)
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from torch import Generator
 
-from deflicker import weights
-from deflicker.latent.loading import OWN, load_autoencoder
+from deflicker.core import weights
+from deflicker.correction.texture.autoencoder.loading import OWN, load_autoencoder
 from deflicker.motion.flow import FlowEstimator
-from deflicker.settings import PRESETS
+from deflicker.motion.raft.network import FLOW_NETWORKS
+from deflicker.core.presets import PRESETS
 
 from .flicker import Flicker, chance
 from .samples import IN_A_ROW, Aligned, read, samples_of, store
@@ -30,7 +31,7 @@ def build(clips: Sequence[Path], folder: Path, first: int, draws: int, without: 
     folder.mkdir(parents=True, exist_ok=True)
     codec = load_autoencoder(OWN, torch.device("cpu"), torch.float32)
     preset = PRESETS["balanced"]
-    network = FlowEstimator(weights.load(preset.flow_network, offline=True), updates=preset.flow_updates)
+    network = FlowEstimator(weights.load(FLOW_NETWORKS[preset.flow_network], offline=True), updates=preset.flow_updates)
     flicker, started = Flicker(codec, without), time.monotonic()
     for number in range(first, first + draws):
         path = folder / f"{number:05d}.npz"

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from deflicker.correction.bands import pool, split_bands
-from deflicker.correction.temporal_attention import MEMORY, TemporalAttention, Values
-from deflicker.latent.tensors import write_tensors
+from deflicker.correction.texture.laplacian import pool, split_bands
+from deflicker.correction.texture.temporal_attention import MEMORY, TemporalAttention, Values
+from deflicker.correction.texture.autoencoder.tensor_file import write_tensors
 from deflicker.motion.warp import inside, target_grid, warp
 
 from .samples import IN_A_ROW, ROWS, Sample
@@ -67,9 +67,9 @@ def batch_of(data: Sample, rows: Tensor, rng: Generator, device: torch.device) -
     for axis, component in ((-1, 0), (-2, 1)):
         if float(torch.rand((), generator=rng)) < 0.5:
             parts = {name: values.flip(axis) for name, values in parts.items()}
-            parts["flow_px"] = parts["flow_px"].index_fill(
-                2, torch.tensor([component], device=device), 0
-            ) + _only(-parts["flow_px"], component)
+            parts["flow_px"] = parts["flow_px"].index_fill(2, torch.tensor([component], device=device), 0) + _only(
+                -parts["flow_px"], component
+            )
     if float(torch.rand((), generator=rng)) < 0.5:
         parts = {name: values.transpose(-1, -2) for name, values in parts.items()}
         parts["flow_px"] = parts["flow_px"].flip(2)
@@ -125,7 +125,10 @@ def losses_of(network: TemporalAttention, batch: Sample, recipe: Recipe, reach: 
     """What is learnt: to be near the truth, steady, and as sharp as it is."""
     outputs = rolled_out(network, batch, reach, imagined)
     truths = batch.truth.unbind(1)
-    errors = [(output - truth)[..., MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX] for output, truth in zip(outputs, truths, strict=True)]
+    errors = [
+        (output - truth)[..., MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
+        for output, truth in zip(outputs, truths, strict=True)
+    ]
     is_clean = (batch.stack[:, :, 0] - batch.truth).abs().amax((1, 2, 3, 4)) < 1e-6
     weight = 1 + (recipe.clean - 1) * is_clean.to(errors[0])
     whole = errors[0].new_zeros(())
@@ -150,7 +153,9 @@ def _smooth_l1(error: Tensor) -> Tensor:
 def _unsharp(output: Tensor, truth: Tensor) -> Tensor:
     """How far the energies of the three finest bands of luma are from the truth's, on cells of 16 px of each: `[B]`."""
     total = output.new_zeros(len(output))
-    for ours, theirs in zip(split_bands(output.mean(1, keepdim=True), 3)[:-1], split_bands(truth.mean(1, keepdim=True), 3)[:-1], strict=True):
+    for ours, theirs in zip(
+        split_bands(output.mean(1, keepdim=True), 3)[:-1], split_bands(truth.mean(1, keepdim=True), 3)[:-1], strict=True
+    ):
         ours, theirs = (pool(band.square(), 16) + 2e-5 for band in (ours, theirs))
         total = total + (ours / theirs).log().abs().clamp(max=1).mean((1, 2, 3))
     return total

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Generator, Tensor
 
-from deflicker.latent.codec import Codec
+from deflicker.correction.texture.autoencoder.codec import Codec
 from deflicker.motion.warp import warp
 
 Kind = Callable[[Tensor, Generator], Tensor]

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from deflicker.correction.views import Link, View, walked
-from deflicker.engine import proxy_of, texture_size, toned_luma
-from deflicker.media.color import proxy_size
+from deflicker.correction.texture.links import Link, View, walked
+from deflicker.correction.apply import texture_size, toned_luma
+from deflicker.media.color import proxy_of, proxy_size
 from deflicker.media.reader import Reader
 from deflicker.motion.flow import FlowEstimator
 from deflicker.motion.warp import warp
@@ -110,7 +110,8 @@ def samples_of(aligned: Aligned, truth: Tensor, latest: int, count: int, rng: Ge
     for _ in range(count):
         places = _places(aligned, latest, truth[latest], rng)
         flows, seen = zip(
-            *(_between(aligned, at, places[row - 1], places[row]) for row, at in enumerate(pictures) if row), strict=True
+            *(_between(aligned, at, places[row - 1], places[row]) for row, at in enumerate(pictures) if row),
+            strict=True,
         )
         cut = [tuple(_cut(part, place) for part in stack) for stack, place in zip(stacks, places, strict=True)]
         frames, visible, error = (torch.stack(parts) for parts in zip(*cut, strict=True))

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.correction.observe import Step
-from deflicker.motion.cells import CELL_PX
-from deflicker.motion.matches import Match, build_matches
+from deflicker.correction.tone.observations import Step
+from deflicker.motion.correspondence import Match, build_matches
+from deflicker.motion.filters import CELL_PX
 
 LAGS = (1, 2, 4, 8)
 

@@ -11,10 +11,10 @@ import av
 import numpy as np
 import pytest
 
+from deflicker.core.settings import Settings
 from deflicker.media.frame import Frame, Plane
 from deflicker.media.reader import Reader
 from deflicker.media.writer import Writer
-from deflicker.settings import Settings
 
 CLIPS = Path(__file__).parents[3] / "shared" / "clips"
 FAST = Settings(encoder_preset="ultrafast")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deflicker.errors import InputError
+from deflicker.core.errors import InputError
 from deflicker.media.probe import probe
 from tests.awkward import MAKERS
 from tests.media.making import clip, make

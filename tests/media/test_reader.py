@@ -12,9 +12,9 @@ from typing import Any
 import av
 import pytest
 
-from deflicker.errors import Cancelled, SettingsError
+from deflicker.core.errors import Cancelled, SettingsError
+from deflicker.core.values import Span, TimePoint
 from deflicker.media.reader import Reader
-from deflicker.settings import Span, TimePoint
 from tests.assets import make_video
 from tests.media.making import clip, frames_of, make, payloads, same_planes, times
 

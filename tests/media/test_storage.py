@@ -14,9 +14,9 @@ from typing import Any
 import av
 import pytest
 
-from deflicker.errors import InputError
+from deflicker.core.errors import InputError
+from deflicker.media.demux import check_storage
 from deflicker.media.probe import packets
-from deflicker.media.storage import check_storage
 from tests.media.making import make
 
 UNREADABLE = Path("/proc/self/mem")

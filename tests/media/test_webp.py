@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deflicker.errors import InputError
-from deflicker.media.opening import Limits
+from deflicker.core.errors import InputError
+from deflicker.core.settings import Settings
+from deflicker.core.values import TimePoint
+from deflicker.media.demux import Limits
 from deflicker.media.probe import probe
 from deflicker.media.reader import Reader
 from deflicker.media.remux import remux
 from deflicker.media.webp import WebpStream, is_animated_webp
-from deflicker.settings import Settings, TimePoint
 from scripts.files.facts import facts_of
 from tests.media.making import clip, frames_of, times, transcode
 

@@ -13,16 +13,17 @@ import av
 import numpy as np
 import pytest
 
-from deflicker.background import Background, prefetch
-from deflicker.errors import DeflickerError, OutputError, SettingsError
-from deflicker.media.formats import canonical_formats, format_of, layout_of
+from deflicker.core.errors import DeflickerError, OutputError, SettingsError
+from deflicker.core.settings import Settings
+from deflicker.core.threads import Background, prefetch
+from deflicker.core.values import TimePoint
+from deflicker.media.planes import canonical_formats, format_of, layout_of
 from deflicker.media.probe import probe
 from deflicker.media.reader import Reader
 from deflicker.media.remux import remux
 from deflicker.media.writer import Writer
-from deflicker.settings import Settings, TimePoint
 from tests.media.making import FAST, clip, clips, frames_of, make, payloads, same_planes, times, transcode
-from tests.media.test_formats import noise
+from tests.media.test_planes import noise
 from tests.media.test_reader import VFR
 
 FFV1 = Settings(codec="ffv1")

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from deflicker import weights
-from deflicker.errors import WeightsError
-from deflicker.metrics.i3d import CLASSES, I3D, SMALLEST_FRAMES, _same, from_jax, prepare
+from deflicker.core import weights
+from deflicker.core.errors import WeightsError
+from deflicker.metrics.i3d import CLASSES, I3D, I3D_KINETICS, SMALLEST_FRAMES, _same, from_jax, prepare
 
 CLIPS = Path(__file__).parents[3] / "shared" / "clips" / "clean"
 JUGGLING_SOCCER_BALL = 171
@@ -18,7 +18,7 @@ JUGGLING_SOCCER_BALL = 171
 @pytest.fixture(scope="module")
 def network():
     try:
-        state = weights.load("i3d")
+        state = weights.load(I3D_KINETICS)
     except WeightsError as error:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
     model = I3D().eval()
@@ -77,7 +77,7 @@ def test_it_knows_what_it_sees(network):
     path = CLIPS / "sam2_juggle_720p.mp4"
     if not path.exists():
         pytest.skip("the clip is not in the repository")
-    from deflicker.engine import proxy_of
+    from deflicker.media.color import proxy_of
 
     frames = []
     with Reader(path) as reader:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from deflicker.metrics.meter import Meter, Seen
-from deflicker.metrics.window import measure_window
+from deflicker.metrics.per_frame import measure_window
 from tests.correction.scenes import global_noise, links, matches, pan
 
 STEP = (1, 0)

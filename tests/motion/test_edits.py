@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from deflicker.correction.stream import correct
-from deflicker.motion.track import track
-from deflicker.settings import PRESETS
+from deflicker.core.presets import PRESETS
+from deflicker.correction.tone.windows import correct
+from deflicker.motion.tracking import track
 from tests.assets import sample_frames
 from tests.correction.scenes import global_noise, local_noise, rng
 from tests.faulty import Still
-from tests.motion.test_shots import REAL, cuts, real, stored
+from tests.motion.test_cuts import REAL, cuts, real, stored
 
 HEIGHT, WIDTH = 72, 128
 HALF = 20

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deflicker.motion.flashes import find_flashes
-from deflicker.motion.track import Given
+from deflicker.motion.tracking import Given
 from tests.correction.scenes import rng
 
 FRAMES = 48

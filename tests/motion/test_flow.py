@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deflicker import weights
+from deflicker.core import weights
 from deflicker.motion.flow import FlowEstimator, _enlarged, _fit, _padding, _upsample, even_light
-from deflicker.motion.raft import build
+from deflicker.motion.raft.network import FLOW_NETWORKS, build
 
 NETWORKS = ["raft_small", "raft_large"]
 HEIGHT, WIDTH = 128, 160
@@ -19,7 +19,7 @@ SHIFT = torch.tensor([7.0, -4.0]).reshape(1, 2, 1, 1)
 
 @functools.cache
 def state(network: str) -> dict:
-    return weights.load(network)
+    return weights.load(FLOW_NETWORKS[network])
 
 
 @functools.cache

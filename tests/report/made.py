@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from deflicker.report.gallery import Gallery, Image
-from deflicker.report.measures import Course, DriftCurve, Guard, Measures, Metric, Verdict
 from deflicker.report.model import Measurement, Report
+from deflicker.report.results import Course, DriftCurve, Guard, Measures, Metric, Verdict
 from deflicker.report.terms import LIMITS, METRICS
 
 IMAGE = Image(b"\xff\xd8\xff", 8, 4)

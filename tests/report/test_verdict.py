@@ -2,7 +2,7 @@
 
 import pytest
 
-from deflicker.report.measures import Guard, Metric
+from deflicker.report.results import Guard, Metric
 from deflicker.report.terms import GUARDS, LIMITS, METRICS
 from deflicker.report.verdict import FLICKER, STEADY, judge_one, judge_pair
 

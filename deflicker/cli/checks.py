@@ -1,0 +1,64 @@
+"""Mistakes in a command line that show before anything heavy is imported."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from deflicker.core.errors import InputError, OutputError, SettingsError
+from deflicker.media.image_pattern import numbered
+from deflicker.report.export import check as check_report
+
+STREAM = Path("-")
+"""Standard input or output."""
+
+
+def check_source(source: Path) -> None:
+    """A video can be there at all."""
+    if source == STREAM or source.is_fifo() or numbered(source):
+        return
+    if not source.exists():
+        raise InputError(f"{source}: no such file")
+    if not source.is_file():
+        raise InputError(f"{source}: is {'a folder' if source.is_dir() else 'no regular file'}; give a video file")
+    if source.stat().st_size == 0:
+        raise InputError(f"{source}: is empty (0 bytes)")
+
+
+def check_paths(source: Path, target: Path, overwrite: bool) -> None:
+    """Find the common mistakes in the time it takes to type them, before torch is imported."""
+    check_source(source)
+    if target == STREAM:
+        return
+    if not target.parent.is_dir():
+        raise OutputError(f"{target}: there is no folder {target.parent}; create it first")
+    if not os.access(target.parent, os.W_OK):
+        raise OutputError(f"{target}: the folder {target.parent} cannot be written to")
+    if not target.exists():
+        return
+    if source.exists() and target.samefile(source):
+        raise OutputError(f"{target}: is the input itself; write to another file")
+    if not target.is_file():
+        raise OutputError(f"{target}: is {'a folder' if target.is_dir() else 'no regular file'}; give a file name")
+    if not overwrite:
+        raise OutputError(f"{target}: exists already; use -y to replace it")
+
+
+def check_extras(source: Path, target: Path, report: Path | None, compare: Path | None, *, overwrite: bool) -> None:
+    """The report and the comparison must be other files than the input, the output and each other."""
+    taken = {source.resolve(): "the input", target.resolve(): "the output"}
+    for option, path in (("--report", report), ("--compare", compare)):
+        if path is None:
+            continue
+        if (what := taken.get(path.resolve())) is not None:
+            raise SettingsError(f"{option}: {path} is {what}; write to another file")
+        taken[path.resolve()] = f"what {option} writes"
+    if report is not None:
+        check_report(report, overwrite=overwrite)
+
+
+def check_log_path(log_json: Path | None, source: Path, target: Path) -> None:
+    """Nothing may be appended to a video."""
+    videos = [target] if log_json == source == STREAM else [source, target]  # that log goes to standard output
+    if log_json and log_json.resolve() in [path.resolve() for path in videos]:
+        raise SettingsError(f"--log-json: {log_json} is the input or the output; write the log to another file")

@@ -1,0 +1,30 @@
+"""How a run ends: the line it says and its exit code."""
+
+from __future__ import annotations
+
+import errno
+
+from deflicker.core.errors import DeflickerError, OutputError, ReaderGone
+
+INTERRUPTED = 130
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    """Exit code and one line for whatever ended the run."""
+    name, message = type(error).__name__, " ".join(str(error).splitlines())
+    if isinstance(error, DeflickerError):
+        return error.exit_code, message
+    if isinstance(error, BrokenPipeError):
+        return ReaderGone.exit_code, "the program that reads the output has ended"
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, "interrupted"
+    if hasattr(error, "format_message"):  # typer's usage errors; where their class lives depends on its version
+        text = error.format_message().rstrip(".")
+        return 2, f"{text[:1].lower()}{text[1:]}; usage: deflicker IN OUT, and deflicker --help lists the options"
+    if name in ("MemoryError", "OutOfMemoryError"):
+        return 1, "out of memory: try --preset fast, --max-memory or --device cpu"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutputError.exit_code, "the disk is full: nothing was written"
+    if isinstance(error, ImportError):
+        return 1, f"the installation is incomplete: {message}; deflicker --doctor says more"
+    return 1, f"this is a bug in deflicker: {name}: {message} (-v shows where)"

@@ -1,0 +1,1 @@
+"""What every stage may use: settings, errors, progress, device, memory, files, weights."""

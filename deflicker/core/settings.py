@@ -1,0 +1,167 @@
+"""One frozen settings object and the named presets. Validated once, here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal, get_args
+
+from deflicker.core.errors import SettingsError
+from deflicker.core.presets import ABLATIONS, PRESETS, Preset, PresetName
+from deflicker.core.values import RawVideo, Span, TimePoint
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Space = Literal["auto", "pixel", "latent", "both"]
+"""Where boiling texture is steadied: in pixels, in the latents of an autoencoder, in both, or what suits each shot."""
+CompareStyle = Literal["side", "split"]
+StreamFormat = Literal["mkv", "nut", "y4m", "raw"]
+"""What a pipe can carry: Matroska, NUT, uncompressed frames with a header or without."""
+
+
+NOT_OF_CORRECTIONS = frozenset({
+    "strength", "codec", "crf", "encoder_preset", "pix_fmt", "encoder_options", "format", "overwrite", "resume",
+})  # fmt: skip
+"""Settings that decide how corrected frames are written, and how strongly, after the corrections are settled."""
+KEY_EVERY = 12
+"""Pictures between two that are matched to the reference directly."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the user chose. `Settings()` is the product as it is meant to be used."""
+
+    strength: float = 1.0
+    """How much of the correction is applied, 0 (none) to 1 (all)."""
+    preset: PresetName = "balanced"
+    """Trade-off between speed and quality; see `PRESETS`."""
+
+    anchor: float = 0.0
+    """How much of the drift of tone and colour away from a reference is taken back, 0 (none) to 1 (all)."""
+    reference: TimePoint | Path | None = None
+    """The reference: a frame of the video, or an image; None for one frame of each shot that the tool chooses."""
+    guide: Path | None = None
+    """A steady video of the same frames, such as the source of an edit, in which motion is looked for instead."""
+    exclude: tuple[Span, ...] = ()
+    """Parts whose frames are left as they are, and tell nothing about those around them."""
+    keep_flashes: bool = False
+    """Leave every flash of light of a few frames as it is, not only those that can be nothing else; see
+    `motion.flashes`.
+    """
+    space: Space | None = None
+    """Where boiling texture is steadied; `auto` decides for each shot, from how much of it boils. None: the preset's,
+    `auto` in `quality` and `pixel` in the others, or `auto` where an autoencoder is given."""
+    autoencoder: str | None = None
+    """`own`, the one in the package, or the path of another; None is `own`."""
+    without: frozenset[str] = frozenset()
+    """Terms to leave out, of `ABLATIONS`; for experiments."""
+
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
+    precision: Precision = "auto"
+    """Arithmetic of the flow network; `auto` takes the fastest the device does well."""
+    max_memory: int | None = None
+    """Bytes the run should stay under, or None for no bound of its own."""
+
+    decoder: str | None = None
+    """FFmpeg decoder name, such as a GPU's `h264_cuvid`; None takes FFmpeg's usual one for the video."""
+    codec: str | None = None
+    """FFmpeg encoder name; None keeps the source's codec family."""
+    crf: float | None = None
+    """Constant rate factor of the encoder (lower is better); None is a visually lossless choice per encoder."""
+    encoder_preset: str | None = None
+    """Speed preset of the encoder; None is the tool's choice."""
+    pix_fmt: str | None = None
+    """FFmpeg pixel format of the output; None keeps the source's."""
+    encoder_options: Mapping[str, str] = field(default_factory=dict)
+    """Further private options of the encoder."""
+
+    format: StreamFormat | None = None
+    """Format of the output; None goes by its name, and is Matroska where it has none, as a pipe."""
+    fps: Fraction | None = None
+    """Frames a second of an input that is numbered images; None is 24."""
+    raw_video: RawVideo | None = None
+    """What the input's frames are, where it holds nothing else."""
+
+    start: TimePoint | None = None
+    """First frame to keep; None is the first there is."""
+    end: TimePoint | None = None
+    """First frame no longer kept; None is past the last."""
+
+    weights: Path | None = None
+    """A weight file, or a folder of them, to use instead of the cache."""
+    offline: bool = False
+    """Never touch the network."""
+    overwrite: bool = False
+    """Replace an existing output."""
+    strict: bool = False
+    """Refuse a damaged input instead of keeping what decodes of it."""
+    resume: bool = False
+    """Keep progress beside the output, and go on where an interrupted run of the same video stopped."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            raise SettingsError(f"strength is {self.strength}: it goes from 0 to 1")
+        if not 0 <= self.anchor <= 1:
+            raise SettingsError(f"anchor is {self.anchor}: it goes from 0 to 1")
+        if self.reference is not None and self.anchor == 0:
+            raise SettingsError("a reference does nothing while anchor is 0: set anchor, up to 1")
+        if self.preset not in get_args(PresetName):
+            raise SettingsError(f"there is no preset {self.preset!r}: choose one of {', '.join(PRESETS)}")
+        if self.space not in (None, *get_args(Space)):
+            raise SettingsError(f"there is no space {self.space!r}: choose one of {', '.join(get_args(Space))}")
+        if self.autoencoder is not None and self.space == "pixel":
+            raise SettingsError(
+                "an autoencoder does nothing in pixels: leave it out, or set space to latent, both or auto"
+            )
+        if unknown := sorted(self.without - set(ABLATIONS)):
+            raise SettingsError(f"there is no term {unknown[0]!r}: choose from {', '.join(ABLATIONS)}")
+        if self.format is not None and self.format not in get_args(StreamFormat):
+            raise SettingsError(
+                f"there is no format {self.format!r}: choose one of {', '.join(get_args(StreamFormat))}"
+            )
+        if self.fps is not None and self.fps <= 0:
+            raise SettingsError("fps must be more than 0")
+        if self.precision not in get_args(Precision):
+            raise SettingsError(
+                f"there is no precision {self.precision!r}: choose one of {', '.join(get_args(Precision))}"
+            )
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
+            raise SettingsError(f"there is no device {self.device!r}: choose auto, cpu, cuda, cuda:N or mps")
+        if self.max_memory is not None and self.max_memory <= 0:
+            raise SettingsError("max_memory must be more than 0")
+
+    @property
+    def words(self) -> tuple[tuple[str, str], ...]:
+        """Every setting with its value, for the report. No paths: they say who and where somebody is."""
+        hidden = ("weights", "guide", "reference", "autoencoder")
+        return tuple((each.name, str(getattr(self, each.name))) for each in fields(self) if each.name not in hidden)
+
+    @property
+    def key_every(self) -> int:
+        """Every how many pictures flow to the reference is needed; 0 for never."""
+        return KEY_EVERY if self.anchor > 0 and "anchors" not in self.without else 0
+
+    @property
+    def autoencoder_path(self) -> Path | None:
+        """Where the autoencoder lies, if it is not the package's own and there is something."""
+        path = Path(self.autoencoder or "own")
+        return path if self.autoencoder not in (None, "own") and path.exists() else None
+
+    @property
+    def texture_space(self) -> Space:
+        """`space`, or what the preset takes: latents gain most where there is time for them."""
+        if self.space is not None:
+            return self.space
+        return "auto" if self.preset == "quality" or self.autoencoder else "pixel"
+
+    @property
+    def plan(self) -> Preset:
+        """The numbers behind the preset's name, and those of `balanced` for texture where latents are asked for."""
+        preset = PRESETS[self.preset]
+        if self.texture_space in ("latent", "both") and preset.texture_reach == 0:
+            model = PRESETS["balanced"]
+            preset = replace(preset, texture_reach=model.texture_reach, texture_max_side_px=model.texture_max_side_px)
+        return replace(preset, latents=False) if self.texture_space == "pixel" else preset

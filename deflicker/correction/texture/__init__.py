@@ -1,0 +1,1 @@
+"""Second pass: texture that boils around tone-stable frames."""

@@ -1,0 +1,91 @@
+"""Sharpness as a bound on what averaging does: no region of a picture loses detail that was no boil.
+
+In every region of 64 px and every band, luma of the input has the energy E_y. Its boil, which is new in every frame, is
+what the frame has and its neighbours on both sides have not: P = E[D₋ D₊] of the aligned differences. E_y − P is the
+steady part. It does not depend on how much aligning blurs: of neighbours that show a share 1 − ε of the detail alike,
+
+    P = 1 − 2 (1 − ε) + (1 − ε)² = ε²,
+
+which is next to nothing. Where the result z has less energy than that, its band is raised, and where that does not
+suffice it is blended with the frame's own until the bound holds:
+
+    z' = (1 − β) g z + β y,   1 ≤ g ≤ g_max,  0 ≤ β ≤ 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deflicker.correction.texture.laplacian import merge_bands, pool, split_bands, spread
+from deflicker.correction.texture.differences import LEVELS
+from deflicker.motion.filters import box_mean
+
+_CELL_PX, _CELLS = 16, 1
+"""Side in pixels of the picture of the cells on which energy is told, and how many around each make a region."""
+
+
+@dataclass(frozen=True)
+class SharpnessOptions:
+    """Constants of the bound."""
+
+    least: float = 0.97
+    """Energy of a band, over that of the steady part, that is kept at least."""
+    loudest: float = 1.12
+    """g_max: most that a band is raised, in amplitude."""
+    most_boil: float = 0.7
+    """Most of a band's energy that may pass for boil: the rest is kept whatever it does."""
+    unseen: float = (0.6 / 255) ** 2
+    """Energy of a band that nobody sees, added on both sides."""
+
+
+def kept_sharp(
+    frame: Tensor, change: Tensor, boil: Sequence[Tensor], options: SharpnessOptions = SharpnessOptions()
+) -> Tensor:
+    """The change of a frame, held to the bound: R'G'B' `[1, 3, H, W]` both, in [0, 1] and added to it.
+
+    boil: P of each band's luma, one value a region, `[1, 1, ⌈H / 16⌉, ⌈W / 16⌉]`, finest first.
+    """
+    own, changes = split_bands(frame, LEVELS), split_bands(change, LEVELS)
+    held = []
+    for level, (band, added, drawn) in enumerate(zip(own, changes, boil, strict=False)):
+        luma, luma_change = (_luma(each) for each in (band, added))
+        products = [luma.square(), luma * luma_change, luma_change.square()]
+        energy, cross, changed = regions(torch.cat(products, 1), level).split(1, 1)
+        steady = energy - torch.minimum(drawn.clamp_min(0), options.most_boil * energy)
+        raised, blend = _bound(energy, cross, changed, steady, options)
+        raised, blend = (_spread(each, level, band.shape[-2:]) for each in (raised, blend))
+        held.append((1 - blend) * (added + (raised - 1) * (band + added)))
+    return merge_bands([*held, changes[-1]])
+
+
+def regions(values: Tensor, level: int) -> Tensor:
+    """Means over regions of a band's products `[B, C, h, w]`: one a cell of 16 px of the picture."""
+    return box_mean(pool(values, _CELL_PX >> level), _CELLS)
+
+
+def _bound(
+    energy: Tensor, cross: Tensor, changed: Tensor, steady: Tensor, options: SharpnessOptions
+) -> tuple[Tensor, Tensor]:
+    """g and β of each region from ⟨y, y⟩, ⟨y, d⟩, ⟨d, d⟩ of the frame y and its change d, and the steady energy."""
+    found = (energy + 2 * cross + changed).clamp_min(0)
+    wanted = options.least * steady
+    raised = ((wanted + options.unseen) / (found + options.unseen)).sqrt().clamp(1, options.loudest)
+    # ‖(1 − β) g z + β y‖² = wanted, in β.
+    louder, along = raised.square() * found, raised * (energy + cross)
+    a, b, c = louder - 2 * along + energy, along - louder, louder - wanted
+    lacks = c < -1e-9
+    root = (b.square() - a * c).clamp_min(0).sqrt()
+    blend = torch.where(lacks, (-c / (b + root).clamp_min(1e-12)).clamp(0, 1), torch.zeros_like(c))
+    return raised, blend
+
+
+def _luma(rgb: Tensor) -> Tensor:
+    return 0.2126 * rgb[:, :1] + 0.7152 * rgb[:, 1:2] + 0.0722 * rgb[:, 2:]
+
+
+def _spread(cells: Tensor, level: int, size: Sequence[int]) -> Tensor:
+    return spread(cells, _CELL_PX >> level, size)

@@ -1,0 +1,268 @@
+"""Second pass over the stream, for texture: frames whose tone is settled in, the same frames with their detail out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from deflicker.core.oom import Ladder
+from deflicker.correction.apply import Correction
+from deflicker.correction.texture.boil import Boil, boiling
+from deflicker.correction.texture.boil_gate import numbers, opening, usual_boil
+from deflicker.correction.texture.kept_sharp import kept_sharp
+from deflicker.correction.texture.keyframe_locking import FAR, KEYS_APART
+from deflicker.correction.texture.keyframes import lock, tell
+from deflicker.correction.texture.pictures import ColoursOf, LumaOf, Picture, Pictures
+from deflicker.correction.texture.reference_hold import Anchor, Held
+from deflicker.correction.texture.space import Renewal
+from deflicker.correction.texture.temporal_attention import MEMORY, Values, load_attention
+from deflicker.correction.types import Choice, Corrected
+
+T = TypeVar("T")
+
+log = logging.getLogger("deflicker")
+
+BLOCK = KEYS_APART
+"""Pictures looked at together: the first, a key, alone where nothing boils."""
+AHEAD = 8
+"""Pictures whose boil is known before one is given out."""
+
+
+@dataclass
+class Steadying(Generic[T]):
+    """How far `steady` has come: all it remembers whenever it asks for a frame."""
+
+    shot: _Shot[T] | None = None
+
+
+def steady(
+    frames: Iterable[Corrected[T]],
+    luma_of: LumaOf[T],
+    *,
+    reach: int,
+    colours_of: ColoursOf[T] | None = None,
+    locks: bool = True,
+    renewal: Renewal | None = None,
+    ladder: Ladder | None = None,
+    at: Steadying[T] | None = None,
+) -> Iterator[Corrected[T]]:
+    """Yield every frame once, in order, its correction completed by the detail that takes its boil away.
+
+    reach: neighbours compared with on each side; 0 looks at nothing. colours_of: None where there is luma alone.
+    locks: whether texture that boils with a memory is locked to keys, which takes colours_of and a reach of 3. renewal: finds detail in latents, of colours too, where
+    something boils; None for pixels alone. Nothing is carried across a shot's end. at: where an earlier run stopped, to
+    go on there; it is kept up to date. ladder: see `step_down`.
+    """
+    if reach == 0:
+        yield from frames
+        return
+    at, ladder = at or Steadying(), ladder or step_down()
+    locks = locks and colours_of is not None and reach >= FAR[0]
+
+    def opened() -> _Shot[T]:
+        return _Shot(Pictures(luma_of, colours_of, reach), reach, locks, ladder, renewal)
+
+    at.shot = at.shot or opened()
+    for frame in frames:
+        if frame.opens_shot:
+            yield from at.shot.finish()
+            at.shot = opened()
+        yield from at.shot.add(frame)
+    yield from at.shot.finish()
+
+
+class _Shot(Generic[T]):
+    """The pictures of one shot between the first that is still needed and the last that has arrived."""
+
+    def __init__(
+        self,
+        pictures: Pictures[T],
+        reach: int,
+        locks: bool,
+        ladder: Ladder,
+        renewal: Renewal | None,
+    ) -> None:
+        self.pictures, self._reach, self._locks = pictures, reach, locks
+        self._ladder = ladder
+        self._renewal = renewal
+        self._choice: Choice | None = None
+        """Where the shot's texture is steadied, once some of it boils."""
+        self._held: Held | None = None
+        """What texture is held to, once the first picture is steadied."""
+        self._looked_at = self._given = 0
+        self._suspected = False
+
+    def add(self, frame: Corrected[T]) -> Iterator[Corrected[T]]:
+        if (frame.held or frame.kept) and self.pictures:
+            self.pictures[-1].frames.append(frame)
+            return
+        if frame.kept:
+            yield frame
+            return
+        self.pictures.append(Picture(frame))
+        while len(self.pictures) >= self._looked_at + BLOCK + self._reach:
+            self._look(self._looked_at + BLOCK)
+            yield from self._give(self._looked_at - AHEAD)
+
+    def finish(self) -> Iterator[Corrected[T]]:
+        while self._looked_at < len(self.pictures):
+            self._look(min(self._looked_at + BLOCK, len(self.pictures)))
+        last = len(self.pictures) - 1
+        self._lock(last - (self.pictures.forgotten + last) % BLOCK)
+        yield from self._give(len(self.pictures))
+
+    def _boils(self, end: int) -> bool:
+        """Whether anything in the block that ends here does."""
+        return numbers([self._gate(self._looked_at, end)])[0] > 0
+
+    def _look(self, end: int) -> None:
+        """Look at the next block: at its first picture and, where it or the block before boils, at every picture that
+        has not been given out yet."""
+        self._study(self._looked_at)
+        if self._locks:
+            tell(self.pictures, self._looked_at, self._ladder)
+            self._lock(self._looked_at - BLOCK)
+        if self._suspected or self._boils(end):
+            for index in range(self._given, end):
+                self._study(index)
+            for index in range(self._given, end):
+                self._attend(index)
+            self._renew(end)
+        self._suspected, self._looked_at = self._boils(end), end
+
+    def _give(self, end: int) -> Iterator[Corrected[T]]:
+        given = range(self._given, end)
+        openings = numbers([self._gate(index - AHEAD, index + AHEAD + 1) for index in given])
+        details = [self.pictures[at].detail(gate) for at, gate in zip(given, openings, strict=True)]
+        sound = numbers([detail.isfinite().all().float() if detail is not None else None for detail in details])
+        wrong = [detail is not None and not finite for detail, finite in zip(details, sound, strict=True)]
+        if any(wrong):
+            log.warning("the texture of %d pictures stays as it is: no sane detail was found for them", sum(wrong))
+        for index, detail, insane in zip(given, details, wrong, strict=True):
+            picture = self.pictures[index]
+            for frame in picture.frames:
+                if frame.kept is not None or detail is None:
+                    yield frame
+                else:
+                    yield replace(frame, diverged=True) if insane else self._detailed(frame, detail)
+            picture.frames = picture.frames[:1]
+        self._given = max(self._given, end)
+        self._forget()
+
+    def _detailed(self, frame: Corrected[T], detail: Tensor) -> Corrected[T]:
+        correction = frame.correction or Correction(detail.new_zeros(3, 1, 1))
+        detail = detail.to(correction.log_gain.device)
+        return replace(frame, correction=replace(correction, detail=detail), texture=self._choice)
+
+    def _forget(self) -> None:
+        """Drop what no picture to come will ask for."""
+        self.pictures.forget_sights(self._looked_at - (max(self._reach, BLOCK) if self._locks else self._reach))
+        unneeded = min(self._given - AHEAD, self._looked_at - self._reach)
+        if unneeded > 0:
+            self.pictures.forget(unneeded)
+            self._given -= unneeded
+            self._looked_at -= unneeded
+
+    def _gate(self, first: int, end: int) -> Tensor | None:
+        """How far the gate is open for pictures `first … end - 1` together, 0 … 1: the usual one counts, no odd one.
+
+        None, which is closed, where none of them was looked at.
+        """
+        return opening(self._boils_of(first, end))
+
+    def _boils_of(self, first: int, end: int) -> list[Boil]:
+        return [p.boil for p in self.pictures[max(0, first) : end] if p.boil]
+
+    def _study(self, index: int) -> None:
+        picture, last = self.pictures[index], len(self.pictures) - 1
+        if picture.looked or last < 2:
+            return
+        picture.looked = True
+        inner = max(1, min(index, last - 1))
+        if inner != index:
+            self._study(inner)
+        picture.boil = self._ladder.run(lambda rung: self._boil(index, inner, on_cpu=rung > 0))
+
+    def _boil(self, index: int, inner: int, *, on_cpu: bool) -> Boil | None:
+        """Boil of a picture, at the shot's edge that of the one beside it."""
+        if on_cpu:
+            self.pictures.spare()
+        if inner != index:
+            return self.pictures[inner].boil
+        return boiling(self.pictures.view(index).luma, self.pictures.neighbours(index))
+
+    def _attend(self, index: int) -> None:
+        """Decide a picture, once; pictures come in order, as each remembers the one before."""
+        picture = self.pictures[index]
+        if picture.boil is not None and picture.residual is None:
+            picture.residual = self._ladder.run(lambda rung: self._attended(index, on_cpu=rung > 0))
+
+    def _attended(self, index: int, *, on_cpu: bool) -> Tensor | None:
+        if on_cpu:
+            self.pictures.spare()
+        boil = self.pictures[index].boil
+        assert boil is not None
+        frame, around = self.pictures.colours(index), self.pictures.neighbours(index)
+        others, visible = self.pictures.aligned_colours(index), around.visible
+        distances = tuple(map(abs, around.offsets))
+        if (before := self.pictures.decided_before(index)) is not None:
+            others, visible = torch.cat([others, before[0]]), torch.cat([visible, before[1]])
+            distances = (*distances, MEMORY)
+        network = load_attention(str(frame.device))
+        change = network(frame, Values(others[None], visible[None], around.flow_error_px, distances))
+        return kept_sharp(frame, change, boil.drawn)
+
+    def _lock(self, key: int) -> None:
+        """Lock the pictures between a key, if it is one, and the next."""
+        if self._locks and key >= 0:
+            lock(self.pictures, key, key + BLOCK, self._ladder)
+
+    def _renew(self, end: int) -> None:
+        """Find the detail of the pictures up to `end` in latents, where the shot's texture is steadied there."""
+        if self._renewal is None:
+            return
+        if self._choice is None and (found := usual_boil(self._boils_of(self._looked_at, end))) is not None:
+            self._choice = self._renewal.choose(*found.tolist())
+        if self._choice is not None and self._choice.space != "pixel" and not self.pictures.spares:
+            for index in range(self._given, end):
+                self._renew_one(index, self._renewal, self._choice)
+
+    def _renew_one(self, index: int, renewal: Renewal, choice: Choice) -> None:
+        """Put the detail that latents give in the place of what the pixels gave, or halfway between the two."""
+        picture = self.pictures[index]
+        if picture.renewed or picture.boil is None or picture.residual is None:
+            return
+        picture.renewed, boil, attended = True, picture.boil, picture.residual
+
+        def found(rung: int) -> Tensor:
+            if rung > 0:  # no memory for it: what the pixels gave stays
+                return attended
+            around, aligned = self.pictures.neighbours(index), self.pictures.aligned_colours(index)
+            anchor = self._anchor(index, renewal.hold)
+            return renewal.texture.residual(self.pictures.colours(index), aligned, around, boil, anchor)
+
+        residual = self._ladder.run(found)
+        if choice.space == "both":
+            residual = (residual + attended) / 2
+        picture.residual = kept_sharp(self.pictures.colours(index), residual, boil.drawn)
+        if renewal.hold > 0 and self.pictures.forgotten + index == 0:
+            self._held = Held(self.pictures.colours(index) + picture.residual, self.pictures.view(index).even)
+
+    def _anchor(self, index: int, hold: float) -> Anchor | None:
+        """The shot's first picture as this one should look; None where it is among its neighbours, or out of sight."""
+        pictures, number = self.pictures, self.pictures.forgotten + index
+        if self._held is None or number == 0:
+            return None
+        sight = pictures.link(index), pictures.view(index)
+        self._held = None if pictures.spares else self._held.seen_from(number, *sight)
+        return self._held.anchor(hold) if self._held is not None and number > self._reach else None
+
+
+def step_down() -> Ladder:
+    """What becomes of texture where memory ends."""
+    return Ladder("texture", ("on the CPU",))

@@ -1,0 +1,1 @@
+"""First pass: tone and colour, by one energy over a window of frames."""

@@ -1,0 +1,251 @@
+"""Seams: the steps of tone and colour where a generator joined two chunks of frames.
+
+`boundaries` says where they are. Here they are measured and taken off the frames after them as whole steps, so that
+none becomes a ramp. A seam is a property of the chunk, not of what is seen in it, so the correction stays in its place
+in the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deflicker.correction.apply import relight, spread
+from deflicker.correction.tone.flicker_gate import flicker_scale
+from deflicker.correction.tone.observations import Step, observe, without_outliers
+from deflicker.correction.tone.pyramid import Pyramid
+from deflicker.correction.tone.seam_detection import (
+    LARGEST,
+    Evidence,
+    expected_seams,
+    pick,
+    region_steps,
+    weigh_boundaries,
+)
+from deflicker.correction.tone.trend import trend_path, without_trend
+from deflicker.motion.correspondence import Match
+from deflicker.motion.warp import sample, target_grid
+
+_CLEAR = 6.0
+"""How many standard deviations of the flicker a step must measure: chance makes steps of one, hardly ever of four …"""
+_CLEAR_OF_STEPS = 4.75
+"""… and how many times as large as the steps between neighbours it must be: of 400 clips whose flicker is one number a
+frame, chance made a step that seemed to stay and measured 3.5 of them in three, and 4.75 in none."""
+_LEVEL_FRAMES = 32
+"""The level a shot is brought to is the mean of its chunks' over this many first frames."""
+_LEAK_FRAMES = 240
+"""The correction leaks away with this time constant, so that errors do not add up for ever: 10 s at 24 frames a second,
+and too slow to be seen."""
+_GONE = 0.0005
+"""Log gain below which a leaking correction is dropped."""
+
+
+@dataclass(frozen=True, eq=False)
+class SeamMemory:
+    """What a shot's next window must know of its seams."""
+
+    log_gain: Tensor
+    """`[H, 3, h, w]`: what the kept frames were given."""
+    pictures: int = 0
+    """Pictures decided since the shot began."""
+    found: tuple[int, ...] = ()
+    """Pictures of the shot that a seam lies before."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seams:
+    """The seams of a window, and the log gain that takes them off."""
+
+    log_gain: Tensor
+    """`[T, 3, h, w]`; exactly 0 where the shot has had no seam."""
+    before: tuple[int, ...]
+    """Frames of the window that a seam lies before, decided ones left out."""
+    _memory: SeamMemory
+
+    @classmethod
+    def none(cls, frames: int, memory: SeamMemory) -> Seams:
+        """No correction of any seam."""
+        return cls(memory.log_gain.new_zeros(frames, *memory.log_gain.shape[1:]), (), memory)
+
+    def memory(self, kept: slice, new: int) -> SeamMemory:
+        """For the next window: `kept` frames stay as history, `new` pictures were decided."""
+        start = self._memory.pictures - len(self._memory.log_gain)
+        decided = [start + frame for frame in self.before if frame < kept.stop]
+        return SeamMemory(
+            self.log_gain[kept], self._memory.pictures + new, (*self._memory.found, *decided)[-_REMEMBERED:]
+        )
+
+
+_REMEMBERED = 8
+"""Seams from which the period is read."""
+
+
+def find_seams(
+    proxies: Tensor,
+    matches: Mapping[int, Match],
+    steps: Mapping[int, Step],
+    memory: SeamMemory,
+    *,
+    gaps: Sequence[int] = (),
+) -> Seams:
+    """Seams of a window of proxies `[T, 3, H, W]` whose first `len(memory.log_gain)` are decided.
+
+    matches: at ±1 and further lags; steps: what was observed along them; gaps: frames that no seam is seen before.
+    """
+    known, frames = memory.log_gain, len(proxies)
+    past = len(known)
+    path = _carried(known, frames, {})
+    if 2 not in steps:
+        return Seams(path, (), memory)
+    everything = {offset: without_trend(step, -path) for offset, step in steps.items()}
+    steps = {offset: without_outliers(step) for offset, step in everything.items()}
+    # A lamp's pool of light is an outlier beside the rest of the picture: its peak is looked for in everything.
+    evidence = replace(
+        weigh_boundaries(steps, matches, frames), peak=weigh_boundaries(everything, matches, frames).peak
+    )
+    first = memory.pictures - past
+    expected = [frame - 1 - first for frame in expected_seams(memory.found, memory.pictures, frames)]
+    boundaries = [b for b in pick(evidence, max(past - 1, 0), expected) if b + 1 not in gaps]
+    jumps = {b + 1: jump_field(steps, evidence, b, boundaries) for b in boundaries}
+    if jumps:
+        least = _beyond_flicker(steps, matches, frames, jumps)
+        jumps = {
+            frame: jump
+            for frame, jump in jumps.items()
+            if evidence.size[frame - 1] >= least and (evidence.peak[frame - 1] <= LARGEST or frame - 1 in expected)
+        }
+    if jumps:
+        jumps = _looked_again(proxies, matches, known, jumps)
+        path = _carried(known, frames, jumps)
+        if past == 0:
+            path = _carried(known, frames, jumps, start=-path[:_LEVEL_FRAMES].mean(0))
+    return Seams(path, tuple(jumps), memory)
+
+
+def _looked_again(
+    proxies: Tensor, matches: Mapping[int, Match], known: Tensor, jumps: Mapping[int, Tensor]
+) -> dict[int, Tensor]:
+    """The jumps with what is still there once they are taken off: dark cells show less of a gain than all of it."""
+    path = _carried(known, len(proxies), jumps)
+    level = relight(proxies, spread(path - path.mean(0), (proxies.shape[-2], proxies.shape[-1]))).clamp(0, 1)
+    steps = {offset: without_outliers(observe(level, match)) for offset, match in matches.items()}
+    evidence = weigh_boundaries(steps, matches, len(proxies))
+    boundaries = [frame - 1 for frame in jumps]
+    return {frame: jump + jump_field(steps, evidence, frame - 1, boundaries) for frame, jump in jumps.items()}
+
+
+def _carried(known: Tensor, frames: int, jumps: Mapping[int, Tensor], *, start: Tensor | None = None) -> Tensor:
+    """The log gain `[T, 3, h, w]` of all frames, from the decided ones on: it stays, but for the jumps and the leak.
+
+    start: `[3, h, w]`, that of the first frame where none is decided; None for 0.
+    """
+    levels = [*known]
+    level = known[-1] if len(known) else known.new_zeros(known.shape[1:]) if start is None else start
+    for frame in range(len(known), frames):
+        level = level * (1 - 1 / _LEAK_FRAMES)
+        level = level * (level.abs().max() > _GONE)
+        if frame in jumps:
+            level = level - jumps[frame]
+        levels.append(level)
+    return torch.stack(levels)
+
+
+def _beyond_flicker(
+    steps: Mapping[int, Step], matches: Mapping[int, Match], frames: int, jumps: Mapping[int, Tensor]
+) -> Tensor:
+    """Size a step must have not to be the window's tone flicker, which is measured with the jumps taken off.
+
+    0 where the gate finds no flicker. Where it does, chance makes steps too, and the more so the fewer values of their
+    own its regions have: both the gate's estimate and the size of the neighbours' steps are asked.
+    """
+    height, width = steps[1].log_ratio.shape[-2:]
+    pyramid = Pyramid(height, width, device=steps[1].log_ratio.device)
+    path = steps[1].log_ratio.new_zeros(frames, 3, height, width)
+    for frame, jump in jumps.items():
+        path[frame:] += jump
+    steps = {offset: without_trend(step, path) for offset, step in steps.items()}
+    course = trend_path(steps, frames, pyramid)
+    flicker = flicker_scale({offset: without_trend(step, course) for offset, step in steps.items()}, pyramid).norm()
+
+    value, weight, _, lag = region_steps(steps)
+    near = lag == 1
+    left = value[near] - weigh_boundaries(steps, matches, frames).slope
+    usual = ((left**2 * weight[near]).sum() / weight[near].sum().clamp_min(1e-6)).sqrt()
+    least: Tensor = torch.where(flicker > 0, torch.maximum(_CLEAR * flicker, _CLEAR_OF_STEPS * usual), 0.0)
+    return least
+
+
+def jump_field(steps: Mapping[int, Step], evidence: Evidence, boundary: int, seams: Sequence[int]) -> Tensor:
+    """Step of log tone over a seam, `[3, h, w]` on the cells of the frame after it.
+
+    The mean of every match of the two frames at the boundary, kept level by level as far as it stands out from what
+    the same mean gives at boundaries without a seam (Wiener), so that a step of the whole picture stays one.
+    """
+    height, width = steps[1].log_ratio.shape[-2:]
+    pyramid = Pyramid(height, width, device=steps[1].log_ratio.device)
+    others = [b for b in range(len(evidence.explained)) if all(abs(b - seam) > _QUIET_FRAMES for seam in seams)]
+    others = sorted(others, key=lambda b: abs(b - boundary))[:_QUIET_BOUNDARIES]
+    bands, masses = _split(pyramid, _mean_step(steps, boundary, evidence.slope[boundary]))
+    share = torch.ones(len(bands), device=bands[0].device)
+    if len(others) > 1:
+        quiet = [_split(pyramid, _mean_step(steps, b)) for b in others]
+        share = torch.stack(
+            [
+                _signal_share(bands[level], masses[level], [q[level] for q, _ in quiet], [m[level] for _, m in quiet])
+                for level in range(len(bands))
+            ]
+        )
+    return pyramid.merge(
+        [s * band * (mass / (mass + _FAINT)) for s, band, mass in zip(share, bands, masses, strict=True)]
+    )
+
+
+_QUIET_FRAMES = 3
+_QUIET_BOUNDARIES = 6
+"""Boundaries without a seam that tell the noise, the nearest ones, and how far they keep from a seam."""
+_FAINT = 0.002
+"""Weight of a cell at which half of what it says beyond its region is kept."""
+
+
+def _split(pyramid: Pyramid, field: tuple[Tensor, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """(bands, their weights) of a weighted field."""
+    bands = pyramid.split(*field)
+    return [band for band, _ in bands], [mass for _, mass in bands]
+
+
+def _signal_share(band: Tensor, mass: Tensor, quiet: Sequence[Tensor], quiet_mass: Sequence[Tensor]) -> Tensor:
+    """Wiener gain of a band, 1 − noise / energy in [0, 1]. The noise is how far the quiet ones lie from their mean."""
+    values, masses = torch.stack(list(quiet)), torch.stack(list(quiet_mass))
+    mean = (values * masses).sum(0) / masses.sum(0).clamp_min(1e-6)
+    noise = ((values - mean) ** 2 * masses).sum() / masses.sum().clamp_min(1e-6) * len(quiet) / (len(quiet) - 1)
+    energy = (band**2 * mass).sum() / mass.sum().clamp_min(1e-6)
+    share: Tensor = (1 - noise / energy.clamp_min(1e-12)).clamp(0, 1)
+    return share
+
+
+def _mean_step(steps: Mapping[int, Step], boundary: int, slope: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """(mean, mean weight) `[3, h, w]` of the steps over a boundary, on the cells of the frame after it.
+
+    slope: `[3, r, r]` over regions, log gain a frame, which is taken off.
+    """
+    after = boundary + 1
+    to_before = target_grid(steps[-1].flow_cells[boundary : boundary + 1])
+    rise: Tensor | float = 0.0
+    if slope is not None:
+        rise = F.interpolate(slope[None], size=to_before.shape[1:3], mode="bilinear", align_corners=False)
+    values, weights = [], []
+    for lag in (offset for offset in steps if offset > 0):
+        behind, ahead = steps[-lag], steps[lag]
+        if after >= lag:
+            values.append(-behind.log_ratio[after - lag][None] - lag * rise)
+            weights.append(behind.weight[after - lag][None])
+        if boundary < len(ahead.log_ratio):
+            here = slice(boundary, boundary + 1)
+            values.append(sample(ahead.log_ratio[here], to_before) - lag * rise)
+            weights.append(sample(ahead.weight[here], to_before))
+    value, weight = torch.cat(values), torch.cat(weights)
+    return (value * weight).sum(0) / weight.sum(0).clamp_min(1e-6), weight.mean(0)

@@ -1,0 +1,117 @@
+"""The tone's own course: fades, exposure ramps, clouds. What the correction must leave alone.
+
+A trend is what stays of the tone steps when they are fitted over time: flicker changes sign from frame to frame and
+averages out, a fade does not. Observations are freed of it before anything is estimated from them, so neither the gate
+nor the losses see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from deflicker.correction.tone.observations import Step
+from deflicker.correction.tone.pyramid import Pyramid
+
+_REACH_FRAMES = 8
+"""A slope is fitted over this many frames before and after."""
+_SIDE_FRAMES = 7
+"""A slope nearer to an end of the window than this has too few frames on one side: the next one's is taken."""
+_ROUNDS = 3
+"""Reweighting rounds of a fit."""
+_FINEST_LEVEL = 2
+"""Light changes over regions; below four cells, what looks like a slope is motion and shading, which the gate itself
+tells from flicker."""
+_FARTHEST = 4
+"""Steps over more frames than this say little about a slope where it bends."""
+_SURE = 32.0
+"""Energy of a slope, in units of what flicker alone would give by chance, at which half of it counts as trend."""
+
+
+def trend_path(steps: Mapping[int, Step], frames: int, pyramid: Pyramid, scale: Tensor | None = None) -> Tensor:
+    """Course of log tone over a window, `[T, 3, h, w]`, beginning at 0.
+
+    The slope at each frame and cell is a line fitted over time (local linear regression) to the weighted
+    least-squares slopes of the steps d_k, Σ w k d / Σ w k². scale: the flicker's standard deviation per level, by which
+    slopes that flicker alone explains are shrunk to nothing; None for no shrinkage.
+    """
+    steps = {offset: step for offset, step in steps.items() if abs(offset) <= _FARTHEST}
+    like = steps[1].log_ratio
+    rise, run = like.new_zeros(frames, *like.shape[1:]), like.new_zeros(frames, *like.shape[1:])
+    for offset, step in steps.items():
+        rows = slice(step.start, step.start + len(step.log_ratio))
+        rise[rows] += step.weight * offset * step.log_ratio
+        run[rows] += step.weight * offset**2
+    slopes = []
+    for level, (band, weight) in enumerate(pyramid.split(rise / run.clamp_min(1e-6), run)):
+        if level < _FINEST_LEVEL:
+            slopes.append(torch.zeros_like(band))
+            continue
+        slope = _robust_line_fit(band, weight)
+        if scale is not None:
+            slope = slope * _sureness(slope, weight, scale[level] * _chance(tuple(steps), frames, like.device))
+            slope = slope[_well_founded(frames, like.device)]
+        slopes.append(slope)
+    slope = pyramid.merge(slopes)
+    midway = (slope[1:] + slope[:-1]) / 2
+    return torch.cat([torch.zeros_like(slope[:1]), midway.cumsum(0)])
+
+
+def _well_founded(frames: int, device: torch.device) -> Tensor:
+    """For each frame the nearest one whose slope has enough frames on both sides, `[T]`."""
+    side = min(_SIDE_FRAMES, (frames - 1) // 2)
+    return torch.arange(frames, device=device).clamp(side, frames - 1 - side)
+
+
+def _robust_line_fit(values: Tensor, weight: Tensor) -> Tensor:
+    """`_line_fit` with Cauchy weights: a step of tone is one outlier among its neighbours, not a slope over all."""
+    fit = values.median(0, keepdim=True).values
+    for _ in range(_ROUNDS):
+        deviation = (values - fit).abs()
+        usual = deviation.median(0, keepdim=True).values + 1e-6
+        fit = _line_fit(values, weight / (1 + (deviation / (2 * usual)).square()))
+    return fit
+
+
+def _line_fit(values: Tensor, weight: Tensor) -> Tensor:
+    """Local linear regression over time, `[T, ...]`: at each frame, the line through its neighbours, at that frame."""
+    frames = len(values)
+    time = torch.arange(frames, device=values.device, dtype=values.dtype)
+    lag = time[None, :] - time[:, None]
+    kernel = (1 - lag.abs() / (_REACH_FRAMES + 1)).clamp_min(0)
+
+    def moment(power: int, of: Tensor) -> Tensor:
+        return torch.einsum("ts,s...->t...", kernel * lag**power, of)
+
+    mass, first, second = moment(0, weight), moment(1, weight), moment(2, weight)
+    value, tilt = moment(0, weight * values), moment(1, weight * values)
+    second = second + _REACH_FRAMES * mass
+    return (second * value - first * tilt) / (second * mass - first.square()).clamp_min(1e-9)
+
+
+def _sureness(slope: Tensor, weight: Tensor, chance: Tensor) -> Tensor:
+    """How much of a slope is trend, 0 … 1, `[T, 1, 1, 1]`, from its energy beside chance's `[T]`."""
+    energy = (slope.square() * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1e-6)
+    excess = (energy / chance.square().clamp_min(1e-12) / _SURE) ** 4
+    return (excess / (1 + excess)).view(-1, 1, 1, 1)
+
+
+def _chance(offsets: tuple[int, ...], frames: int, device: torch.device) -> Tensor:
+    """Standard deviation per frame of the fitted slope of independent unit noise, `[T]`."""
+    noise = torch.eye(frames, device=device)
+    rise, run = torch.zeros_like(noise), torch.zeros_like(noise)
+    for offset in offsets:
+        rows = torch.arange(max(0, -offset), min(frames, frames - offset), device=device)
+        rise[rows] += offset * (noise[rows + offset] - noise[rows])
+        run[rows] += offset**2
+    return _line_fit(rise / run, run).square().sum(1).sqrt()
+
+
+def without_trend(step: Step, path: Tensor) -> Step:
+    """The step with what the trend accounts for taken off: d − (S_{t+k} − S_t)."""
+    here = path[step.start : step.start + len(step.log_ratio)]
+    there = path[step.start + step.offset : step.start + step.offset + len(step.log_ratio)]
+    return replace(step, log_ratio=torch.where(step.weight > 0, step.log_ratio - (there - here), 0.0))

@@ -1,0 +1,107 @@
+"""The output file: complete or not there at all."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from pathlib import Path
+
+from deflicker.core.errors import OutputError
+from deflicker.core.files import Lock, sweep, unfinished_name
+
+
+class Target:
+    """A file that is written beside its final place and moved there when complete.
+
+    Raises OutputError where `path` exists and `overwrite` is off, is the `source` itself, or cannot be written.
+    What killed runs left there is removed, what others are writing is let be. A `trial` is checked in the same way, and
+    then written to memory and forgotten.
+    """
+
+    def __init__(self, path: str | Path, *, source: Path, overwrite: bool, trial: bool = False) -> None:
+        self.path = Path(path)
+        self._overwrite = overwrite
+        self._trial = trial
+        self.notes: tuple[str, ...] = ()
+        self._check(source)
+        self.temporary = unfinished_name(self.path)
+        self._lock: Lock | None = None
+        if not trial:
+            sweep(self.path)
+
+    @property
+    def sink(self) -> str | io.BytesIO:
+        """What to open for writing."""
+        if self._trial:
+            return io.BytesIO()
+        try:
+            self._lock = self._lock or Lock(self.temporary)
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from error
+        return str(self.temporary)
+
+    def _check(self, source: Path) -> None:
+        folder = self.path.parent
+        if not folder.is_dir():
+            raise OutputError(f"there is no folder {folder}: create it first")
+        if self.path.is_dir():
+            raise OutputError(f"{self.path} is a folder: give the name of a file")
+        if self.path.exists() and source.exists() and os.path.samefile(self.path, source):
+            raise OutputError(f"{self.path} is the input itself: choose another name for the output")
+        if self.path.exists() and not self.path.is_file():
+            raise OutputError(f"{self.path} is no regular file: choose another name for the output")
+        if self.path.exists() and not self._overwrite:
+            raise OutputError(self._exists_already)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise OutputError(f"the folder {folder} cannot be written to: choose another, or change its permissions")
+
+    @property
+    def _exists_already(self) -> str:
+        return f"{self.path} exists already: choose another name, or allow overwriting"
+
+    def release(self) -> None:
+        """Nothing to let go: a file is moved when it is complete."""
+
+    def stop(self) -> None:
+        """What is still written goes with the file."""
+
+    def commit(self) -> None:
+        """Move the finished file to its place. Raises OutputError where another one appeared there meanwhile."""
+        if self._trial:
+            return
+        try:
+            if self._lock:
+                self._lock.sync()
+            if self._overwrite:
+                os.replace(self.temporary, self.path)
+            else:
+                self._move_without_replacing()
+        except OSError as error:
+            self.discard()
+            raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from error
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock:
+            self._lock.release()
+
+    def _move_without_replacing(self) -> None:
+        try:
+            os.link(self.temporary, self.path)  # fails where the name is taken, unlike a rename
+        except FileExistsError:
+            self.discard()
+            raise OutputError(self._exists_already) from None
+        except OSError:  # a file system without hard links
+            if self.path.exists():
+                self.discard()
+                raise OutputError(self._exists_already) from None
+            os.rename(self.temporary, self.path)
+        else:
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove the unfinished file."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            self.temporary.unlink()
+        self._release()

@@ -1,0 +1,212 @@
+"""The output container with everything but the encoded video: other streams, tags, chapters, the final move."""
+
+from __future__ import annotations
+
+import contextlib
+from fractions import Fraction
+from math import lcm
+from pathlib import Path
+from typing import Any
+
+import av
+
+from deflicker.core.errors import OutputError
+from deflicker.core.settings import Settings
+from deflicker.media.animation import holds_plays, mend_last_delay, play_option, plays
+from deflicker.media.demux import open_input
+from deflicker.media.destination import Destination, name_of, open_target
+from deflicker.media.file_target import Target
+from deflicker.media.image_pattern import numbered
+from deflicker.media.passthrough import StreamCopier, copy_stream_tags, copy_tags
+from deflicker.media.probe import VideoInfo, as_fraction
+from deflicker.media.sequence_target import IMAGE_ENCODERS, numbers_from
+
+_FORMATS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".avi": "avi",
+    ".ts": "mpegts",
+    ".m2ts": "mpegts",
+    ".mts": "mpegts",
+    ".mxf": "mxf",
+    ".flv": "flv",
+    ".3gp": "3gp",
+    ".nut": "nut",
+    ".ogv": "ogg",
+    ".wmv": "asf",
+    ".mpg": "mpeg",
+    ".gif": "gif",
+    ".webp": "webp",
+    ".apng": "apng",
+    ".png": "apng",
+    ".y4m": "yuv4mpegpipe",
+}
+_BY_NAME = {"mkv": "matroska", "nut": "nut", "y4m": "yuv4mpegpipe", "raw": "rawvideo"}
+_HOLD_CHAPTERS = ("mp4", "mov", "matroska", "webm", "nut")
+_HOLD_ROTATION = ("mp4", "mov", "matroska", "webm", "3gp")
+_AVI_TAGS = {
+    *("title", "artist", "album", "comment", "copyright", "genre", "language", "track", "date", "creation_time"),
+    "encoder",
+}
+_HELD_TAGS: dict[str, set[str]] = {
+    "avi": _AVI_TAGS,
+    **{key: {"encoder", "creation_time"} for key in ("gif", "mpegts", "mpeg", "mxf", "3gp", "ogg")},
+}
+"""Containers that hold no tags, or only these."""
+_MP4_TAGS = {
+    *("title", "artist", "album_artist", "album", "composer", "comment", "copyright", "date", "description", "genre"),
+    *("grouping", "lyrics", "synopsis", "show", "episode_id", "network", "track", "disc", "keywords", "creation_time"),
+    *("media_type", "hd_video", "gapless_playback", "compilation", "season_number", "episode_sort", "make", "model"),
+    *("location", "location-eng", "major_brand", "minor_version", "compatible_brands", "encoder"),
+}
+
+
+class Output:
+    """An open container that will become `target`. Raises OutputError where that cannot be."""
+
+    def __init__(self, target: Destination, info: VideoInfo, settings: Settings, *, trial: bool = False) -> None:
+        self.path = Path(name_of(target))
+        self.format = _format_of(self.path, settings)
+        self._info = info
+        self._trial = trial
+        self._target = open_target(target, source=info.path, overwrite=settings.overwrite, trial=trial)
+        self._source = open_input(info.path, told=info.told)
+        self.copied: list[str] = []
+        self.dropped: list[str] = []
+        self.notes: list[str] = []
+        self.moved = 0
+        """Pictures that were copied but had to be moved in time."""
+        self._streams: StreamCopier | None = None
+        self._plays = plays(info.path)
+        if self._plays not in (None, 1) and not holds_plays(self.format):
+            how = f"{self._plays} times" if self._plays else "without end"
+            self.dropped.append(f"that it plays {how}: a {self.format} file cannot say so")
+        self.container: Any = av.open(self._target.sink, "w", format=self.format, container_options=self._options())
+        copy_tags(self._source, self.container)
+        self._name_lost_tags()
+        if info.codec == "webp":  # what generators left in it came through Matroska, which knows capitals only
+            tags = dict(self.container.metadata)
+            self.container.metadata.clear()
+            self.container.metadata.update({key.lower(): value for key, value in tags.items()})
+
+    def _name_lost_tags(self) -> None:
+        held = _HELD_TAGS.get(self.format)
+        lost = [] if held is None else sorted(key for key in self.container.metadata if key.lower() not in held)
+        if lost:
+            self.dropped.append(f"tag{'s' * (len(lost) > 1)} {', '.join(lost)}: a {self.format} file cannot hold them")
+
+    def _options(self) -> dict[str, str]:
+        if option := play_option(self.format, self._plays):
+            return option
+        if self.format == "image2":
+            return {"start_number": str(numbers_from(self._info))}
+        if self.format == "yuv4mpegpipe":
+            return {"strict": "-1"}  # more than 8 bits are an extension that mpv, x264 and FFmpeg know
+        if self.format not in ("mp4", "mov") or self._trial:  # faststart reads the file again
+            return {}
+        # faststart: players begin before all is loaded. Tags unknown to iTunes (ComfyUI's workflow) need another box.
+        foreign = {key.lower() for key in self._source.metadata} - _MP4_TAGS
+        flags = "+faststart+use_metadata_tags" if foreign else "+faststart"
+        return {"movflags": flags, "movie_timescale": str(self._movie_timescale())}
+
+    def _movie_timescale(self) -> int:
+        """Ticks per second in which MP4 stores start offsets: one that holds every stream's exactly."""
+        bases = [as_fraction(s.time_base) for s in self._source.streams if s.type in ("audio", "video")]
+        scale = lcm(*(base.denominator for base in bases if base))
+        own = self._info.time_base.denominator
+        return next((s for s in (scale, own) if 1000 <= s <= 1_000_000_000), 90_000)
+
+    @property
+    def source_video(self) -> Any:
+        """The source's video stream, as a template."""
+        return self._source.streams[self._info.stream_index]
+
+    def copy_video_tags(self, stream: Any) -> None:
+        """Carry over language, title, disposition, aspect ratio and rotation of the video stream."""
+        copy_stream_tags(self.source_video, stream)
+        tags = ["metadata", "colour tags"]
+        if self._info.sample_aspect_ratio not in (None, 1):
+            tags.append(f"aspect ratio of pixels {self._info.sample_aspect_ratio}")
+        if self._info.display_matrix:
+            if self.format in _HOLD_ROTATION:
+                stream.set_display_matrix(self._info.display_matrix)
+                tags.append(f"rotation by {self._info.rotation}°")
+            else:
+                self.dropped.append(f"rotation by {self._info.rotation}°: a {self.format} file cannot hold it")
+        self.copied.append(", ".join(tags))
+
+    def add_other_streams(self) -> None:
+        """Map every other stream of the source."""
+        self._streams = StreamCopier(self._source, self.container, self._info.stream_index)
+        self.copied += self._streams.copied
+        self.dropped += self._streams.dropped
+        self.notes += self._streams.notes
+
+    def set_chapters(self, shift: Fraction) -> None:
+        """Carry over the chapters, `shift` seconds earlier. Call before the first packet is written."""
+        chapters: list[dict[str, Any]] = [dict(c) for c in self._source.chapters()]
+        if not chapters:
+            return
+        if self.format not in _HOLD_CHAPTERS:
+            self.dropped.append(f"{len(chapters)} chapters: a {self.format} file cannot hold them")
+            return
+        kept = []
+        for chapter in chapters:
+            ticks = round(shift / Fraction(chapter["time_base"]))
+            chapter["start"], chapter["end"] = max(0, chapter["start"] - ticks), chapter["end"] - ticks
+            if chapter["end"] > chapter["start"] or not shift:
+                kept.append(chapter)
+        self.container.set_chapters(kept)
+        self.copied.append(f"{len(kept)} chapters")
+
+    def copy(self, packet: av.Packet[Any], shift: Fraction) -> None:
+        """Write one packet of another stream."""
+        if self._streams:
+            self._streams.copy(packet, shift)
+
+    def release(self) -> None:
+        """It is certain that what is being written will be the output: a pipe gets it from now on as it comes."""
+        self._target.release()
+
+    def finish(self, *, last_delay: Fraction | None = None) -> None:
+        """Complete the file and move it to its place. last_delay: seconds for which the last picture is shown."""
+        if self._streams:
+            self._streams.finish()
+            self.moved += self._streams.moved
+        if self.moved:
+            self.notes.append(f"{self.moved} packets with a time stamp that does not increase were moved in time")
+        self.container.close()
+        self._source.close()
+        if last_delay and isinstance(self._target, Target):
+            mend_last_delay(self._target.temporary, self.format, last_delay)
+        self._target.commit()
+        self.notes += self._target.notes
+
+    def discard(self) -> None:
+        """Close everything and leave nothing behind."""
+        self._target.stop()
+        with contextlib.suppress(av.FFmpegError, ValueError, OSError):  # the file goes anyway
+            self.container.close()
+        self._source.close()
+        self._target.discard()
+
+
+def _format_of(path: Path, settings: Settings) -> str:
+    """FFmpeg's name of the format. Raises OutputError where the output's name tells none."""
+    if numbered(path):
+        if path.suffix.lower() == ".exr":
+            raise OutputError(
+                f"{path}: OpenEXR holds light beyond white, which is cut off here: write 16-bit .png or .tif"
+            )
+        if path.suffix.lower() not in IMAGE_ENCODERS:
+            raise OutputError(f"{path}: images can be {', '.join(IMAGE_ENCODERS)}: end the name with one of these")
+        return "image2"
+    found = _BY_NAME[settings.format or "mkv"] if settings.format or str(path) == "-" else None
+    found = found or _FORMATS.get(path.suffix.lower())
+    if not found:
+        known = ", ".join(list(_FORMATS)[:6])
+        raise OutputError(f"{path} has no known video extension: end its name with one of {known}, …")
+    return found

@@ -1,0 +1,98 @@
+"""Numbered images as an output: all of them are there in the end, or none."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+from deflicker.core.errors import OutputError
+from deflicker.core.files import UnfinishedFolder
+from deflicker.media.image_pattern import Numbered, numbered
+from deflicker.media.probe import VideoInfo
+
+IMAGE_ENCODERS = {
+    ".png": "png",
+    ".jpg": "mjpeg",
+    ".jpeg": "mjpeg",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".bmp": "bmp",
+    ".dpx": "dpx",
+    ".webp": "libwebp",
+}
+"""FFmpeg's encoder for each kind of image."""
+
+
+def numbers_from(info: VideoInfo) -> int:
+    """The number of the first image: the source's own, else 1."""
+    images = numbered(info.path)
+    return images.span()[0] if images else 1
+
+
+class Images:
+    """Images that are written into a hidden folder beside their final places and moved there when complete.
+
+    Raises OutputError where there are such images and `overwrite` is off, or they are the `source` themselves.
+    """
+
+    def __init__(self, images: Numbered, *, source: Path, overwrite: bool, trial: bool = False) -> None:
+        self.path = images.pattern
+        self.notes: tuple[str, ...] = ()
+        self._images, self._overwrite, self._trial = images, overwrite, trial
+        folder = self.path.parent
+        if not folder.is_dir():
+            raise OutputError(f"there is no folder {folder}: create it first")
+        if source.absolute() == self.path.absolute():
+            raise OutputError(f"{self.path} are the input itself: choose another name for the output")
+        self._check()
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise OutputError(f"the folder {folder} cannot be written to: choose another, or change its permissions")
+        self._unfinished: UnfinishedFolder | None = None
+
+    def _check(self) -> None:
+        there = self._images.numbers()
+        if there and not self._overwrite:
+            raise OutputError(
+                f"{self._images.file(there[0])} exists already: choose another name, or allow overwriting"
+            )
+
+    @property
+    def sink(self) -> str | io.BytesIO:
+        """What to open for writing."""
+        if self._trial:
+            return io.BytesIO()
+        if self._unfinished is None:
+            self._unfinished = UnfinishedFolder(self.path.parent, ".deflicker-", ".part")
+        return str(self._unfinished.path / self.path.name)
+
+    def release(self) -> None:
+        """Nothing to let go: images are moved when all are there."""
+
+    def stop(self) -> None:
+        """What is still written goes with the folder."""
+
+    def commit(self) -> None:
+        """Move the images to their places. Raises OutputError where others appeared there meanwhile."""
+        if self._unfinished is None:
+            return
+        folder = self._unfinished.path
+        try:
+            self._check()
+            old = set(self._images.numbers())
+            made = Numbered(folder / self.path.name, self._images.digits).numbers()
+            for number in made:
+                os.replace(folder / self._images.file(number).name, self._images.file(number))
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from error
+        finally:
+            self.discard()
+        if stale := sorted(old - set(made)):
+            example = self._images.file(stale[0]).name
+            self.notes = (f"{len(stale)} more images of this name were there before and stay, such as {example}",)
+
+    def discard(self) -> None:
+        """Remove the unfinished images."""
+        if self._unfinished is not None:
+            self._unfinished.close()
+            self._unfinished = None

@@ -1,0 +1,94 @@
+"""What the user gave, as a file that can be read more than once: a pipe is stored first."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from deflicker.core.errors import InputError, OutputError
+from deflicker.core.files import Lock, sweep, unfinished_name
+from deflicker.core.settings import Settings
+from deflicker.media.demux import Limits
+from deflicker.media.destination import Destination
+from deflicker.media.input_format import describe
+from deflicker.media.probe import VideoInfo, probe
+
+Source = str | os.PathLike[str] | BinaryIO
+"""A file's name, a pattern for numbered images, or a stream to read from, which need not seek."""
+
+log = logging.getLogger("deflicker")
+
+
+@dataclass(frozen=True)
+class Intake:
+    """The input, found and described."""
+
+    name: str
+    """For people; `-` for a stream."""
+    info: VideoInfo
+
+
+@contextmanager
+def take_in(
+    source: Source, settings: Settings, *, target: Destination | None = None, limits: Limits = Limits()
+) -> Iterator[Intake]:
+    """The input while the block runs.
+
+    A stream, or a pipe with a name, is stored in a file first, since a video is read more than once: beside `target`
+    where that is a file, else in the system's folder for such things (`TMPDIR`). Raises InputError as `probe` does.
+    """
+    if isinstance(source, str | os.PathLike) and not Path(source).is_fifo():
+        path = Path(source)
+        yield Intake(os.fspath(source), probe(path, limits, describe(path, settings)))
+        return
+    with _stored(source, Path(target) if isinstance(target, str | os.PathLike) else None) as path:
+        try:
+            info = probe(path, limits, describe(path, settings))
+            note = f"a pipe is read once and a video more than that: it was stored first ({_size(path)})"
+            yield Intake("-", replace(info, notes=(*info.notes, note)))
+        except InputError as error:  # its name means nothing to anybody
+            raise InputError(str(error).replace(str(path), "the input stream")) from error
+
+
+@contextmanager
+def _stored(source: Source, target: Path | None) -> Iterator[Path]:
+    """A file with everything the stream has to say."""
+    place = target or Path(tempfile.gettempdir()) / "deflicker"
+    sweep(place)
+    path = unfinished_name(place)
+    lock = None
+    try:
+        try:
+            lock = Lock(path)  # else a run beside this one would take it for a leftover
+            log.info("storing the input stream in %s", path)
+            with path.open("wb") as file, _opened(source) as stream:
+                shutil.copyfileobj(stream, file, 1 << 20)
+        except OSError as error:
+            raise OutputError(f"the input stream cannot be stored: {error.strerror or error}") from error
+        if path.stat().st_size == 0:
+            raise InputError("the input stream is empty: what should have written it wrote nothing")
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+        if lock is not None:
+            lock.release()
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[BinaryIO]:
+    if isinstance(source, str | os.PathLike):
+        with Path(source).open("rb") as stream:
+            yield stream
+    else:
+        yield source
+
+
+def _size(path: Path) -> str:
+    return f"{path.stat().st_size / 2**20:.1f} MiB"

@@ -1,0 +1,73 @@
+"""Means and maxima around each pixel, and lengths of vectors, by whole-row operations.
+
+A CPU runs these several times as fast as torch's pooling and `norm`, which go pixel by pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def box_mean(image: Tensor, radius: int) -> Tensor:
+    """Mean over the (2 radius + 1)² pixels around each, of those inside: `[..., H, W]` → the same shape."""
+    for dim in (-2, -1):
+        image = _gathered(image, radius, dim, Tensor.add_) / _count(image, radius, dim)
+    return image
+
+
+def box_max(image: Tensor, radius: int) -> Tensor:
+    """Largest of the (2 radius + 1)² pixels around each: `[..., H, W]` → the same shape."""
+    for dim in (-2, -1):
+        image = _gathered(image, radius, dim, lambda mine, other: torch.maximum(mine, other, out=mine))
+    return image
+
+
+def length(vectors: Tensor) -> Tensor:
+    """Euclidean length of vectors of two components: `[B, 2, ...]` → `[B, 1, ...]`."""
+    return torch.hypot(vectors[:, :1], vectors[:, 1:])
+
+
+def _gathered(image: Tensor, radius: int, dim: int, into: Callable[[Tensor, Tensor], object]) -> Tensor:
+    """Each pixel with its neighbours up to `radius` along one dimension, taken in one by one by `into`."""
+    size = image.shape[dim]
+    gathered = image.clone()
+    for shift in range(1, min(radius, size - 1) + 1):
+        into(gathered.narrow(dim, shift, size - shift), image.narrow(dim, 0, size - shift))
+        into(gathered.narrow(dim, 0, size - shift), image.narrow(dim, shift, size - shift))
+    return gathered
+
+
+def _count(image: Tensor, radius: int, dim: int) -> Tensor:
+    """How many pixels `_gathered` takes in, broadcast along `dim`."""
+    size = image.shape[dim]
+    place = torch.arange(size, device=image.device)
+    count = 1 + place.clamp(max=radius) + (size - 1 - place).clamp(max=radius)
+    return count.to(image.dtype).view(-1, 1) if dim == -2 else count.to(image.dtype)
+
+
+def sum_of(samples: Sequence[Tensor]) -> Tensor:
+    """Sum of tensors of one shape, without copying them together first."""
+    total = torch.zeros_like(samples[0])
+    for sample in samples:
+        total += sample
+    return total
+
+
+def ramp(value: Tensor, bounds: tuple[float, float]) -> Tensor:
+    """0 up to the first bound, 1 from the second, straight between."""
+    low, high = bounds
+    risen: Tensor = (value - low) / (high - low)
+    return risen.clamp(0, 1)
+
+
+CELL_PX = 8
+"""Side of a cell, in pixels of the proxy."""
+
+
+def cell_means(image: Tensor) -> Tensor:
+    """Means over cells: `[N, C, H, W]` → `[N, C, H / 8, W / 8]` (proxies have sides divisible by 8)."""
+    return F.avg_pool2d(image, CELL_PX)

@@ -1,0 +1,90 @@
+"""Flow made exact to a fraction of a pixel, as texture needs it: Lucas–Kanade steps on frames at their own size.
+
+Lucas & Kanade, IJCAI 1981; gradients of both frames averaged, residuals weighted by a Cauchy function, normal equations
+summed over cells. RAFT on a small frame says where to look; this says where exactly.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deflicker.motion.filters import box_mean, length
+from deflicker.motion.warp import warp
+
+_SUM_PX = 4
+"""Side of the cells over which the normal equations are summed before they are smoothed."""
+_REACH_CELLS = 2
+"""Radius of the smoothing, twice a box of cells: 36 px in all, most of its weight within 20."""
+_EVEN_CELLS = 4
+"""Radius of the local mean that is taken off, in the same cells."""
+_OUTLIER = 0.04
+"""Residual of even luma at which a pixel counts half."""
+_RIDGE = 1e-4
+_NOISE_SHARE = 0.1
+"""Part of the residual's energy added to the diagonal: where noise is all there is, nothing moves."""
+_LONGEST_STEP_PX = 0.5
+_COARSE_STEPS = 2
+"""Steps at half the size: a quarter of the work, and a wider look, which is worth 0.04 dB of boil more."""
+_FINE_STEPS = 1
+
+
+def even_luma(luma: Tensor) -> Tensor:
+    """Luma `[T, 1, H, W]` in [0, 1] slightly blurred, less its local mean, over it: contrast without tone."""
+    smooth = box_mean(box_mean(luma, 1), 1)
+    mean = _spread(box_mean(_cells(smooth), _EVEN_CELLS), luma.shape[-2:])
+    return 0.35 * (smooth - mean) / (mean + 0.05)
+
+
+def refine(first: Tensor, second: Tensor, flow_px: Tensor) -> Tensor:
+    """Flow first → second `[B, 2, H, W]`, improved from `flow_px`: at half the size, then at the frames' own.
+
+    first, second: `even_luma` of the two frames, `[B, 1, H, W]`.
+    """
+    smaller_px = _half(flow_px) / 2
+    moved_px = _steps(_half(first), _half(second), smaller_px, _COARSE_STEPS) - smaller_px
+    return _steps(first, second, flow_px + 2 * _spread(moved_px, first.shape[-2:], 2), _FINE_STEPS)
+
+
+def _steps(first: Tensor, second: Tensor, flow_px: Tensor, steps: int) -> Tensor:
+    """Lucas–Kanade steps at one size."""
+    own_x, own_y = _gradients(first)
+    for _ in range(steps):
+        there = warp(second, flow_px)
+        gradient_x, gradient_y = ((a + b) / 2 for a, b in zip(_gradients(there), (own_x, own_y), strict=True))
+        error = first - there
+        weight = 1 / (1 + (error / _OUTLIER).square())
+        left, right = weight * gradient_x, weight * gradient_y
+        products = [left * gradient_x, right * gradient_y, left * gradient_y, left * error, right * error]
+        cells = torch.cat([_cells(each) for each in (*products, weight * error.square(), weight)], 1)
+        sums = box_mean(box_mean(cells, _REACH_CELLS), _REACH_CELLS)
+        xx, yy, xy, xe, ye, energy, mass = sums.tensor_split(7, 1)
+        ridge = _RIDGE + _NOISE_SHARE * energy / mass.clamp_min(1e-3)
+        xx, yy = xx + ridge, yy + ridge
+        step = torch.cat([yy * xe - xy * ye, xx * ye - xy * xe], 1) / (xx * yy - xy.square())
+        far_px = length(step).clamp_min(1e-6)
+        flow_px = flow_px + _spread(step * (far_px.clamp(max=_LONGEST_STEP_PX) / far_px), first.shape[-2:])
+    return flow_px
+
+
+def _gradients(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Central differences along x and y."""
+    padded = F.pad(image, (1, 1, 1, 1), mode="replicate")
+    return (
+        (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2,
+        (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2,
+    )
+
+
+def _cells(image: Tensor, side_px: int = _SUM_PX) -> Tensor:
+    return F.avg_pool2d(image, side_px, ceil_mode=True, count_include_pad=False)
+
+
+def _half(image: Tensor) -> Tensor:
+    return _cells(image, 2)
+
+
+def _spread(cells: Tensor, size: torch.Size, side_px: int = _SUM_PX) -> Tensor:
+    full = F.interpolate(cells, scale_factor=side_px, mode="bilinear", align_corners=False)
+    return full[..., : size[-2], : size[-1]]

@@ -1,0 +1,1 @@
+"""The stages wired together: `video.py` is the whole job."""

@@ -1,0 +1,1 @@
+"""One film split by shots over many workers."""

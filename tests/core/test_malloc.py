@@ -1,0 +1,93 @@
+"""Memory that was freed goes back to the system."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deflicker.core import malloc as heap
+
+HOLES = """
+import sys
+from pathlib import Path
+
+from deflicker import heap
+
+
+def resident_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+blocks = [bytearray(60_000) for _ in range(4000)]
+kept, blocks = blocks[-1], None  # the last one holds the pool's end where it is
+before = resident_mb()
+heap.EVERY_S = float(sys.argv[1])
+assert list(heap.tidied(iter(range(20)))) == list(range(20))
+print(before - resident_mb())
+"""
+
+POOLS = """
+import ctypes
+import sys
+import threading
+
+from deflicker.heap import one_pool
+
+if sys.argv[1] == "one":
+    one_pool()
+libc = ctypes.CDLL(None)
+blocks, meet = [], threading.Barrier(6)
+
+
+def work():
+    meet.wait()
+    blocks.append(bytearray(60_000))
+    meet.wait()
+
+
+threads = [threading.Thread(target=work) for _ in range(6)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+
+
+def pools(how: str) -> int:
+    done = subprocess.run([sys.executable, "-c", POOLS, how], capture_output=True, text=True, check=True)
+    return done.stdout.count("<heap nr=")
+
+
+def given_back_mb(every_s: float) -> float:
+    done = subprocess.run([sys.executable, "-c", HOLES, str(every_s)], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+glibc = pytest.mark.skipif(not isinstance(heap._trim(), functools.partial), reason="no glibc here")
+
+
+@glibc
+def test_threads_share_one_pool() -> None:
+    assert pools("many") > 1
+    assert pools("one") == 1
+
+
+@glibc
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no such figures on this system")
+def test_holes_go_back_to_the_system_now_and_then() -> None:
+    assert given_back_mb(1000) < 20
+    assert given_back_mb(0) > 150
+
+
+def test_frames_pass_where_the_c_library_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    heap._trim.cache_clear()
+    monkeypatch.setattr(heap, "EVERY_S", 0)
+    monkeypatch.setattr(heap.ctypes, "CDLL", lambda _: object())
+    try:
+        assert list(heap.tidied(range(40))) == list(range(40))
+    finally:
+        heap._trim.cache_clear()

@@ -1,0 +1,177 @@
+"""Hashes of the frames that come out, by every route through the product: `python -m tests.pipeline.golden`.
+
+Prints one JSON object: a clip, preset and route to the SHA-256 of the decoded planes. Run it through `run`, which pins
+the arithmetic: fp32, one thread, AVX2 kernels, so that the hashes hold on every x86 machine with the same torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PINNED = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_CBWR": "AVX2",
+}
+FRAMES = 24
+CLIPS = ("bunny", "bunny_clean", "synthetic", "synthetic_clean", "made")
+PRESETS = ("fast", "balanced", "quality")
+ROUTES = ("file", "frames", "resumed", "segments")
+
+
+class Stop(Exception):
+    """Ends a run half-way."""
+
+
+def run(cases: Sequence[str]) -> dict[str, str]:
+    """The hashes of cases such as `bunny/fast/file`, computed in a process of its own with pinned arithmetic."""
+    command = [sys.executable, "-m", "tests.pipeline.golden", *cases]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        command, cwd=root, env=os.environ | PINNED | {"PYTHONPATH": str(root)}, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    hashes: dict[str, str] = json.loads(done.stdout)
+    return hashes
+
+
+def made_frames() -> list[Any]:
+    """A pumping pattern with a seam, then a cut to one that boils: `[H, W, 3]` in [0, 1]."""
+    from tests.assets import drifting
+
+    chance = np.random.default_rng(7)
+    first = drifting(14, 160, 96)
+    first[7:] = [np.clip(each * [1.12, 1.0, 0.9], 0, 1) for each in first[7:]]
+    coarse = [np.kron(chance.standard_normal((24, 40, 1)), np.ones((4, 4, 1))) for _ in range(14)]
+    fine = [chance.standard_normal((96, 160, 1)) for _ in range(14)]
+    second = [
+        np.clip(1 - each + 0.02 * a + 0.015 * b, 0, 1)
+        for each, a, b in zip(drifting(14, 160, 96), coarse, fine, strict=True)
+    ]
+    return [*first, *second]
+
+
+def source_of(clip: str, folder: Path) -> Path:
+    from tests.assets import SAMPLES, write_video
+
+    if clip != "made":
+        return SAMPLES / f"{clip}.mp4"
+    path = folder / "made.mkv"
+    return path if path.exists() else write_video(path, made_frames(), codec="ffv1", pix_fmt="yuv420p", sound=True)
+
+
+def hash_of_file(path: Path) -> str:
+    import av
+
+    digest = hashlib.sha256()
+    with av.open(path) as container:
+        for frame in container.decode(video=0):
+            digest.update(frame.to_ndarray().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def settings_of(preset: str, **more: Any) -> Any:
+    from deflicker import Settings, TimePoint
+
+    end = TimePoint(frame=FRAMES)
+    return Settings(preset=preset, device="cpu", precision="fp32", codec="ffv1", end=end, overwrite=True, **more)
+
+
+def by_file(source: Path, preset: str, folder: Path) -> str:
+    from deflicker import deflicker
+
+    deflicker(source, folder / "out.mkv", settings_of(preset))
+    return hash_of_file(folder / "out.mkv")
+
+
+def by_frames(source: Path, preset: str, folder: Path) -> str:
+    import av
+
+    from deflicker import deflicker_frames
+
+    with av.open(source) as container:
+        decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][:FRAMES]
+    digest = hashlib.sha256()
+    for frame in deflicker_frames(decoded, 25, replace(settings_of(preset), codec=None)):
+        digest.update(frame.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def by_resuming(source: Path, preset: str, folder: Path) -> str:
+    from deflicker import deflicker
+    from deflicker.pipeline.checkpoint import runner as keeping
+
+    keeping.SEGMENT_S = 0
+    settings = settings_of(preset, resume=True)
+
+    def tell(step: Any) -> None:
+        if step.stage == "frames" and step.frames_done >= FRAMES // 2:
+            raise Stop
+
+    try:
+        deflicker(source, folder / "out.mkv", settings, on_progress=tell)
+    except Stop:
+        deflicker(source, folder / "out.mkv", settings)
+    else:
+        raise AssertionError("the run was not stopped")
+    return hash_of_file(folder / "out.mkv")
+
+
+def by_segments(source: Path, preset: str, folder: Path) -> str:
+    from deflicker import deflicker
+    from deflicker.pipeline.distributed import segments as shots
+    from deflicker.pipeline.distributed.scheduler import Film, decide_to_file
+    from deflicker.pipeline.engine import Networks
+
+    shots.LEAST_FRAMES = 1
+    settings, networks = settings_of(preset), Networks()
+
+    class Here:
+        size = 1
+
+        def piece(self, source: Path, piece: Any, target: Path, *, motion: bool, stop: Any) -> None:
+            decide_to_file(source, piece, settings, target, networks, motion=motion, stop=stop)
+
+    with Film(source, folder / "out.mkv", settings, Here()) as decider:
+        deflicker(source, folder / "out.mkv", settings, decider=decider)
+    return hash_of_file(folder / "out.mkv")
+
+
+BY_ROUTE: dict[str, Callable[[Path, str, Path], str]] = {
+    "file": by_file,
+    "frames": by_frames,
+    "resumed": by_resuming,
+    "segments": by_segments,
+}
+
+
+def main(cases: Sequence[str]) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    hashes = {}
+    for case in cases or [f"{clip}/{preset}/{route}" for clip in CLIPS for preset in PRESETS for route in ROUTES]:
+        clip, preset, route = case.split("/")
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            source = source_of(clip, folder)
+            hashes[case] = BY_ROUTE[route](source, preset, folder)
+    print(json.dumps(hashes, indent=1))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
