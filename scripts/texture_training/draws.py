@@ -10,10 +10,10 @@ import torch
 from torch import Generator
 
 from deflicker.core import weights
+from deflicker.core.presets import PRESETS
 from deflicker.correction.texture.autoencoder.loading import OWN, load_autoencoder
 from deflicker.motion.flow import FlowEstimator
 from deflicker.motion.raft.network import FLOW_NETWORKS
-from deflicker.core.presets import PRESETS
 
 from .flicker import Flicker, chance
 from .samples import IN_A_ROW, Aligned, read, samples_of, store

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from deflicker.correction.texture.laplacian import pool, split_bands
-from deflicker.correction.texture.temporal_attention import MEMORY, TemporalAttention, Values
 from deflicker.correction.texture.autoencoder.tensor_file import write_tensors
-from deflicker.motion.warp import inside, target_grid, warp
+from deflicker.correction.texture.laplacian import pool, shrink, split_bands
+from deflicker.correction.texture.planes import Planes, moved, to_planes
+from deflicker.correction.texture.temporal_attention import MEMORY, TemporalAttention, Values
+from deflicker.motion.warp import inside, target_grid
 
 from .samples import IN_A_ROW, ROWS, Sample
 
@@ -86,63 +86,82 @@ def _only(flow: Tensor, component: int) -> Tensor:
     return kept
 
 
-def rolled_out(network: TemporalAttention, batch: Sample, reach: int, imagined: Tensor) -> list[Tensor]:
-    """What becomes of each picture in a row, each remembered by the next: `[B, 3, S, S]` each.
+def rolled_out(network: TemporalAttention, batch: Sample, reach: int, imagined: Tensor) -> list[Planes]:
+    """What becomes of each picture in a row, each remembered by the next.
 
     imagined: `[2, B]` in [0, 1], how good the memory of the first one is, and whether there is one.
     """
     kept = [row for row, offset in enumerate(ROWS) if 0 < abs(offset) <= reach]
     distances = tuple(abs(ROWS[row]) for row in kept)
     memory, seen = _imagined(batch, imagined)
-    outputs: list[Tensor] = []
+    outputs: list[Planes] = []
     for picture in range(IN_A_ROW):
         if picture:
             flow_px = batch.flow_px[:, picture - 1]
-            memory = warp(outputs[-1], flow_px, "bicubic")
+            memory = moved(outputs[-1], flow_px)
             seen = batch.flow_visible[:, picture - 1, None] * inside(target_grid(flow_px))
-        frame = batch.stack[:, picture, 0]
-        values = Values(
-            torch.cat([batch.stack[:, picture, kept], memory[:, None]], 1),
-            torch.cat([batch.visible[:, picture, kept, None], seen[:, None]], 1),
-            batch.error[:, picture, None],
-            (*distances, MEMORY),
+        stack = to_planes(batch.stack[:, picture])
+        frame = Planes(stack.luma[:, 0], stack.chroma[:, 0])
+        others = Planes(
+            torch.cat([stack.luma[:, kept], memory.luma[:, None]], 1),
+            torch.cat([stack.chroma[:, kept], memory.chroma[:, None]], 1),
         )
-        outputs.append(frame + network(frame, values))
+        visible = torch.cat([batch.visible[:, picture, kept, None], seen[:, None]], 1)
+        change = network(frame, Values(others, visible, batch.error[:, picture, None], (*distances, MEMORY)))
+        outputs.append(Planes(frame.luma + change.luma, frame.chroma + change.chroma))
     return outputs
 
 
-def _imagined(batch: Sample, drawn: Tensor) -> tuple[Tensor, Tensor]:
+def _imagined(batch: Sample, drawn: Tensor) -> tuple[Planes, Tensor]:
     """What the picture before the first might have become, brought to the first, and where it is seen."""
     past = [row for row, offset in enumerate(ROWS) if offset < 0]
     seen = batch.visible[:, 0, past, None]
     mean = (batch.stack[:, 0, past] * seen).sum(1) / seen.sum(1).clamp_min(1e-3)
     truth = batch.truth[:, 0]
     share, there = drawn[0].view(-1, 1, 1, 1), (drawn[1].view(-1, 1, 1, 1) < 0.65).to(truth)
-    return truth + share * (mean - truth), seen[:, 0] * there
+    return to_planes(truth + share * (mean - truth)), seen[:, 0] * there
 
 
 def losses_of(network: TemporalAttention, batch: Sample, recipe: Recipe, reach: int, imagined: Tensor) -> list[Tensor]:
     """What is learnt: to be near the truth, steady, and as sharp as it is."""
     outputs = rolled_out(network, batch, reach, imagined)
-    truths = batch.truth.unbind(1)
-    errors = [
-        (output - truth)[..., MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
-        for output, truth in zip(outputs, truths, strict=True)
-    ]
+    truths = [to_planes(each) for each in batch.truth.unbind(1)]
+    errors = [Planes(o.luma - t.luma, o.chroma - t.chroma) for o, t in zip(outputs, truths, strict=True)]
     is_clean = (batch.stack[:, :, 0] - batch.truth).abs().amax((1, 2, 3, 4)) < 1e-6
-    weight = 1 + (recipe.clean - 1) * is_clean.to(errors[0])
-    whole = errors[0].new_zeros(())
+    weight = 1 + (recipe.clean - 1) * is_clean.to(errors[0].luma)
+    whole = errors[0].luma.new_zeros(())
     for turn, (error, output, truth) in enumerate(zip(errors, outputs, truths, strict=True)):
-        near = _smooth_l1(error) + 0.5 * (_smooth_l1(error.diff(dim=-1)) + _smooth_l1(error.diff(dim=-2)))
-        near = near + recipe.sharpness * _unsharp(output, truth)
+        near = _distance(error) + recipe.sharpness * _unsharp(output.luma, truth.luma)
         whole = whole + (0.5 if turn == 0 else 1.0) * (weight * near).mean()
     for turn in range(1, IN_A_ROW):
         flow_px, seen = batch.flow_px[:, turn - 1], batch.flow_visible[:, turn - 1, None]
-        before = warp(outputs[turn - 1] - truths[turn - 1], flow_px)
-        step = (outputs[turn] - truths[turn] - before) * seen * inside(target_grid(flow_px))
-        whole = whole + recipe.temporal * _smooth_l1(step[..., MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]).mean()
-    given = (batch.stack[:, -1, 0] - truths[-1])[..., MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
-    return [whole, given.square().mean().detach(), errors[-1].square().mean().detach()]
+        before = moved(errors[turn - 1], flow_px, "bilinear")
+        seen = seen * inside(target_grid(flow_px))
+        luma = (errors[turn].luma - before.luma) * seen
+        chroma = (errors[turn].chroma - before.chroma) * shrink(seen)
+        steady = _smooth_l1(_inner(luma, MARGIN_PX)) + _smooth_l1(_inner(chroma, MARGIN_PX // 2))
+        whole = whole + recipe.temporal * steady.mean()
+    given = to_planes(batch.stack[:, -1, 0])
+    before, after = (
+        _inner(each.luma - truths[-1].luma, MARGIN_PX).square().mean()
+        + _inner(each.chroma - truths[-1].chroma, MARGIN_PX // 2).square().mean()
+        for each in (given, outputs[-1])
+    )
+    return [whole, before.detach(), after.detach()]
+
+
+def _distance(error: Planes) -> Tensor:
+    """Of pixels and their gradients, luma and colour: `[B]`."""
+    total = 0.0
+    for plane, margin in ((error.luma, MARGIN_PX), (error.chroma, MARGIN_PX // 2)):
+        inner = _inner(plane, margin)
+        gradients = _smooth_l1(inner.diff(dim=-1)) + _smooth_l1(inner.diff(dim=-2))
+        total = total + _smooth_l1(inner) + 0.5 * gradients
+    return torch.as_tensor(total)
+
+
+def _inner(image: Tensor, margin: int) -> Tensor:
+    return image[..., margin:-margin, margin:-margin]
 
 
 def _smooth_l1(error: Tensor) -> Tensor:
@@ -153,9 +172,7 @@ def _smooth_l1(error: Tensor) -> Tensor:
 def _unsharp(output: Tensor, truth: Tensor) -> Tensor:
     """How far the energies of the three finest bands of luma are from the truth's, on cells of 16 px of each: `[B]`."""
     total = output.new_zeros(len(output))
-    for ours, theirs in zip(
-        split_bands(output.mean(1, keepdim=True), 3)[:-1], split_bands(truth.mean(1, keepdim=True), 3)[:-1], strict=True
-    ):
+    for ours, theirs in zip(split_bands(output, 3)[:-1], split_bands(truth, 3)[:-1], strict=True):
         ours, theirs = (pool(band.square(), 16) + 2e-5 for band in (ours, theirs))
         total = total + (ours / theirs).log().abs().clamp(max=1).mean((1, 2, 3))
     return total

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from deflicker.correction.texture.links import Link, View, walked
 from deflicker.correction.apply import texture_size, toned_luma
+from deflicker.correction.texture.links import Link, View, walked
 from deflicker.media.color import proxy_of, proxy_size
 from deflicker.media.reader import Reader
 from deflicker.motion.flow import FlowEstimator

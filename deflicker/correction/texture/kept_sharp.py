@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deflicker.correction.texture.laplacian import merge_bands, pool, split_bands, spread
 from deflicker.correction.texture.differences import LEVELS
+from deflicker.correction.texture.laplacian import merge_bands, pool, split_bands, spread
 from deflicker.motion.filters import box_mean
 
 _CELL_PX, _CELLS = 16, 1
@@ -45,15 +45,14 @@ class SharpnessOptions:
 def kept_sharp(
     frame: Tensor, change: Tensor, boil: Sequence[Tensor], options: SharpnessOptions = SharpnessOptions()
 ) -> Tensor:
-    """The change of a frame, held to the bound: R'G'B' `[1, 3, H, W]` both, in [0, 1] and added to it.
+    """The change of a frame's luma, held to the bound: `[1, 1, H, W]` both, in [0, 1] and added to it.
 
     boil: P of each band's luma, one value a region, `[1, 1, ⌈H / 16⌉, ⌈W / 16⌉]`, finest first.
     """
     own, changes = split_bands(frame, LEVELS), split_bands(change, LEVELS)
     held = []
     for level, (band, added, drawn) in enumerate(zip(own, changes, boil, strict=False)):
-        luma, luma_change = (_luma(each) for each in (band, added))
-        products = [luma.square(), luma * luma_change, luma_change.square()]
+        products = [band.square(), band * added, added.square()]
         energy, cross, changed = regions(torch.cat(products, 1), level).split(1, 1)
         steady = energy - torch.minimum(drawn.clamp_min(0), options.most_boil * energy)
         raised, blend = _bound(energy, cross, changed, steady, options)
@@ -81,10 +80,6 @@ def _bound(
     root = (b.square() - a * c).clamp_min(0).sqrt()
     blend = torch.where(lacks, (-c / (b + root).clamp_min(1e-12)).clamp(0, 1), torch.zeros_like(c))
     return raised, blend
-
-
-def _luma(rgb: Tensor) -> Tensor:
-    return 0.2126 * rgb[:, :1] + 0.7152 * rgb[:, 1:2] + 0.0722 * rgb[:, 2:]
 
 
 def _spread(cells: Tensor, level: int, size: Sequence[int]) -> Tensor:

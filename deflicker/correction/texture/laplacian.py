@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -34,11 +35,37 @@ def pool(image: Tensor, cell_px: int) -> Tensor:
 
 
 def shrink(image: Tensor) -> Tensor:
-    """Means of 2 × 2 pixels; sides are rounded up. Even sides are summed row by row, several times as fast on a CPU."""
-    if image.shape[-1] % 2 or image.shape[-2] % 2:
-        return pool(image, 2)
+    """Means of 2 × 2 pixels, `[..., H, W]`; sides are rounded up, of an odd one the edge counts alone.
+
+    Whole rows are summed, which a CPU does several times as fast as pooling.
+    """
+    if image.shape[-2] % 2:
+        image = torch.cat([image, image[..., -1:, :]], -2)
+    if image.shape[-1] % 2:
+        image = torch.cat([image, image[..., -1:]], -1)
     rows = image[..., ::2, :] + image[..., 1::2, :]
     return (rows[..., ::2] + rows[..., 1::2]) / 4
+
+
+def enlarge(image: Tensor) -> Tensor:
+    """Twice the size, bilinear between the middles of pixels: `[..., H, W]` → `[..., 2 H, 2 W]`."""
+    if torch.is_grad_enabled() and image.requires_grad:
+        lead = image.shape[:-3]
+        flat = image.flatten(0, -4) if len(lead) > 1 else image
+        large = F.interpolate(flat, scale_factor=2, mode="bilinear", align_corners=False)
+        return large.unflatten(0, lead) if len(lead) > 1 else large
+    height, width = image.shape[-2:]
+    rows = image.new_empty(*image.shape[:-2], 2 * height, width)
+    most = image * 0.75
+    torch.add(most[..., 1:, :], image[..., :-1, :], alpha=0.25, out=rows[..., 2::2, :])
+    torch.add(most[..., :-1, :], image[..., 1:, :], alpha=0.25, out=rows[..., 1:-1:2, :])
+    rows[..., 0, :], rows[..., -1, :] = image[..., 0, :], image[..., -1, :]
+    large = image.new_empty(*image.shape[:-2], 2 * height, 2 * width)
+    most = rows * 0.75
+    torch.add(most[..., 1:], rows[..., :-1], alpha=0.25, out=large[..., 2::2])
+    torch.add(most[..., :-1], rows[..., 1:], alpha=0.25, out=large[..., 1:-1:2])
+    large[..., 0], large[..., -1] = rows[..., 0], rows[..., -1]
+    return large
 
 
 def cell_means(image: Tensor, cell_px: int, *, reach: int = 2) -> Tensor:
@@ -53,4 +80,4 @@ def spread(cells: Tensor, cell_px: int, size: Sequence[int]) -> Tensor:
 
 
 def _enlarge(coarse: Tensor, like: Tensor) -> Tensor:
-    return spread(coarse, 2, like.shape[-2:])
+    return enlarge(coarse)[..., : like.shape[-2], : like.shape[-1]]

@@ -8,11 +8,14 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from deflicker.core.oom import moved
+from deflicker.core.oom import moved as to
 from deflicker.correction.apply import Correction
 from deflicker.correction.texture.boil import Boil, Neighbours
 from deflicker.correction.texture.keyframe_locking import Lasting
+from deflicker.correction.texture.laplacian import shrink
 from deflicker.correction.texture.links import Link, View, walked
+from deflicker.correction.texture.planes import Planes, change_of_rgb, moved
+from deflicker.correction.texture.temporal_attention import MEMORY, Values
 from deflicker.correction.types import Corrected
 from deflicker.motion.warp import warp
 
@@ -31,8 +34,10 @@ class Picture(Generic[T]):
         self.frames = [frame]
         self.looked = self.renewed = False
         self.boil: Boil | None = None
-        self.residual: Tensor | None = None
-        """`[1, 3, H, W]` R'G'B': what takes its boil away."""
+        self.change: Planes | None = None
+        """What takes its boil away."""
+        self.renewal: Tensor | None = None
+        """`[1, 3, H, W]` R'G'B': what does so instead, where it was found in latents."""
         self.lasting: Lasting | None = None
         """Of a key."""
         self.locked: Tensor | None = None
@@ -49,11 +54,10 @@ class Picture(Generic[T]):
 
         None where its texture stays.
         """
-        averaged = (
-            self.residual[0] * (how_far * (1 - self.how_far_locked))
-            if self.residual is not None and how_far > 0
-            else None
-        )
+        averaged = None
+        if self.change is not None and how_far > 0:
+            full = change_of_rgb(self.change) if self.renewal is None else self.renewal
+            averaged = full[0] * (how_far * (1 - self.how_far_locked))
         if self.locked is None:
             return averaged
         return self.locked[0] if averaged is None else averaged + self.locked[0]
@@ -86,7 +90,10 @@ class Pictures(list[Picture[T]]):
         picture = self[index]
         if picture.view is None:
             frame = picture.frames[0]
-            picture.view = View.of(self._here(self._luma_of(frame.item, frame.correction)))
+            if self._colours_of is None:
+                picture.view = View.of(self._here(self._luma_of(frame.item, frame.correction)))
+            else:
+                picture.view = View.of_colours(self._here(self._colours_of(frame.item, frame.correction)))
         return picture.view
 
     def colours(self, index: int) -> Tensor:
@@ -135,15 +142,19 @@ class Pictures(list[Picture[T]]):
         assert around.flow_px is not None
         return warp(there, around.flow_px, "bicubic")
 
-    def decided_before(self, index: int) -> tuple[Tensor, Tensor] | None:
-        """The picture before one as it was decided, brought to it, `[1, 3, H, W]`, and where it can be seen, `[1, 1, H,
-        W]`; None where nothing was decided.
-        """
-        if index == 0 or (residual := self[index - 1].residual) is None:
-            return None
-        link = self.link(index)
-        decided = self.colours(index - 1) + residual
-        return warp(decided, link.back_px, "bicubic"), link.back_visible
+    def values(self, index: int) -> Values:
+        """What the attention compares a picture with: those around it, and the one before as it was decided."""
+        around = self.neighbours(index)
+        assert around.flow_px is not None
+        chroma = torch.cat([self.view(index + offset).planes.chroma for offset in around.offsets])
+        chroma = warp(chroma, shrink(around.flow_px) / 2, "bicubic")
+        luma, visible, distances = around.luma, around.visible, tuple(map(abs, around.offsets))
+        if index > 0 and (change := self[index - 1].change) is not None:
+            link = self.link(index)
+            memory = moved(self.view(index - 1).planes + change, link.back_px)
+            luma, chroma = torch.cat([luma, memory.luma]), torch.cat([chroma, memory.chroma])
+            visible, distances = torch.cat([visible, link.back_visible]), (*distances, MEMORY)
+        return Values(Planes(luma[None], chroma[None]), visible[None], around.flow_error_px, distances)
 
     def _paths(self, index: int, sign: int) -> list[tuple[Tensor, Tensor]]:
         """Flow and visibility from a picture to each of its neighbours on one side, nearest first."""
@@ -159,9 +170,11 @@ class Pictures(list[Picture[T]]):
         self.spares, self._latest = True, None
         for each in self:
             each.forget_sight()
-            each.boil, each.lasting = moved(each.boil, "cpu"), moved(each.lasting, "cpu")
-            each.locked, each.residual = moved(each.locked, "cpu"), moved(each.residual, "cpu")
-        self.openings = moved(self.openings, "cpu")
+            each.boil, each.lasting = to(each.boil, "cpu"), to(each.lasting, "cpu")
+            each.locked, each.change, each.renewal = (
+                to(kept, "cpu") for kept in (each.locked, each.change, each.renewal)
+            )
+        self.openings = to(self.openings, "cpu")
 
     def forget_sights(self, end: int) -> None:
         """Leave out what is large and can be seen again of the pictures before `end`."""

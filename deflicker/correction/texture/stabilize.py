@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-import torch
 from torch import Tensor
 
 from deflicker.core.oom import Ladder
@@ -18,9 +17,10 @@ from deflicker.correction.texture.kept_sharp import kept_sharp
 from deflicker.correction.texture.keyframe_locking import FAR, KEYS_APART
 from deflicker.correction.texture.keyframes import lock, tell
 from deflicker.correction.texture.pictures import ColoursOf, LumaOf, Picture, Pictures
+from deflicker.correction.texture.planes import Planes, change_of_rgb, luma_of_rgb
 from deflicker.correction.texture.reference_hold import Anchor, Held
 from deflicker.correction.texture.space import Renewal
-from deflicker.correction.texture.temporal_attention import MEMORY, Values, load_attention
+from deflicker.correction.texture.temporal_attention import load_attention
 from deflicker.correction.types import Choice, Corrected
 
 T = TypeVar("T")
@@ -199,23 +199,16 @@ class _Shot(Generic[T]):
     def _attend(self, index: int) -> None:
         """Decide a picture, once; pictures come in order, as each remembers the one before."""
         picture = self.pictures[index]
-        if picture.boil is not None and picture.residual is None:
-            picture.residual = self._ladder.run(lambda rung: self._attended(index, on_cpu=rung > 0))
+        if picture.boil is not None and picture.change is None:
+            picture.change = self._ladder.run(lambda rung: self._attended(index, on_cpu=rung > 0))
 
-    def _attended(self, index: int, *, on_cpu: bool) -> Tensor | None:
+    def _attended(self, index: int, *, on_cpu: bool) -> Planes:
         if on_cpu:
             self.pictures.spare()
-        boil = self.pictures[index].boil
+        boil, frame = self.pictures[index].boil, self.pictures.view(index).planes
         assert boil is not None
-        frame, around = self.pictures.colours(index), self.pictures.neighbours(index)
-        others, visible = self.pictures.aligned_colours(index), around.visible
-        distances = tuple(map(abs, around.offsets))
-        if (before := self.pictures.decided_before(index)) is not None:
-            others, visible = torch.cat([others, before[0]]), torch.cat([visible, before[1]])
-            distances = (*distances, MEMORY)
-        network = load_attention(str(frame.device))
-        change = network(frame, Values(others[None], visible[None], around.flow_error_px, distances))
-        return kept_sharp(frame, change, boil.drawn)
+        change = load_attention(str(frame.luma.device))(frame, self.pictures.values(index))
+        return Planes(kept_sharp(frame.luma, change.luma, boil.drawn), change.chroma)
 
     def _lock(self, key: int) -> None:
         """Lock the pictures between a key, if it is one, and the next."""
@@ -235,9 +228,9 @@ class _Shot(Generic[T]):
     def _renew_one(self, index: int, renewal: Renewal, choice: Choice) -> None:
         """Put the detail that latents give in the place of what the pixels gave, or halfway between the two."""
         picture = self.pictures[index]
-        if picture.renewed or picture.boil is None or picture.residual is None:
+        if picture.renewed or picture.boil is None or picture.change is None:
             return
-        picture.renewed, boil, attended = True, picture.boil, picture.residual
+        picture.renewed, boil, attended = True, picture.boil, change_of_rgb(picture.change)
 
         def found(rung: int) -> Tensor:
             if rung > 0:  # no memory for it: what the pixels gave stays
@@ -249,9 +242,10 @@ class _Shot(Generic[T]):
         residual = self._ladder.run(found)
         if choice.space == "both":
             residual = (residual + attended) / 2
-        picture.residual = kept_sharp(self.pictures.colours(index), residual, boil.drawn)
+        luma = luma_of_rgb(residual)
+        picture.renewal = residual + kept_sharp(self.pictures.view(index).luma, luma, boil.drawn) - luma
         if renewal.hold > 0 and self.pictures.forgotten + index == 0:
-            self._held = Held(self.pictures.colours(index) + picture.residual, self.pictures.view(index).even)
+            self._held = Held(self.pictures.colours(index) + picture.renewal, self.pictures.view(index).even)
 
     def _anchor(self, index: int, hold: float) -> Anchor | None:
         """The shot's first picture as this one should look; None where it is among its neighbours, or out of sight."""

@@ -42,6 +42,7 @@ _ADMITTED = {
             "correction.texture.pictures": ("Picture", "Pictures"),
             "correction.texture.stabilize": ("Steadying", "_Shot"),
             "correction.texture.boil": ("Boil",),
+            "correction.texture.planes": ("Planes",),
             "metrics.flicker": ("FlickerSums",),
         }.items()
         for name in names

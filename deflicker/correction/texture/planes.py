@@ -1,0 +1,56 @@
+"""Pictures as luma and differences of colour at half the size, as 4:2:0 video stores them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deflicker.correction.texture.laplacian import enlarge, shrink
+from deflicker.motion.warp import warp
+
+_KR, _KG, _KB = 0.2126, 0.7152, 0.0722
+"""ITU-R BT.709's shares of luma."""
+
+
+def to_planes(rgb: Tensor) -> Planes:
+    """R'G'B' `[..., 3, H, W]` as planes. Differences of colour are (B' − Y') / 2 (1 − K_B) and its like, in [-½, ½]."""
+    luma = luma_of_rgb(rgb)
+    small = shrink(rgb)
+    light = luma_of_rgb(small)
+    blue = (small[..., 2:, :, :] - light) / (2 * (1 - _KB))
+    red = (small[..., :1, :, :] - light) / (2 * (1 - _KR))
+    return Planes(luma, torch.cat([blue, red], -3))
+
+
+def luma_of_rgb(rgb: Tensor) -> Tensor:
+    """Luma `[..., 1, H, W]`."""
+    return _KR * rgb[..., :1, :, :] + _KG * rgb[..., 1:2, :, :] + _KB * rgb[..., 2:, :, :]
+
+
+def change_of_rgb(change: Planes) -> Tensor:
+    """A change of planes as one of R'G'B', `[..., 3, H, W]`."""
+    size = change.luma.shape[-2:]
+    blue, red = enlarge(change.chroma)[..., : size[0], : size[1]].split(1, -3)
+    blue, red = 2 * (1 - _KB) * blue, 2 * (1 - _KR) * red
+    green = -(_KR * red + _KB * blue) / _KG
+    return torch.cat([change.luma + red, change.luma + green, change.luma + blue], -3)
+
+
+@dataclass(frozen=True, eq=False)
+class Planes:
+    """Pictures as luma and, at half the size, differences of colour (`to_planes`), or changes of them."""
+
+    luma: Tensor
+    """`[..., 1, H, W]`."""
+    chroma: Tensor
+    """`[..., 2, ⌈H / 2⌉, ⌈W / 2⌉]`."""
+
+    def __add__(self, change: Planes) -> Planes:
+        return Planes(self.luma + change.luma, self.chroma + change.chroma)
+
+
+def moved(planes: Planes, flow_px: Tensor, mode: str = "bicubic") -> Planes:
+    """W(planes) along flow `[B, 2, H, W]` in pixels of the luma."""
+    return Planes(warp(planes.luma, flow_px, mode), warp(planes.chroma, shrink(flow_px) / 2, mode))
