@@ -11,9 +11,10 @@ import torch
 from torch import Generator, Tensor
 
 from deflicker.correction.texture.autoencoder.tensor_file import write_tensors
+from deflicker.correction.texture.compared import Compared, Values
 from deflicker.correction.texture.laplacian import pool, shrink, split_bands
 from deflicker.correction.texture.planes import Planes, moved, to_planes
-from deflicker.correction.texture.temporal_attention import MEMORY, TemporalAttention, Values
+from deflicker.correction.texture.temporal_attention import MEMORY, TemporalAttention
 from deflicker.motion.warp import inside, target_grid
 
 from .samples import IN_A_ROW, ROWS, Sample
@@ -92,7 +93,7 @@ def rolled_out(network: TemporalAttention, batch: Sample, reach: int, imagined: 
     imagined: `[2, B]` in [0, 1], how good the memory of the first one is, and whether there is one.
     """
     kept = [row for row, offset in enumerate(ROWS) if 0 < abs(offset) <= reach]
-    distances = tuple(abs(ROWS[row]) for row in kept)
+    offsets = (*(ROWS[row] for row in kept), MEMORY)
     memory, seen = _imagined(batch, imagined)
     outputs: list[Planes] = []
     for picture in range(IN_A_ROW):
@@ -107,8 +108,8 @@ def rolled_out(network: TemporalAttention, batch: Sample, reach: int, imagined: 
             torch.cat([stack.chroma[:, kept], memory.chroma[:, None]], 1),
         )
         visible = torch.cat([batch.visible[:, picture, kept, None], seen[:, None]], 1)
-        change = network(frame, Values(others, visible, batch.error[:, picture, None], (*distances, MEMORY)))
-        outputs.append(Planes(frame.luma + change.luma, frame.chroma + change.chroma))
+        values = Values(others, visible, batch.error[:, picture, None], offsets)
+        outputs.append(frame + network(Compared.of(frame, values)).merged(frame))
     return outputs
 
 

@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 from deflicker.correction.texture.differences import LEVELS, doubt_of, products, usual_part, visible_of
-from deflicker.correction.texture.kept_sharp import regions
 from deflicker.correction.texture.laplacian import cell_means, pool, shrink, split_bands, spread
 
 _SUSPICION = 2.0
@@ -59,8 +58,6 @@ class Boil:
 
     variance: tuple[Tensor, ...]
     """σ² of each band on cells of 4 px, `[1, 1, ⌈H_b / 4⌉, ⌈W_b / 4⌉]`."""
-    drawn: tuple[Tensor, ...]
-    """P of each band as it is, without anything counted off, a mean over regions: see `kept_sharp`."""
     explained: Tensor
     """Σ σ² over bands, a mean over the places where motion is certain: energy of the boil. A scalar."""
     change: Tensor
@@ -77,16 +74,14 @@ def boiling(luma: Tensor, neighbours: Neighbours) -> Boil | None:
     differences = (neighbours.luma - luma) * neighbours.visible
     bands, visible = split_bands(differences, LEVELS), visible_of(neighbours.visible)
     doubt = doubt_of(cell_means(neighbours.flow_error_px, _CELL_PX))
-    variance, drawn, explained, change = [], [], [], []
+    variance, explained, change = [], [], []
     for level, (band, seen) in enumerate(zip(bands[:-1], visible, strict=False)):
         found = boil_variance(band, seen, across, beside, _SUSPICION * doubt, FLOORS[level])
         variance.append(found)
         explained.append((found * (1 - doubt)).mean())
         change.append((pool(band[[at[1], at[-1]]].square(), _CELL_PX) * (1 - doubt)).mean())
-        product, mass = (regions(each[:, None], level) for each in products(usual_part(band), seen, across))
-        drawn.append(product / mass.clamp_min(1e-3))
         doubt = shrink(doubt)
-    return Boil(tuple(variance), tuple(drawn), torch.stack(explained).sum(), torch.stack(change).sum())
+    return Boil(tuple(variance), torch.stack(explained).sum(), torch.stack(change).sum())
 
 
 def boil_variance(

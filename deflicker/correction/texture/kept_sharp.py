@@ -20,12 +20,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from deflicker.correction.texture.compared import regions
 from deflicker.correction.texture.differences import LEVELS
-from deflicker.correction.texture.laplacian import merge_bands, pool, split_bands, spread
-from deflicker.motion.filters import box_mean
-
-_CELL_PX, _CELLS = 16, 1
-"""Side in pixels of the picture of the cells on which energy is told, and how many around each make a region."""
+from deflicker.correction.texture.laplacian import spread
 
 
 @dataclass(frozen=True)
@@ -43,27 +40,29 @@ class SharpnessOptions:
 
 
 def kept_sharp(
-    frame: Tensor, change: Tensor, boil: Sequence[Tensor], options: SharpnessOptions = SharpnessOptions()
-) -> Tensor:
-    """The change of a frame's luma, held to the bound: `[1, 1, H, W]` both, in [0, 1] and added to it.
+    own: Sequence[Tensor],
+    changes: Sequence[Tensor],
+    drawn: Sequence[Tensor],
+    options: SharpnessOptions = SharpnessOptions(),
+) -> list[Tensor]:
+    """Bands of the change of a frame's luma, held to the bound.
 
-    boil: P of each band's luma, one value a region, `[1, 1, ⌈H / 16⌉, ⌈W / 16⌉]`, finest first.
+    own, changes: bands `[1, 1, h, w]` of the frame and of what is added to it, finest first, the rest last, of a picture
+    whose sides are multiples of 16; drawn: P of each band, one value a region, `[1, 1, H / 16, W / 16]`.
     """
-    own, changes = split_bands(frame, LEVELS), split_bands(change, LEVELS)
     held = []
-    for level, (band, added, drawn) in enumerate(zip(own, changes, boil, strict=False)):
-        products = [band.square(), band * added, added.square()]
-        energy, cross, changed = regions(torch.cat(products, 1), level).split(1, 1)
-        steady = energy - torch.minimum(drawn.clamp_min(0), options.most_boil * energy)
+    for level, (band, added, boil) in enumerate(zip(own, changes, drawn, strict=False)):
+        products = torch.cat([band.square(), band * added, added.square()], 1)
+        energy, cross, changed = regions(products, level).split(1, 1)
+        steady = energy - torch.minimum(boil.clamp_min(0), options.most_boil * energy)
         raised, blend = _bound(energy, cross, changed, steady, options)
-        raised, blend = (_spread(each, level, band.shape[-2:]) for each in (raised, blend))
+        raised, blend = (spread(each, UNIT >> level, band.shape[-2:]) for each in (raised, blend))
         held.append((1 - blend) * (added + (raised - 1) * (band + added)))
-    return merge_bands([*held, changes[-1]])
+    return [*held, changes[-1]]
 
 
-def regions(values: Tensor, level: int) -> Tensor:
-    """Means over regions of a band's products `[B, C, h, w]`: one a cell of 16 px of the picture."""
-    return box_mean(pool(values, _CELL_PX >> level), _CELLS)
+UNIT = 1 << LEVELS
+"""Pixels from region to region."""
 
 
 def _bound(
@@ -80,7 +79,3 @@ def _bound(
     root = (b.square() - a * c).clamp_min(0).sqrt()
     blend = torch.where(lacks, (-c / (b + root).clamp_min(1e-12)).clamp(0, 1), torch.zeros_like(c))
     return raised, blend
-
-
-def _spread(cells: Tensor, level: int, size: Sequence[int]) -> Tensor:
-    return spread(cells, _CELL_PX >> level, size)

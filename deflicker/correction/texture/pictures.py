@@ -11,11 +11,12 @@ from torch import Tensor
 from deflicker.core.oom import moved as to
 from deflicker.correction.apply import Correction
 from deflicker.correction.texture.boil import Boil, Neighbours
+from deflicker.correction.texture.compared import Values
 from deflicker.correction.texture.keyframe_locking import Lasting
 from deflicker.correction.texture.laplacian import shrink
 from deflicker.correction.texture.links import Link, View, walked
 from deflicker.correction.texture.planes import Planes, change_of_rgb, moved
-from deflicker.correction.texture.temporal_attention import MEMORY, Values
+from deflicker.correction.texture.temporal_attention import MEMORY
 from deflicker.correction.types import Corrected
 from deflicker.motion.warp import warp
 
@@ -148,13 +149,13 @@ class Pictures(list[Picture[T]]):
         assert around.flow_px is not None
         chroma = torch.cat([self.view(index + offset).planes.chroma for offset in around.offsets])
         chroma = warp(chroma, shrink(around.flow_px) / 2, "bicubic")
-        luma, visible, distances = around.luma, around.visible, tuple(map(abs, around.offsets))
+        luma, visible, offsets = around.luma, around.visible, around.offsets
         if index > 0 and (change := self[index - 1].change) is not None:
             link = self.link(index)
             memory = moved(self.view(index - 1).planes + change, link.back_px)
             luma, chroma = torch.cat([luma, memory.luma]), torch.cat([chroma, memory.chroma])
-            visible, distances = torch.cat([visible, link.back_visible]), (*distances, MEMORY)
-        return Values(Planes(luma[None], chroma[None]), visible[None], around.flow_error_px, distances)
+            visible, offsets = torch.cat([visible, link.back_visible]), (*offsets, MEMORY)
+        return Values(Planes(luma[None], chroma[None]), visible[None], around.flow_error_px, offsets)
 
     def _paths(self, index: int, sign: int) -> list[tuple[Tensor, Tensor]]:
         """Flow and visibility from a picture to each of its neighbours on one side, nearest first."""

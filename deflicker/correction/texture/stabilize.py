@@ -13,11 +13,12 @@ from deflicker.core.oom import Ladder
 from deflicker.correction.apply import Correction
 from deflicker.correction.texture.boil import Boil, boiling
 from deflicker.correction.texture.boil_gate import numbers, opening, usual_boil
+from deflicker.correction.texture.compared import Bands, Compared, drawn_anew
 from deflicker.correction.texture.kept_sharp import kept_sharp
 from deflicker.correction.texture.keyframe_locking import FAR, KEYS_APART
 from deflicker.correction.texture.keyframes import lock, tell
 from deflicker.correction.texture.pictures import ColoursOf, LumaOf, Picture, Pictures
-from deflicker.correction.texture.planes import Planes, change_of_rgb, luma_of_rgb
+from deflicker.correction.texture.planes import Planes, change_of_rgb
 from deflicker.correction.texture.reference_hold import Anchor, Held
 from deflicker.correction.texture.space import Renewal
 from deflicker.correction.texture.temporal_attention import load_attention
@@ -29,6 +30,8 @@ log = logging.getLogger("deflicker")
 
 BLOCK = KEYS_APART
 """Pictures looked at together: the first, a key, alone where nothing boils."""
+MEASURED = 2
+"""Of the pictures of what boils, every how many are measured."""
 AHEAD = 8
 """Pictures whose boil is known before one is given out."""
 
@@ -129,8 +132,8 @@ class _Shot(Generic[T]):
             self._lock(self._looked_at - BLOCK)
         if self._suspected or self._boils(end):
             for index in range(self._given, end):
-                self._study(index)
-            for index in range(self._given, end):
+                if (self.pictures.forgotten + index) % MEASURED == 0:
+                    self._study(index)
                 self._attend(index)
             self._renew(end)
         self._suspected, self._looked_at = self._boils(end), end
@@ -199,16 +202,16 @@ class _Shot(Generic[T]):
     def _attend(self, index: int) -> None:
         """Decide a picture, once; pictures come in order, as each remembers the one before."""
         picture = self.pictures[index]
-        if picture.boil is not None and picture.change is None:
+        if picture.change is None and len(self.pictures) > 2:
             picture.change = self._ladder.run(lambda rung: self._attended(index, on_cpu=rung > 0))
 
     def _attended(self, index: int, *, on_cpu: bool) -> Planes:
         if on_cpu:
             self.pictures.spare()
-        boil, frame = self.pictures[index].boil, self.pictures.view(index).planes
-        assert boil is not None
-        change = load_attention(str(frame.luma.device))(frame, self.pictures.values(index))
-        return Planes(kept_sharp(frame.luma, change.luma, boil.drawn), change.chroma)
+        frame = self.pictures.view(index).planes
+        seen = Compared.of(frame, self.pictures.values(index))
+        change = load_attention(str(frame.luma.device))(seen)
+        return Bands(kept_sharp(seen.own_bands, change.luma, drawn_anew(seen)), change.chroma).merged(frame)
 
     def _lock(self, key: int) -> None:
         """Lock the pictures between a key, if it is one, and the next."""
@@ -228,9 +231,10 @@ class _Shot(Generic[T]):
     def _renew_one(self, index: int, renewal: Renewal, choice: Choice) -> None:
         """Put the detail that latents give in the place of what the pixels gave, or halfway between the two."""
         picture = self.pictures[index]
-        if picture.renewed or picture.boil is None or picture.change is None:
+        boil = picture.boil or self.pictures[max(0, index - 1)].boil
+        if picture.renewed or boil is None or picture.change is None:
             return
-        picture.renewed, boil, attended = True, picture.boil, change_of_rgb(picture.change)
+        picture.renewed, attended = True, change_of_rgb(picture.change)
 
         def found(rung: int) -> Tensor:
             if rung > 0:  # no memory for it: what the pixels gave stays
@@ -240,10 +244,7 @@ class _Shot(Generic[T]):
             return renewal.texture.residual(self.pictures.colours(index), aligned, around, boil, anchor)
 
         residual = self._ladder.run(found)
-        if choice.space == "both":
-            residual = (residual + attended) / 2
-        luma = luma_of_rgb(residual)
-        picture.renewal = residual + kept_sharp(self.pictures.view(index).luma, luma, boil.drawn) - luma
+        picture.renewal = (residual + attended) / 2 if choice.space == "both" else residual
         if renewal.hold > 0 and self.pictures.forgotten + index == 0:
             self._held = Held(self.pictures.colours(index) + picture.renewal, self.pictures.view(index).even)
 

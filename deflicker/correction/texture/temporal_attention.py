@@ -18,8 +18,6 @@ equal neighbours give the frame back exactly. Kernels are symmetric, so a mirror
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,18 +26,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deflicker.correction.texture.autoencoder.tensor_file import read_tensors
+from deflicker.correction.texture.compared import Bands, Compared, quarter, quartered
 from deflicker.correction.texture.differences import LEVELS
-from deflicker.correction.texture.laplacian import enlarge, merge_bands, shrink, split_bands
-from deflicker.correction.texture.planes import Planes
+from deflicker.correction.texture.laplacian import enlarge, shrink
 
 BANDS = LEVELS + 1
 """Bands of luma that are averaged: details of 2 to 16 px, and the rest. Colour has no finest one."""
 REACH = 4
 """Farthest neighbour whose position in time has a weight."""
 MEMORY = 0
-"""Distance in time that stands for the picture decided before."""
-UNIT_PX = 1 << LEVELS
-"""Sides are continued to multiples of it."""
+"""Offset in time that stands for the picture decided before."""
 WEIGHTS = Path(__file__).with_name("temporal_attention.safetensors")
 """Where the network in the package lies."""
 _HEADS = BANDS + BANDS - 1
@@ -50,20 +46,8 @@ _FEATURES = 3 + LEVELS + 2 + 2 + 1
 _CONTEXT = 1 + LEVELS + 1
 _UNSEEN = 1e-4
 """Added to visibility: what is hidden counts no more than that."""
-
-
-@dataclass(frozen=True, eq=False)
-class Values:
-    """What a frame is compared with, B frames at once."""
-
-    pictures: Planes
-    """`[B, N, ...]`, brought to the frame."""
-    visible: Tensor
-    """`[B, N, 1, H, W]` in [0, 1]."""
-    flow_error_px: Tensor
-    """`[B, 1, H, W]`: how wrong the motion may be here."""
-    distances: tuple[int, ...]
-    """Of each of the N in time, without sign: 1 … REACH, or MEMORY."""
+_DOUBT = (-6.0, 3.0)
+"""Bounds of g."""
 
 
 class MirroredConv(nn.Conv2d):
@@ -102,54 +86,21 @@ class TemporalAttention(nn.Module):
             nn.init.zeros_(heads.bias)
         nn.init.constant_(self.heads.bias[_HEADS:], -1.0)  # type: ignore[arg-type]
 
-    def forward(self, frames: Planes, values: Values) -> Planes:
-        """What is added to frames `[B, ...]`: z − y, of the same shape."""
-        size, half = frames.luma.shape[-2:], frames.chroma.shape[-2:]
-        count = values.visible.shape[:2]
-        own = Planes(_padded(frames.luma, UNIT_PX), _padded(frames.chroma, UNIT_PX // 2))
-        luma = _padded((values.pictures.luma - frames.luma[:, None]).flatten(0, 1), UNIT_PX)
-        chroma = _padded((values.pictures.chroma - frames.chroma[:, None]).flatten(0, 1), UNIT_PX // 2)
-        visible = _quarter(_padded(values.visible.flatten(0, 1), UNIT_PX))
-        error_px = _quarter(_padded(values.flow_error_px, UNIT_PX))
-        differences = Planes(luma, chroma)
-        bands = Planes2(split_bands(luma, LEVELS), split_bands(chroma, LEVELS - 1))
-        shares = self.shares(own, differences, bands, visible, error_px, values.distances, count)
-        parts = [_weighted(band.unflatten(0, count), shares[i]) for i, band in enumerate(bands.luma)]
-        colour = [_weighted(band.unflatten(0, count), shares[BANDS + i]) for i, band in enumerate(bands.chroma)]
-        return Planes(merge_bands(parts)[..., : size[0], : size[1]], merge_bands(colour)[..., : half[0], : half[1]])
+    def forward(self, seen: Compared) -> Bands:
+        """What is added to the frames, z − y, band by band."""
+        shares, count = self.shares(seen), seen.count
+        luma = [_weighted(band.unflatten(0, count), shares[i]) for i, band in enumerate(seen.bands.luma)]
+        chroma = [_weighted(band.unflatten(0, count), shares[BANDS + i]) for i, band in enumerate(seen.bands.chroma)]
+        return Bands(luma, chroma)
 
-    def shares(
-        self,
-        own: Planes,
-        differences: Planes,
-        bands: Planes2,
-        visible: Tensor,
-        error_px: Tensor,
-        distances: Sequence[int],
-        count: tuple[int, int],
-    ) -> list[Tensor]:
+    def shares(self, seen: Compared) -> list[Tensor]:
         """p of the N neighbours for each band of luma, then of colour: `[B, N, 1, h, w]`, at half the size or less.
 
-        own: the frames; differences `[B N, ...]`: X − y; bands: of these; visible, error_px: at a quarter of the size.
+        The frame's own is what is left to 1.
         """
-        features, context = _seen(own, differences, bands, visible), _context(own, error_px)
-        places = list(distances)
-        about = self.context(context)
-        encoded = self.first(features).unflatten(0, count)
-        encoded = F.relu(encoded + (about[:, None] + self.place[places].view(1, len(places), -1, 1, 1)))
-        encoded = F.relu(self.second(encoded.flatten(0, 1))).unflatten(0, count)
-        known = visible.unflatten(0, count)
-        part = known / (known.sum(1, keepdim=True) + 1e-3)
-        mean = (encoded * part).sum(1)
-        spread = ((encoded - mean[:, None]).square() * part).sum(1).add(1e-6).sqrt()
-        agreed = torch.cat([mean, spread], 1)
-        mixed = F.relu(self.mixed(encoded.flatten(0, 1)).unflatten(0, count) + self.shared(agreed)[:, None])
-        scores = self.heads(F.relu(self.third(mixed.flatten(0, 1)))).unflatten(0, count)
-        own_scores = self.own_heads(F.relu(self.own(torch.cat([agreed, about], 1))))[:, None]
-        scores, doubts = scores.tensor_split([_HEADS], 2)
-        scores = scores + (self.position[places].view(1, len(places), -1, 1, 1) + (known + _UNSEEN).log())
-        fine = self._fine(scores[:, :, _FINE], doubts, own_scores[:, :, _FINE], differences)
-        coarse = torch.softmax(torch.cat([own_scores, scores], 1), 1)[:, 1:]
+        scores, doubts, own_scores = self._scores(seen)
+        fine = self._fine(scores[:, _FINE], doubts, own_scores[:, _FINE], seen)
+        coarse = _softmax(scores, own_scores, seen.count)
         found = []
         for head in range(_HEADS):
             level = head if head < BANDS else head - BANDS + 1
@@ -159,72 +110,81 @@ class TemporalAttention(nn.Module):
             found.append(share)
         return found
 
-    def _fine(self, scores: Tensor, doubts: Tensor, own_scores: Tensor, differences: Planes) -> Tensor:
+    def _scores(self, seen: Compared) -> tuple[Tensor, Tensor, Tensor]:
+        """At a quarter of the size: scores of the neighbours `[B N, _HEADS, h, w]`, g `[B N, 3, h, w]`, and the frames'
+        own scores `[B, _HEADS, h, w]`.
+        """
+        count, known = seen.count, seen.visible
+        places = [abs(offset) for offset in seen.offsets] * count[0]
+        about = self.context(_packed(_context(seen)))
+        encoded = self.first(_packed(_features(seen))) + self.place[places][..., None, None]
+        encoded = F.relu(encoded + _each(about, count))
+        encoded = F.relu(self.second(encoded))
+        mass = _each(_summed(known, count), count) + 1e-3
+        part = known / mass
+        mean = _summed(encoded * part, count)
+        spread = (_summed((encoded - _each(mean, count)).square() * part, count) + 1e-6).sqrt()
+        agreed = torch.cat([mean, spread], 1)
+        mixed = F.relu(self.mixed(encoded) + _each(self.shared(agreed), count))
+        scores, doubts = self.heads(F.relu(self.third(mixed))).tensor_split([_HEADS], 1)
+        scores = scores + (self.position[places][..., None, None] + (known + _UNSEEN).log())
+        return scores, doubts, self.own_heads(F.relu(self.own(torch.cat([agreed, about], 1))))
+
+    def _fine(self, scores: Tensor, doubts: Tensor, own_scores: Tensor, seen: Compared) -> Tensor:
         """p of the finest bands, at half the size, `[B, N, 3, h, w]`."""
-        count = scores.shape[:2]
-        squared = shrink(differences.luma.square()) + differences.chroma.square().sum(1, keepdim=True)
-        misfit = (1000 * squared).clamp(max=60).unflatten(0, count)
-        both = enlarge(torch.cat([scores, doubts.clamp(-6, 3)], 2).flatten(0, 1)).unflatten(0, count)
-        fine, doubts = both.chunk(2, 2)
-        fine = fine - doubts.exp() * misfit
-        own_fine = enlarge(own_scores.flatten(0, 1)).unflatten(0, (-1, 1))
-        return torch.softmax(torch.cat([own_fine, fine], 1), 1)[:, 1:]
-
-
-@dataclass(frozen=True, eq=False)
-class Planes2:
-    """Laplacian bands of planes, finest first."""
-
-    luma: list[Tensor]
-    chroma: list[Tensor]
+        luma, chroma = seen.differences.luma, seen.differences.chroma
+        squared = shrink(luma.square()) + chroma.square().sum(1, keepdim=True)
+        misfit = (1000 * squared).clamp(max=60)
+        fine, doubts = enlarge(torch.cat([scores, doubts.clamp(*_DOUBT)], 1).contiguous()).chunk(2, 1)
+        return _softmax(fine - doubts.exp() * misfit, enlarge(own_scores.contiguous()), seen.count)
 
 
 def _conv(into: int, out: int) -> MirroredConv:
     return MirroredConv(into, out, 3, padding=1)
 
 
-def _seen(own: Planes, differences: Planes, bands: Planes2, visible: Tensor) -> Tensor:
-    """What is known of each neighbour: `[B N, _FEATURES, ⌈H / 4⌉, ⌈W / 4⌉]`."""
-    count = len(differences.luma) // len(own.luma)
-    signed = torch.cat([_quarter(differences.luma), shrink(differences.chroma)], 1)
-    luma = [_quartered(band.square(), level) for level, band in enumerate(bands.luma[:-1])]
-    chroma = [_quartered(band.square().sum(1, keepdim=True), level + 1) for level, band in enumerate(bands.chroma[:-1])]
+def _packed(features: Tensor) -> Tensor:
+    """In the layout that convolutions are fastest in."""
+    return features.contiguous(memory_format=torch.channels_last)
+
+
+def _summed(values: Tensor, count: tuple[int, int]) -> Tensor:
+    """Σ over neighbours: `[B N, ...]` → `[B, ...]`."""
+    return values.sum(0, keepdim=True) if count[0] == 1 else values.unflatten(0, count).sum(1)
+
+
+def _each(values: Tensor, count: tuple[int, int]) -> Tensor:
+    """The frame's for each of its neighbours: `[B, ...]` → what goes with `[B N, ...]`."""
+    return values if count[0] == 1 else values.repeat_interleave(count[1], 0)
+
+
+def _softmax(scores: Tensor, own_scores: Tensor, count: tuple[int, int]) -> Tensor:
+    """Weights of the neighbours among themselves and the frame: `[B, N, C, h, w]`."""
+    every = torch.cat([own_scores[:, None], scores.unflatten(0, count)], 1)
+    return torch.softmax(every, 1)[:, 1:]
+
+
+def _features(seen: Compared) -> Tensor:
+    """What is known of each neighbour: `[B N, _FEATURES, H / 4, W / 4]`."""
+    bands, count = seen.bands, seen.count
+    signed = torch.cat([quarter(seen.differences.luma), shrink(seen.differences.chroma)], 1)
+    luma = [quartered(band.square(), level) for level, band in enumerate(bands.luma[:-1])]
+    chroma = [quartered(band.square().sum(1, keepdim=True), level + 1) for level, band in enumerate(bands.chroma[:-1])]
     following = []
-    for level, detail in enumerate(split_bands(own.luma, 2)[:-1]):
-        energy = _quartered(detail.square(), level) + 1e-4
-        if count > 1:
-            detail, energy = (each.repeat_interleave(count, 0) for each in (detail, energy))
-        following.append((_quartered(detail * bands.luma[level], level) / energy).clamp(-2, 2))
+    for level, detail in enumerate(seen.own_bands[:2]):
+        energy = quartered(detail.square(), level) + 1e-4
+        product = quartered(_each(detail, count) * bands.luma[level], level)
+        following.append((product / _each(energy, count)).clamp(-2, 2))
     levels = torch.cat([*luma, chroma[0], chroma[1] + chroma[2]], 1)
     levels = (16 * (levels + 1e-6).sqrt()).clamp(max=4)
-    return torch.cat([(16 * signed).clamp(-3, 3), levels, *following, visible], 1)
+    return torch.cat([(16 * signed).clamp(-3, 3), levels, *following, seen.visible], 1)
 
 
-def _context(own: Planes, error_px: Tensor) -> Tensor:
-    """What is known of the frame itself: `[B, _CONTEXT, ⌈H / 4⌉, ⌈W / 4⌉]`."""
-    bands = split_bands(own.luma, LEVELS)[:-1]
-    energies = torch.cat([_quartered(band.square(), level) for level, band in enumerate(bands)], 1)
-    levels = (8 * (energies + 1e-6).sqrt()).clamp(max=4)
-    return torch.cat([_quarter(own.luma) - 0.5, levels, error_px.clamp(max=2)], 1)
-
-
-def _quarter(image: Tensor) -> Tensor:
-    return shrink(shrink(image))
-
-
-def _quartered(image: Tensor, level: int) -> Tensor:
-    """Something of a band's size at a quarter of the picture's."""
-    for _ in range(2 - level):
-        image = shrink(image)
-    for _ in range(level - 2):
-        image = enlarge(image)
-    return image
-
-
-def _padded(image: Tensor, unit: int) -> Tensor:
-    """The picture, its edge continued to sides that are multiples of `unit`."""
-    below, right = -image.shape[-2] % unit, -image.shape[-1] % unit
-    return F.pad(image, (0, right, 0, below), mode="replicate") if below or right else image
+def _context(seen: Compared) -> Tensor:
+    """What is known of the frames themselves: `[B, _CONTEXT, H / 4, W / 4]`."""
+    energies = [quartered(band.square(), level) for level, band in enumerate(seen.own_bands[:-1])]
+    levels = (8 * (torch.cat(energies, 1) + 1e-6).sqrt()).clamp(max=4)
+    return torch.cat([quarter(seen.own_luma) - 0.5, levels, seen.flow_error_px.clamp(max=2)], 1)
 
 
 def _weighted(band: Tensor, share: Tensor) -> Tensor:
