@@ -151,10 +151,12 @@ class Pictures(list[Picture[T]]):
         chroma = warp(chroma, shrink(around.flow_px) / 2, "bicubic")
         luma, visible, offsets = around.luma, around.visible, around.offsets
         if index > 0 and (change := self[index - 1].change) is not None:
-            link = self.link(index)
+            link, own = self.link(index), self.view(index).planes
             memory = moved(self.view(index - 1).planes + change, link.back_px)
-            luma, chroma = torch.cat([luma, memory.luma]), torch.cat([chroma, memory.chroma])
-            visible, offsets = torch.cat([visible, link.back_visible]), (*offsets, MEMORY)
+            sane = memory.luma.isfinite()
+            luma = torch.cat([luma, torch.where(sane, memory.luma, own.luma)])
+            chroma = torch.cat([chroma, torch.where(memory.chroma.isfinite(), memory.chroma, own.chroma)])
+            visible, offsets = torch.cat([visible, link.back_visible * sane]), (*offsets, MEMORY)
         return Values(Planes(luma[None], chroma[None]), visible[None], around.flow_error_px, offsets)
 
     def _paths(self, index: int, sign: int) -> list[tuple[Tensor, Tensor]]:
