@@ -42,14 +42,14 @@ def colour_boil(clean: Tensor, rng: Generator) -> Tensor:
     """Independent noise in R, G and B at 2, 4 and 8 px."""
     size = clean.shape[-2], clean.shape[-1]
     drawn = sum(_blobs(len(clean), 3, size, side, rng) for side in (2, 4, 8))
-    return (clean + 0.0165 * _busy(clean) * drawn).clamp(0, 1)
+    return (clean + 0.012 * _busy(clean) * drawn).clamp(0, 1)
 
 
 def coarse_boil(clean: Tensor, rng: Generator) -> Tensor:
     """Grey and a little coloured noise at 8 and 16 px."""
     size = clean.shape[-2], clean.shape[-1]
     grey, colour = ([_blobs(len(clean), n, size, side, rng) for side in (8, 16)] for n in (1, 3))
-    return (clean + _busy(clean) * (0.02 * sum(grey) + 0.008 * sum(colour))).clamp(0, 1)
+    return (clean + _busy(clean) * (0.012 * sum(grey) + 0.005 * sum(colour))).clamp(0, 1)
 
 
 def latent(clean: Tensor, rng: Generator) -> Tensor:
@@ -58,9 +58,8 @@ def latent(clean: Tensor, rng: Generator) -> Tensor:
     found = []
     for frame in clean:
         z = codec.encode(frame[None])
-        disturbed = z + (0.3 * z.abs() + 0.04) * torch.randn(z.shape, generator=rng) * (
-            torch.arange(z.shape[1]) > 2
-        ).view(1, -1, 1, 1)
+        noise = torch.randn(z.shape, generator=rng) * (torch.arange(z.shape[1]) > 2).view(1, -1, 1, 1)
+        disturbed = z + (0.12 * z.abs() + 0.02) * noise
         found.append(codec.decode(disturbed, size))
     return torch.cat(found).clamp(0, 1)
 
@@ -76,7 +75,7 @@ def upscaler(clean: Tensor, rng: Generator) -> Tensor:
     small = F.interpolate(clean, scale_factor=0.5, mode="bilinear", antialias=True)
     small = small + 0.012 * torch.randn(small.shape, generator=rng)
     large = F.interpolate(small, size=size, mode="bicubic", align_corners=False)
-    amount = 1.2 + 0.4 * torch.randn((len(clean), 1, 1, 1), generator=rng)
+    amount = 0.7 + 0.3 * torch.randn((len(clean), 1, 1, 1), generator=rng)
     return (large + amount * (large - F.avg_pool2d(large, 5, 1, 2, count_include_pad=False))).clamp(0, 1)
 
 
@@ -87,7 +86,7 @@ def jpeg(clean: Tensor, rng: Generator) -> Tensor:
         down, right, quality = (int(torch.randint(n, (), generator=rng)) for n in (8, 8, 16))
         pixels = F.pad(frame[None], (right, 0, down, 0), mode="replicate")[0]
         buffer = io.BytesIO()
-        _image(pixels).save(buffer, "JPEG", quality=22 + quality)
+        _image(pixels).save(buffer, "JPEG", quality=40 + quality)
         found.append(_pixels(Image.open(buffer).convert("RGB"))[:, down:, right:])
     return torch.stack(found)
 
@@ -100,11 +99,12 @@ def quantised(clean: Tensor, rng: Generator) -> Tensor:
 
 
 def pulse(clean: Tensor, rng: Generator) -> Tensor:
-    """Every fourth frame sharper, the others a little soft, as temporal autoencoders make them."""
+    """Every fourth frame sharper, as temporal autoencoders make them."""
     first = int(torch.randint(4, (), generator=rng))
     soft = F.avg_pool2d(clean, 3, 1, 1, count_include_pad=False)
     sharp = torch.tensor([t % 4 == first for t in range(len(clean))]).view(-1, 1, 1, 1)
-    return torch.where(sharp, clean + 0.6 * (clean - soft), 0.5 * (clean + soft)).clamp(0, 1)
+    jitter = 1 + 0.2 * torch.randn((len(clean), 1, 1, 1), generator=rng)
+    return torch.where(sharp, clean + 0.6 * jitter * (clean - soft), clean).clamp(0, 1)
 
 
 def _image(frame: Tensor) -> Image.Image:
