@@ -44,11 +44,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "deflicker.pipeline.video": ("deflicker", "deflicker_frames", "plan"),
     "deflicker.pipeline.session": ("Deflicker",),
-    "deflicker.raw_video": ("RawVideo",),
+    "deflicker.core.values": ("RawVideo",),
+    "deflicker.core.progress": ("Progress",),
     "deflicker.core.settings": ("Settings", "Span", "TimePoint"),
     "deflicker.pipeline.measure": ("measure",),
     "deflicker.pipeline.fvd": ("fvd",),
-    "deflicker.report.model": ("Flicker", "Fvd", "Measurement", "Plan", "Progress", "Report", "WindowReport"),
+    "deflicker.report.model": ("Flicker", "Fvd", "Measurement", "Plan", "Report", "WindowReport"),
     "deflicker.report.results": ("Guard", "Measures", "Metric", "Verdict"),
     "deflicker.core.version": ("__version__",),
     "deflicker.core.errors": (

@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +26,18 @@ from torch import Tensor
 
 from deflicker import Settings
 from deflicker.core import weights
-from deflicker.correction.apply import toned_colours, toned_luma
 from deflicker.correction.texture.autoencoder.codec import FACTOR, Codec
 from deflicker.correction.texture.autoencoder.loading import load_autoencoder
 from deflicker.correction.texture.latent import LatentTexture
+from deflicker.correction.texture.pictures import Sight
 from deflicker.correction.texture.space import Renewal
-from deflicker.correction.texture.stabilize import steady
-from deflicker.correction.tone.windows import correct
-from deflicker.correction.types import Choice, Corrected
-from deflicker.media.color import proxy_size, resize
+from deflicker.correction.texture.stabilize import TextureStage
+from deflicker.correction.types import FrameRecord, SpaceDecision
 from deflicker.metrics.lpips import ALEXNET, Perceptual
-from deflicker.motion.tracking import Given, track
 from deflicker.motion.warp import warp
-from deflicker.pipeline.engine import Engine
+from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.source_pictures import TensorPicture, picture_of
+from deflicker.pipeline.stages import Step, build_steps, records, run_stages
 
 SHIFTS_PX = ((0.5, 0.0), (2.0, -1.0), (3.7, 2.3), (4.0, 4.0), (-6.4, 5.1))
 """Motion at which equivariance is measured."""
@@ -90,10 +89,10 @@ def rows_of(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         for kind in options.kinds:
             for seed in options.seeds:
                 flickering, truth = (clips.to_8_bits(each) for each in flickered(kind, clip.frames, seed))
-                engine, toned = toned_frames(flickering, Settings(anchor=float("drift" in kind)))
+                context, toned = toned_frames(flickering, Settings(anchor=float("drift" in kind)))
                 results = {"input": (flickering, 0.0, None)} | {
                     f"{space} {codec}".removesuffix(" own"): second_pass(
-                        engine, toned, space, codec, hold=float(options.hold and "drift" in kind)
+                        context, toned, space, codec, hold=float(options.hold and "drift" in kind)
                     )
                     for codec in options.codecs
                     for space in options.spaces
@@ -121,32 +120,40 @@ def flickered(kind: str, clean: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def toned_frames(frames: Tensor, settings: Settings) -> tuple[Engine, list[Corrected[Tensor]]]:
+def toned_frames(frames: Tensor, settings: Settings) -> tuple[Run, list[FrameRecord]]:
     """Frames `[T, 3, H, W]` with their motion and tone, before the second pass."""
-    height, width = frames.shape[-2:]
-    engine = Engine.load(width, height, 3 * width * height, settings, lambda _: None)
-    small = proxy_size(height, width, engine.preset.flow_max_side_px)
-    proxies = [torch.stack([resize(plane, small) for plane in frame]).clamp(0, 1) for frame in frames]
-    given = [Given(frame, proxy, proxy) for frame, proxy in zip(frames, proxies, strict=True)]
-    return engine, list(correct(track(given, engine.flow, key_every=settings.key_every), engine.preset, settings))
+    run = Run.prepare(VideoSize(*frames.shape[-2:], frames[0].nbytes), settings, None, lambda _: None)
+    pictures = (picture_of(frame, number, excluded=False) for number, frame in enumerate(frames))
+    steps = [step for step in build_steps(run) if step.name in ("motion", "tone")]
+    return run, staged(records(pictures, run.proxy_size, run.device.torch_device), steps, run)
+
+
+def staged(frames: Iterable[FrameRecord], steps: list[Step], run: Run) -> list[FrameRecord]:
+    found = run_stages(frames, steps, run.device.torch_device, threads=False)
+    return [each for each in found if isinstance(each, FrameRecord)]
 
 
 @torch.no_grad()
 def second_pass(
-    engine: Engine, toned: Sequence[Corrected[Tensor]], space: str, codec: str, *, hold: float
-) -> tuple[Tensor, float, Choice | None]:
+    run: Run, toned: Sequence[FrameRecord], space: str, codec: str, *, hold: float
+) -> tuple[Tensor, float, SpaceDecision | None]:
     """The result in 8 bits, the seconds of the pass, and what was chosen, where anything boils."""
-    renewal = None
+    renewal, device = None, run.device.torch_device
     if space != "pixel":
-        found = load_autoencoder(codec, engine.device.torch_device, engine.device.dtype)
+        found = load_autoencoder(codec, device, run.device.dtype)
         renewal = Renewal(LatentTexture(found), space, hold)  # type: ignore[arg-type]
     started = time.process_time()
-    reach = engine.preset.texture_reach
-    done = list(steady(iter(toned), toned_luma, reach=reach, colours_of=toned_colours, renewal=renewal))
+    stage = TextureStage(Sight((run.size.height, run.size.width), device, run.preset.texture_reach), renewal=renewal)
+    done = staged(toned, [Step("texture", stage)], run)
     seconds = time.process_time() - started
     chosen = next((frame.texture for frame in done if frame.texture), None)
-    frames = [frame.item if frame.correction is None else frame.correction.applied(frame.item) for frame in done]
-    return clips.to_8_bits(torch.stack(frames)), seconds, chosen
+    pictures = [each.picture for each in done]
+    results = [
+        picture.corrected(each.correction)
+        for picture, each in zip(pictures, done, strict=True)
+        if isinstance(picture, TensorPicture)
+    ]
+    return clips.to_8_bits(torch.stack(results)), seconds, chosen
 
 
 def lpips(judge: Perceptual, result: Tensor, truth: Tensor) -> float:

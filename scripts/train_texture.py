@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     one.add_argument("--batch", type=int, default=8)
     one.add_argument("--rate", type=float, default=2e-3)
     one.add_argument("--seed", type=int, default=1)
+    one.add_argument("--start", type=Path, help="a checkpoint whose weights to begin with, the schedule anew")
     one.set_defaults(run=fit)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
@@ -55,6 +56,8 @@ def fit(options):
     one = fitting.Fitting(recipe, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     if options.out.with_suffix(".checkpoint").exists():
         one.resume(options.out.with_suffix(".checkpoint"))
+    elif options.start is not None:
+        one.begin_with(options.start)
     data = stored(sorted(options.folder.glob("*.npz")))
     print(len(data.stack), sum(p.numel() for p in one.network.parameters()), flush=True)
     fitting.fit(one, data, options.out, 3600 * options.hours)

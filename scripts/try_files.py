@@ -66,7 +66,7 @@ def try_file(source: Path, folder: Path, options: list[str], timeout_s: float) -
     if done.returncode:
         return Outcome(done.returncode, done.stderr.strip().replace(f"{source}", source.name), {}, ())
     report = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
-    said = [*report["copied"], *report["dropped"], *report["notes"], *report["losses"]]
+    said = [*report["copied"], *report["dropped"], *report["notes"], *report["damage"]]
     return Outcome(0, "", report, tuple(compare(facts_of(source), facts_of(target), said)))
 
 
@@ -88,7 +88,7 @@ def row(source: Path, odd: str, outcome: Outcome) -> str:
     done = "packets copied" if report["codec"] == "copy" else f"encoded with {report['codec']}"
     kept = ", ".join(f.name for f in findings if f.verdict == "kept" and f.name != "frames")
     lost = [f"**{f.name} lost in silence** {f.detail}" for f in findings if f.verdict == "lost"]
-    said = [*report["dropped"], *(f"damaged: {what} ({n}x)" for what, n in report["losses"].items()), *report["notes"]]
+    said = [*report["dropped"], *(f"damaged: {what} ({n}x)" for what, n in report["damage"].items()), *report["notes"]]
     return f"| {source.name} | {odd} | {done} | {frames} | {kept} | {_cell('; '.join([*lost, *said]))} |"
 
 

@@ -68,6 +68,6 @@ class NoMotion:
 
 @pytest.fixture
 def no_motion(monkeypatch: pytest.MonkeyPatch) -> None:
-    from deflicker.pipeline import engine
+    from deflicker.pipeline.models import Models
 
-    monkeypatch.setattr(engine, "load_flow", lambda *_: NoMotion())
+    monkeypatch.setattr(Models, "flow", lambda *_: NoMotion())

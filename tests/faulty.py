@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -59,11 +60,11 @@ class Trap:
 def main() -> None:
     fault, number, *words = sys.argv[1:]
     from deflicker.cli import main as cli
-    from deflicker.pipeline import engine
-    from deflicker.pipeline.checkpoint import runner as keeping
+    from deflicker.pipeline import video
+    from deflicker.pipeline.models import Models
 
-    engine.load_flow = lambda *_: Still()  # type: ignore[assignment,return-value]
-    keeping.SEGMENT_S = 0
+    Models.flow = lambda *_: Still()  # type: ignore[assignment,return-value,method-assign]
+    video.deflicker = partial(video.deflicker, checkpoint_s=0)
     trap = Trap(fault, int(number), Path(words[1]))
     if fault == "full":
         import resource

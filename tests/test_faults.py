@@ -19,6 +19,7 @@ import torch
 
 from deflicker import OutputError, Settings, deflicker
 from deflicker.cli import main as cli
+from deflicker.correction.apply import Correction
 from deflicker.correction.tone.solve import solve
 from deflicker.correction.tone.solve_oom import SparingSolver
 from deflicker.media.file_target import Target
@@ -26,7 +27,7 @@ from deflicker.media.muxer import Output
 from deflicker.media.reader import Reader
 from deflicker.media.writer import Writer
 from deflicker.motion.flow_oom import SparingFlow
-from deflicker.pipeline import engine
+from deflicker.pipeline.models import Models
 from deflicker.report.comparison_video import Comparison
 from tests.assets import make_video
 from tests.faulty import Still
@@ -63,7 +64,7 @@ def _no_thread_left() -> Iterator[None]:
 
 @pytest.fixture
 def still(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "load_flow", lambda *_: Still())
+    monkeypatch.setattr(Models, "flow", lambda *_: Still())
 
 
 def listing(folder: Path) -> dict[str, bytes]:
@@ -164,9 +165,7 @@ def test_a_full_disk(clip: Path, out: Path, part: float) -> None:
 
 
 def deflicker_still(clip: Path, target: Path) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "load_flow", lambda *_: Still())
-        deflicker(clip, target, FAST)
+    deflicker(clip, target, FAST, models=Models(flow=Still()))
 
 
 @posix
@@ -213,11 +212,11 @@ PLACES: dict[str, tuple[Any, str, int]] = {
     "reading": (Reader, "_exact_pts", 7),
     "reading the last": (Reader, "_check", 0),
     "tracking": (Still, "flow", 1),
-    "solving": (engine, "solve", 0),
-    "correcting": (engine, "relit", 9),
+    "solving": (Models, "solver", 0),
+    "correcting": (Correction, "applied", 9),
     "encoding": (Writer, "write", 9),
     "copying sound": (Writer, "copy", 3),
-    "drawing the comparison": (Comparison, "see", 9),
+    "drawing the comparison": (Comparison, "on_written", 9),
     "flushing the encoder": (Writer, "_mux", FRAMES),
     "finishing the container": (Output, "finish", 0),
     "moving it to its place": (Target, "_move_without_replacing", 0),
@@ -279,9 +278,10 @@ def test_the_gpu_runs_out_of_memory_and_the_run_goes_on(
 
     small = Still()
     monkeypatch.setattr(small, "flow", at_first(small.flow, 99))
-    monkeypatch.setattr(engine, "load_flow", lambda *_: SparingFlow(small, Still))
-    monkeypatch.setattr(engine, "solve", SparingSolver(at_first(solve, 2)))
-    monkeypatch.setattr(engine, "relit", at_first(engine.relit, 1))
+    monkeypatch.setattr(Correction, "applied", at_first(Correction.applied, 1))
+    models = Models(flow=SparingFlow(small, Still), solver=SparingSolver(at_first(solve, 2)))
+    monkeypatch.setattr(Models, "flow", models.flow)
+    monkeypatch.setattr(Models, "solver", models.solver)
     code, said = main(capsys, clip, out)
     assert code == 0
     assert [line.split("warning: ")[-1] for line in said.splitlines() if "out of memory" in line] == [

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 import deflicker as package
+from scripts import structure
+from scripts.structure import imports, modules
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "torchvision", "av", "numpy", "kornia", "lpips", "rich.progress")
 
-LAYERS = ("core", "media", "motion", "metrics", "correction", "report", "pipeline", "cli")
-"""The folders of the package, in the order in which they may import: each what stands left of it, and itself."""
 PURE = [
     "correction/tone/losses.py",
     "motion/warp.py",
@@ -28,43 +28,23 @@ PURE = [
         f"metrics/{name}.py"
         for name in ("align", "boil", "drift", "flicker", "frechet", "guardrails", "per_frame", "seams", "variance")
     ),
+    "metrics/temporal_losses.py",
     "metrics/vbench.py",
     "metrics/warp_error.py",
 ]
 
 
-def imports(path: Path) -> set[str]:
-    """Every module imported anywhere in the file."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {name.name for name in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
-    return found
-
-
-def modules() -> list[Path]:
-    return sorted((ROOT / "deflicker").rglob("*.py"))
-
-
 def test_the_top_holds_the_layers_and_nothing_else() -> None:
-    listed = subprocess.run(["git", "ls-files", "deflicker"], cwd=ROOT, capture_output=True, text=True, check=False)
-    names = {Path(line).parts[1] for line in listed.stdout.splitlines() if (ROOT / line).exists()}
-    if names:  # an unpacked source archive is no git checkout
-        assert names == {*LAYERS, "__init__.py", "__main__.py", "py.typed"}
+    if names := structure.top_names():  # an unpacked source archive is no git checkout
+        assert names == {*structure.LAYERS, "__init__.py", "__main__.py", "py.typed"}
 
 
 def test_imports_point_one_way() -> None:
-    upward = []
-    for path in modules():
-        layer = path.relative_to(ROOT / "deflicker").parts[0]
-        if layer in LAYERS:
-            allowed = tuple(f"deflicker.{each}." for each in LAYERS[: LAYERS.index(layer) + 1])
-            used = [name for name in imports(path) if name.split(".")[0] == "deflicker" and name != "deflicker"]
-            upward += [f"{path}: {name}" for name in used if not f"{name}.".startswith(allowed)]
-    assert upward == []
+    assert structure.upward_imports() == []
+
+
+def test_no_two_modules_share_a_name() -> None:
+    assert structure.shared_names() == []
 
 
 def test_tone_and_texture_do_not_import_each_other() -> None:
@@ -74,11 +54,6 @@ def test_tone_and_texture_do_not_import_each_other() -> None:
             assert not any(f"deflicker.correction.{other}" in name for name in imports(path)), path
 
 
-def test_no_two_modules_share_a_name() -> None:
-    names = [path.stem for path in modules() if path.stem != "__init__"]
-    assert sorted({name for name in names if names.count(name) > 1}) == []
-
-
 def test_only_the_media_folder_imports_av() -> None:
     users = {str(path.relative_to(ROOT / "deflicker")) for path in modules() if "av" in imports(path)}
     assert {name for name in users if not name.startswith("media")} <= {"cli/doctor.py"}
@@ -86,34 +61,28 @@ def test_only_the_media_folder_imports_av() -> None:
 
 def test_only_the_command_prints_or_exits() -> None:
     def calls(path: Path) -> set[str]:
-        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        nodes = ast.walk(structure.tree(path))
         return {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
 
     assert {path.name for path in modules() if calls(path) & {"print", "exit", "sys.exit"}} == {"main.py"}
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_runs_what_a_file_says(path: Path) -> None:
+def test_nothing_runs_what_a_file_says() -> None:
     """No shell, no pickle that is not restricted, no archive unpacked by its own names."""
-    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
-    names = [ast.unparse(call.func) for call in calls]
     banned = {"eval", "exec", "os.system", "os.popen", "pickle.load", "pickle.loads", "yaml.load"}
-    assert banned & set(names) == set()
-    assert [name for name in names if name.endswith((".extractall", ".extract"))] == []
-    options = [
-        (name, {word.arg: ast.unparse(word.value) for word in call.keywords})
-        for name, call in zip(names, calls, strict=True)
-    ]
-    assert [name for name, words in options if "shell" in words] == []
-    assert all(words.get("weights_only") == "True" for name, words in options if name == "torch.load")
+    wrong = []
+    for path in modules():
+        for call in (node for node in ast.walk(structure.tree(path)) if isinstance(node, ast.Call)):
+            name, words = ast.unparse(call.func), {word.arg: ast.unparse(word.value) for word in call.keywords}
+            unsafe_load = name == "torch.load" and words.get("weights_only") != "True"
+            if name in banned or name.endswith((".extractall", ".extract")) or "shell" in words or unsafe_load:
+                wrong.append(f"{path}: {ast.unparse(call)}")
+    assert wrong == []
 
 
-@pytest.mark.parametrize("part", PURE)
-def test_the_mathematics_knows_no_files(part: str) -> None:
-    folder = ROOT / "deflicker" / part
-    for path in [folder] if folder.suffix else folder.glob("*.py"):
-        if path.exists():
-            assert imports(path) & {"os", "pathlib", "av", "logging", "subprocess"} == set(), path
+def test_the_mathematics_knows_no_files() -> None:
+    for path in (ROOT / "deflicker" / part for part in PURE):
+        assert imports(path) & {"os", "pathlib", "av", "logging", "subprocess"} == set(), path
 
 
 @pytest.mark.parametrize("name", package.__all__)
@@ -123,7 +92,7 @@ def test_exported_members_exist(name: str) -> None:
 
 
 def test_exported_members_are_the_documented_ones() -> None:
-    assert sorted(package.__all__) == sorted([*package._HOME_OF, "__version__"])
+    assert sorted(package.__all__) == sorted(package._HOME_OF)
 
 
 def test_unknown_member_is_an_attribute_error() -> None:

@@ -10,10 +10,8 @@ from torch import Tensor
 
 from deflicker import Settings, deflicker_frames
 from deflicker.core.presets import PRESETS
-from deflicker.correction.tone.windows import correct
-from deflicker.motion.flashes import find_flashes
-from deflicker.motion.tracking import Given, track
 from scripts.bench.legitimate import BOUND, SCENES, temporal_energy
+from tests.driving import correct, find_flashes, record, track
 from tests.faulty import Still
 from tests.media.making import clip
 from tests.motion.test_cuts import real
@@ -26,10 +24,10 @@ def stored(frames: Tensor) -> Tensor:
 
 def toned(frames: Tensor, *, keep_flashes: bool) -> Tensor:
     """With the tone corrected as if nothing moved, which tempts most to take change for flicker."""
-    given = (Given(frame, frame, frame) for frame in frames)
+    given = (record(frame, frame, frame) for frame in frames)
     tracked = track(find_flashes(given, sure=not keep_flashes), Still())
     corrected = correct(tracked, PRESETS["fast"])
-    return torch.stack([c.item if c.correction is None else c.correction.applied(c.item) for c in corrected])
+    return torch.stack([c.picture if c.correction is None else c.correction.applied(c.picture) for c in corrected])
 
 
 def left(before: Tensor, after: Tensor) -> float:

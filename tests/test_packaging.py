@@ -21,7 +21,12 @@ from deflicker.core.presets import PRESETS
 ROOT = Path(__file__).parent.parent
 
 
-DATA = ["deflicker/py.typed", "deflicker/latent/own.safetensors", "deflicker/latent/MODEL_CARD.md"]
+AUTOENCODER = "deflicker/correction/texture/autoencoder"
+TEMPLATES = [
+    *(f"deflicker/report/templates/report.{kind}" for kind in ("html", "css", "js")),
+    *(f"deflicker/cli/preview/templates/preview.{kind}" for kind in ("html", "css", "js")),
+]
+DATA = ["deflicker/py.typed", f"{AUTOENCODER}/own.safetensors", f"{AUTOENCODER}/MODEL_CARD.md", *TEMPLATES]
 FALLBACK = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools_scm"][
     "fallback_version"
 ]

@@ -85,7 +85,7 @@ def test_ten_thousand_frames(tmp_path: Path, raft: None, capsys: pytest.CaptureF
         assert process.stderr is not None
         assert (process.returncode, process.stderr.read()) == (0, "")
     result = json.loads(log.read_text().splitlines()[-1])
-    assert (result["event"], result["frames"], result["losses"], result["frames_diverged"]) == ("result", FRAMES, {}, 0)
+    assert (result["event"], result["frames"], result["damage"], result["frames_diverged"]) == ("result", FRAMES, {}, 0)
     thirds = [[s for s in samples if k * FRAMES <= 3 * s.frames < (k + 1) * FRAMES] for k in range(3)]
     with capsys.disabled():
         for number, third in enumerate(thirds):

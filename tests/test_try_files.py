@@ -22,7 +22,7 @@ settings = pytest.mark.parametrize("settings", [COPY, ENCODE], ids=["copied", "e
 def findings(source: Path, target: Path, settings: Settings) -> list[Finding]:
     """What became of every property of a file."""
     report = deflicker(source, target, settings)
-    said = [*report.copied, *report.dropped, *report.notes, *(what for what, _ in report.losses)]
+    said = [*report.copied, *report.dropped, *report.notes, *(what for what, _ in report.damage)]
     return compare(facts_of(source), facts_of(target), said)
 
 
@@ -79,7 +79,7 @@ def test_what_the_summary_names_is_not_lost_in_silence(tmp_path: Path) -> None:
 
 
 def test_rows_and_where_they_go() -> None:
-    report = {"codec": "copy", "frames": 3, "dropped": ["a | b: no room"], "notes": [], "losses": {"torn": 2}}
+    report = {"codec": "copy", "frames": 3, "dropped": ["a | b: no room"], "notes": [], "damage": {"torn": 2}}
     found = (Finding("frames", "kept", "3 -> 3"), Finding("pts", "kept"), Finding("tags", "lost", "title"))
     outcome = Outcome(0, "", report, found)
     assert not outcome.sound

@@ -25,6 +25,8 @@ def explain(error: BaseException) -> tuple[int, str]:
         return 1, "out of memory: try --preset fast, --max-memory or --device cpu"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError.exit_code, "the disk is full: nothing was written"
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return OutputError.exit_code, "a file name is too long for its disk: choose a shorter one"
     if isinstance(error, ImportError):
         return 1, f"the installation is incomplete: {message}; deflicker --doctor says more"
     return 1, f"this is a bug in deflicker: {name}: {message} (-v shows where)"

@@ -17,12 +17,7 @@ from typing import Annotated, Any, NoReturn, get_args
 import typer
 
 from deflicker.cli import measure_command as commands
-from deflicker.cli.batch import Batch
-from deflicker.cli.checks import check_extras, check_log_path, check_paths
-from deflicker.cli.completion import command_asked_for, first_word
-from deflicker.cli.exit_codes import explain
-from deflicker.cli.json_log import JsonLog, records_to
-from deflicker.cli.options import (
+from deflicker.cli.arguments import (
     correction,
     hardware,
     key_and_value,
@@ -33,14 +28,20 @@ from deflicker.cli.options import (
     read_optional,
     source,
 )
+from deflicker.cli.batch import Batch
+from deflicker.cli.checks import check_extras, check_log_path, check_paths
+from deflicker.cli.completion import command_asked_for, first_word
+from deflicker.cli.exit_codes import explain
+from deflicker.cli.json_log import JsonLog, records_to
 from deflicker.cli.preview import command as preview
-from deflicker.cli.progress import batch_bar, progress_bar
+from deflicker.cli.progress_bar import batch_bar, progress_bar
 from deflicker.cli.run import BatchJob, Job, correct, correct_all, job_of, look_ahead
 from deflicker.cli.signals import interruptible
 from deflicker.core.errors import SettingsError
-from deflicker.core.malloc import one_pool
+from deflicker.core.malloc import use_single_arena
+from deflicker.core.options import StreamFormat
 from deflicker.core.presets import ABLATIONS, PRESETS
-from deflicker.core.settings import CompareStyle, Settings, StreamFormat
+from deflicker.core.settings import CompareStyle, Settings
 from deflicker.core.values import RawVideo, Span, TimePoint, parse_rate, parse_reference, parse_size
 from deflicker.core.version import __version__
 
@@ -219,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     job: Any = None
     # Threads that spin while they wait take the cores from decoder and encoder. Read once, when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    one_pool()
+    use_single_arena()
     try:
         with interruptible():
             job = command(words, prog_name="deflicker", standalone_mode=False)

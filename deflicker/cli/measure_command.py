@@ -63,7 +63,7 @@ class Measure:
         found = measure(self.source, self.other, self.settings, lpips=self.lpips, on_progress=on_progress)
         if self.report is not None:
             found.save(self.report, overwrite=self.settings.overwrite)
-        return [to_json(found).rstrip()] if self.json else coherence(found)
+        return [to_json(found.to_dict()).rstrip()] if self.json else coherence(found)
 
 
 @dataclass(frozen=True)

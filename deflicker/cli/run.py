@@ -17,7 +17,7 @@ from deflicker.cli.batch import Batch, Outcome, Summary, Task, beside, run_all, 
 from deflicker.cli.checks import STREAM, check_extras, check_paths
 from deflicker.cli.exit_codes import explain
 from deflicker.cli.json_log import JsonLog
-from deflicker.cli.progress import BatchBar, progress_bar
+from deflicker.cli.progress_bar import BatchBar, progress_bar
 from deflicker.core.errors import OutputError, SettingsError
 from deflicker.core.progress import Progress
 from deflicker.core.settings import CompareStyle, Settings
@@ -26,8 +26,8 @@ from deflicker.report.text import outlook, summary
 
 if TYPE_CHECKING:
     from deflicker.pipeline.distributed.ray_cluster import Cluster
-    from deflicker.pipeline.distributed.scheduler import Film
-    from deflicker.pipeline.distributed.segments import Piece
+    from deflicker.pipeline.distributed.scheduler import ShotScheduler
+    from deflicker.pipeline.distributed.segments import Segment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,12 +166,12 @@ def correct(job: Job, log: JsonLog) -> list[str]:
 
     source, target = streams(job)
     with progress_to(job, log) as on_progress, by_shots(job, log) as decider:
-        extras = job.extras(job.compare) | ({"decider": decider} if decider else {})
+        extras = job.extras(job.compare) | ({"corrections": decider} if decider else {})
         settings = replace(job.settings, resume=False) if decider else job.settings  # a film always goes on
         report = api.deflicker(source, target, settings, on_progress=on_progress, **extras)
         report = decider.signed(report) if decider else report
-    for what, times in report.losses:
-        log.event("loss", what=what, times=times)
+    for what, times in report.damage:
+        log.event("damage", what=what, times=times)
     log.event("result", **report.to_dict())
     if job.report is not None:
         report.save(job.report, overwrite=job.settings.overwrite)
@@ -180,19 +180,21 @@ def correct(job: Job, log: JsonLog) -> list[str]:
 
 
 @contextmanager
-def by_shots(job: Job, log: JsonLog) -> Iterator[Film | None]:
+def by_shots(job: Job, log: JsonLog) -> Iterator[ShotScheduler | None]:
     """A film whose shots the machines of a cluster decide; None where this machine does all."""
     if job.ray is None or job.settings.strength == 0:
         yield None
         return
-    from deflicker.pipeline.distributed.scheduler import Film
+    from deflicker.pipeline.distributed.scheduler import ShotScheduler
 
-    def on_piece(how: str, piece: Piece) -> None:
-        log.event("shots", state=how, first_frame=piece.part.first, frames=len(piece.part))
+    def on_segment(how: str, segment: Segment) -> None:
+        log.event("shots", state=how, first_frame=segment.shots.first, frames=len(segment.shots))
 
     with (
         farm(job.ray, job.settings, job.jobs, log) as cluster,
-        Film(job.source, job.target, job.settings, cluster, motion=job.report is not None, on_piece=on_piece) as film,
+        ShotScheduler(
+            job.source, job.target, job.settings, cluster, motion=job.report is not None, on_segment=on_segment
+        ) as film,
     ):
         yield film
 

@@ -1,145 +1,115 @@
-"""Unfinished files: locked while somebody writes them, and removed by a later run where nobody does.
+"""Folders that are locked while a run writes into them, and removed by a later run where none does.
 
-A run that ends cleans up after itself, but one that is killed cannot. Its lock dies with it, so whoever writes beside
-the same place next can tell its leftover from the work of a run that goes on.
+A run that ends cleans up after itself, but one that is killed cannot. Its lock dies with it, so whoever writes at the
+same place next can tell what it left from the work of a run that goes on.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import logging
 import os
 import re
-import secrets
 import shutil
-import stat
+import sys
 import tempfile
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows, where a file that is open cannot be removed: that is the lock
-    fcntl = None  # type: ignore[assignment]
+from filelock import FileLock, Timeout
 
 log = logging.getLogger("deflicker")
 
 _TRIES = 5
+_NAME_BYTES = 255
+"""Of a file's name, as all usual file systems have it."""
 _LOCK = ".lock"
-_OPEN = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
+"""What a file system without locks answers."""
 
 
-def unfinished_name(path: Path) -> Path:
-    """A name of its own beside `path`. The suffix stays last: FFmpeg chooses the container by it."""
-    return path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
+def fitting(name: str, more: int) -> str:
+    """The name, or where file systems have no room for it and `more` bytes, its beginning with a hash of the rest."""
+    encoded, room = os.fsencode(name), _NAME_BYTES - more
+    if len(encoded) <= room:
+        return name
+    mark = "~" + hashlib.sha256(encoded).hexdigest()[:8]
+    return encoded[: room - len(mark)].decode("utf-8", "ignore") + mark
 
 
-class Lock:
-    """Creates an unfinished file and holds it until it is released, or the process ends. Raises OSError."""
+def lock_folder(folder: Path, name: str = _LOCK, lock_type: type[FileLock] = FileLock) -> FileLock:
+    """Make a folder, where there is none, and lock it until the lock is released or the process ends.
 
-    def __init__(self, path: Path) -> None:
-        self._file: int | None = None
-        for _ in range(_TRIES):
-            file = os.open(path, _OPEN | os.O_CREAT, 0o666)
-            if fcntl is None:
-                os.close(file)
-                return
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                ours = os.path.exists(path) and os.path.samestat(os.fstat(file), os.stat(path))
-            except BlockingIOError:  # somebody looks whether it is a leftover, and removes it
-                ours = False
-            except OSError:  # a file system without locks
-                ours = True
-            if ours:
-                self._file = file
-                return
-            os.close(file)
-        raise OSError(f"{path} is being removed by somebody else")
-
-    def sync(self) -> None:
-        """Wait until what was written is on the disk. Raises OSError where it cannot be."""
-        if self._file is not None:
-            os.fsync(self._file)
-
-    def release(self) -> None:
-        """Let go; can be called again."""
-        file, self._file = self._file, None
-        if file is not None:
-            os.close(file)
-
-
-def held_alone(folder: Path, name: str) -> Callable[[], None]:
-    """Make a folder, where there is none, and hold it against other runs; call the result to let go.
-
-    name: of the file in it that is locked. Raises BlockingIOError where another run holds it, OSError where it cannot
-    be made.
+    name: of the file in it that is locked. On a file system without locks, the lock returned does not hold. Raises
+    BlockingIOError where another run holds it, OSError where it cannot be made.
     """
+    path = folder / name
     for _ in range(_TRIES):
         folder.mkdir(exist_ok=True)
         if folder.is_symlink():
             raise OSError(f"{folder} is a link")
-        path = folder / name
+        lock = lock_type(path, thread_local=False)  # one thread may take it and another let go
         try:
-            if fcntl is None and path.exists():
-                path.unlink()  # which fails while it is open
-            file = os.open(path, _OPEN | os.O_CREAT, 0o666)
-        except FileNotFoundError:
-            continue  # its holder has just removed it
-        except PermissionError:
-            if fcntl is None:
+            lock.acquire(blocking=False)
+        except Timeout:
+            if path.exists():
                 raise BlockingIOError(f"{folder} is in use") from None
-            raise
-        try:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(file), os.stat(path)):
-                return partial(os.close, file)
+            continue  # the run that held it has just removed it
         except FileNotFoundError:
-            pass
-        except BlockingIOError:
-            os.close(file)
+            continue
+        except NotImplementedError:  # how filelock's older versions say ENOSYS
+            return lock
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return lock
             raise
-        except OSError:  # a file system without locks
-            return partial(os.close, file)
-        os.close(file)
-    raise OSError(f"{folder} is being removed by somebody else")
+        if path.exists():
+            return lock
+        lock.release()
+    raise OSError(f"{folder} is being removed by another run")
 
 
-class UnfinishedFolder:
-    """Creates a folder with a name of its own and holds it until it is closed, or the process ends. Raises OSError.
+def remove_locked(folder: Path, lock: FileLock) -> None:
+    """Remove a folder that `lock_folder` locked, and let go of it."""
+    if sys.platform == "win32":  # an open file cannot be removed
+        lock.release()
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.release()
+
+
+class TemporaryFolder:
+    """A folder with a name of its own, locked until it is closed or the process ends. Raises OSError.
 
     What killed runs left of the same kind in the same place is removed first.
     """
 
-    def __init__(self, parent: Path, prefix: str, suffix: str = "") -> None:
-        sweep_folders(parent, prefix, suffix)
+    def __init__(self, parent: Path, prefix: str, suffix: str = "", lock_type: type[FileLock] = FileLock) -> None:
+        remove_stale(parent, prefix, suffix, lock_type)
         for _ in range(_TRIES):
             self.path = Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=parent))
             try:
-                self._release = held_alone(self.path, _LOCK)
-            except BlockingIOError:  # somebody was quick to take it for a leftover, and removes it
+                self._lock = lock_folder(self.path, _LOCK, lock_type)
+                return
+            except BlockingIOError:  # another run was quick to take it for a stale one
                 continue
-            return
-        raise OSError(f"folders in {parent} are removed by somebody else")
+            except OSError:
+                shutil.rmtree(self.path, ignore_errors=True)
+                raise
+        raise OSError(f"folders in {parent} are being removed by another run")
+
+    @classmethod
+    def beside(cls, target: Path) -> TemporaryFolder:
+        """One in which the file `target` is written before it is moved to its place."""
+        return cls(target.parent, f".{fitting(target.name, len('..xxxxxxxx.part'))}.", ".part")
 
     def close(self) -> None:
-        """Remove it with all that is in it."""
-        remove_held(self.path, self._release)
+        """Remove it with all that is in it; can be called again."""
+        remove_locked(self.path, self._lock)
 
 
-def remove_held(folder: Path, release: Callable[[], None]) -> None:
-    """Remove a folder that `held_alone` holds, and let go of it."""
-    if fcntl is None:  # an open file cannot be removed
-        release()
-    shutil.rmtree(folder, ignore_errors=True)
-    if fcntl is not None:
-        release()
-
-
-def sweep_folders(parent: Path, prefix: str, suffix: str = "") -> None:
-    """Remove what killed runs left of `UnfinishedFolder` in a place, and say so."""
+def remove_stale(parent: Path, prefix: str, suffix: str = "", lock_type: type[FileLock] = FileLock) -> None:
+    """Remove what killed runs left of `TemporaryFolder` in a place, and say so. What cannot be told is only named."""
     pattern = re.compile(rf"{re.escape(prefix)}[a-z0-9_]{{8}}{re.escape(suffix)}")
     with contextlib.suppress(OSError), os.scandir(parent) as entries:
         for entry in entries:
@@ -148,9 +118,7 @@ def sweep_folders(parent: Path, prefix: str, suffix: str = "") -> None:
                 continue
             folder = Path(entry.path)
             if (folder / _LOCK).is_file():
-                with contextlib.suppress(OSError):
-                    remove_held(folder, held_alone(folder, _LOCK))
-                    log.warning("removed %s, which a killed run had left unfinished", folder)
+                _remove_unless_in_use(folder, lock_type)
 
 
 def _is_ours(entry: os.DirEntry[str]) -> bool:
@@ -158,32 +126,13 @@ def _is_ours(entry: os.DirEntry[str]) -> bool:
     return not hasattr(os, "getuid") or entry.stat(follow_symlinks=False).st_uid == os.getuid()
 
 
-def sweep(path: Path) -> None:
-    """Remove what killed runs left unfinished beside `path`, and say so. What cannot be told is named only."""
-    pattern = re.compile(rf"\.{re.escape(path.stem)}\.[0-9a-f]{{8}}\.part{re.escape(path.suffix)}")
-    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
-        for entry in entries:
-            if pattern.fullmatch(entry.name) and entry.is_file(follow_symlinks=False) and _is_ours(entry):
-                _remove_if_left(Path(entry.path))
-
-
-def _remove_if_left(path: Path) -> None:
+def _remove_unless_in_use(folder: Path, lock_type: type[FileLock]) -> None:
     try:
-        if fcntl is None:
-            path.unlink()
-        else:
-            file = os.open(path, _OPEN)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if not stat.S_ISREG(os.fstat(file).st_mode):
-                    return
-                path.unlink()
-            finally:
-                os.close(file)
-    except (BlockingIOError, FileNotFoundError):
-        return  # another run writes it, or has just finished
-    except OSError as error:
-        reason = error.strerror or error
-        log.warning("%s looks like the leftover of a killed run (%s): remove it if nothing writes it", path, reason)
+        lock = lock_folder(folder, _LOCK, lock_type)
+    except OSError:
+        return  # another run writes there, or has just finished
+    if not lock.is_locked:
+        log.warning("%s may be what a killed run left (no locks here): remove it if nothing writes there", folder)
         return
-    log.warning("removed %s, which a killed run had left unfinished", path)
+    remove_locked(folder, lock)
+    log.warning("removed %s, which a killed run had left unfinished", folder)

@@ -22,30 +22,34 @@ _M_ARENA_MAX = -8
 """glibc's number for "how many pools"."""
 
 
-def one_pool() -> None:
+def use_single_arena() -> None:
     """Have the C library keep one pool for all threads. For a process of our own, before it starts threads."""
-    try:
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
-    except (AttributeError, OSError, TypeError):
-        return
+    if set_option := getattr(_c_library(), "mallopt", None):
+        set_option(_M_ARENA_MAX, 1)
 
 
-def tidied(frames: Iterable[T]) -> Iterator[T]:
+def trim_periodically(frames: Iterable[T], every_s: float = EVERY_S) -> Iterator[T]:
     """The same frames; every few seconds free memory goes back to the system, where the C library can do that."""
-    trim, last = _trim(), time.monotonic()
+    trim, last = trim_of(_c_library()), time.monotonic()
     for frame in frames:
-        if time.monotonic() - last >= EVERY_S:
+        if time.monotonic() - last >= every_s:
             trim()
             last = time.monotonic()
         yield frame
 
 
-@functools.cache
-def _trim() -> Callable[[], object]:
-    """`malloc_trim(0)` of glibc; elsewhere something that does nothing."""
-    try:
-        trim = ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):
+def trim_of(library: object) -> Callable[[], object]:
+    """`malloc_trim(0)` of a C library; something that does nothing where it has no such function."""
+    trim = getattr(library, "malloc_trim", None)
+    if trim is None:
         return lambda: None
     trim.argtypes, trim.restype = [ctypes.c_size_t], ctypes.c_int
     return functools.partial(trim, 0)
+
+
+def _c_library() -> object:
+    """The C library in use; None where the system does not say."""
+    try:
+        return ctypes.CDLL(None)
+    except (OSError, TypeError):
+        return None

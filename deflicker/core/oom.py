@@ -15,26 +15,26 @@ R = TypeVar("R")
 log = logging.getLogger("deflicker")
 
 
-class Ladder:
+class OomFallback:
     """Ways to do one thing, each with less of the GPU's memory than the one before. A step down is for good."""
 
-    def __init__(self, what: str, ways: Sequence[str]) -> None:
-        """what: such as `flow`; ways: what is done instead, in words, first of the first step down."""
-        self._what, self._ways = what, tuple(ways)
-        self.rung = 0
+    def __init__(self, what: str, fallbacks: Sequence[str]) -> None:
+        """what: such as `flow`; fallbacks: what is done instead, in words, first of the first step down."""
+        self._what, self._fallbacks = what, tuple(fallbacks)
+        self.level = 0
         """Steps taken so far."""
 
     def run(self, work: Callable[[int], R]) -> R:
-        """`work(rung)`, again one step lower whenever it runs out of memory. Raises that error from the last rung."""
+        """`work(level)`, again one step lower whenever it runs out of memory. Raises that error from the last level."""
         while True:
             try:
-                return work(self.rung)
+                return work(self.level)
             except RuntimeError as error:
-                if not is_out_of_memory(error) or self.rung == len(self._ways):
+                if not is_out_of_memory(error) or self.level == len(self._fallbacks):
                     raise
             # Only here, where the error holds on to no tensor any more, is there memory to give back.
-            log.warning("out of memory in %s: %s from here on", self._what, self._ways[self.rung])
-            self.rung += 1
+            log.warning("out of memory in %s: %s from here on", self._what, self._fallbacks[self.level])
+            self.level += 1
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from deflicker.core.errors import SettingsError
+from deflicker.core.memory import most_pixels
+from deflicker.core.options import MAX_PIXELS, EncodeOptions, Limits, ReadOptions, StreamFormat
 from deflicker.core.presets import ABLATIONS, PRESETS, Preset, PresetName
 from deflicker.core.values import RawVideo, Span, TimePoint
 
@@ -17,8 +19,6 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Space = Literal["auto", "pixel", "latent", "both"]
 """Where boiling texture is steadied: in pixels, in the latents of an autoencoder, in both, or what suits each shot."""
 CompareStyle = Literal["side", "split"]
-StreamFormat = Literal["mkv", "nut", "y4m", "raw"]
-"""What a pipe can carry: Matroska, NUT, uncompressed frames with a header or without."""
 
 
 NOT_OF_CORRECTIONS = frozenset({
@@ -132,6 +132,32 @@ class Settings:
             raise SettingsError(f"there is no device {self.device!r}: choose auto, cpu, cuda, cuda:N or mps")
         if self.max_memory is not None and self.max_memory <= 0:
             raise SettingsError("max_memory must be more than 0")
+
+    def input(self) -> ReadOptions:
+        """How the input is read."""
+        pixels = MAX_PIXELS if self.max_memory is None else min(MAX_PIXELS, most_pixels(self.max_memory))
+        return ReadOptions(
+            start=self.start,
+            end=self.end,
+            exclude=self.exclude,
+            decoder=self.decoder,
+            fps=self.fps,
+            raw_video=self.raw_video,
+            limits=Limits(pixels, self.strict),
+        )
+
+    def encoding(self) -> EncodeOptions:
+        """How the output is encoded."""
+        return EncodeOptions(
+            codec=self.codec,
+            crf=self.crf,
+            encoder_preset=self.encoder_preset,
+            pix_fmt=self.pix_fmt,
+            encoder_options=self.encoder_options,
+            format=self.format,
+            overwrite=self.overwrite,
+            trimmed=self.start is not None or self.end is not None,
+        )
 
     @property
     def words(self) -> tuple[tuple[str, str], ...]:

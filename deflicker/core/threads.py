@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 _POLL_S = 0.05
 """How long any wait lasts before it looks again whether to stop."""
-_STALLED_S = 1800.0
+STALLED_S = 1800.0
 """How long the other side may take over one item. The slowest encoders at the largest sizes need minutes."""
 _JOIN_S = 60.0
 """How long giving up waits for the item a thread is working on; the threads are daemons and end with the process."""
@@ -37,14 +37,13 @@ def _put(items: queue.Queue[T], item: T, stop: threading.Event, deadline: float 
 
 
 def _stalled(what: str) -> DeflickerError:
-    minutes = f"{_STALLED_S / 60:.0f} minutes"
-    return DeflickerError(f"no frame was {what} for {minutes}: see whether the disk or the network is still there")
+    return DeflickerError(f"no frame was {what} for too long: see whether the disk or the network is still there")
 
 
-def prefetch(iterable: Iterable[T], depth: int) -> Generator[T, None, None]:
+def prefetch(iterable: Iterable[T], depth: int, stalled_s: float = STALLED_S) -> Generator[T, None, None]:
     """Yield from `iterable`, which runs on a thread of its own, at most `depth` items ahead.
 
-    Its exceptions are raised here; DeflickerError where it takes half an hour over one item. Closing the generator
+    Its exceptions are raised here; DeflickerError where it takes `stalled_s` over one item. Closing the generator
     stops the thread after the item it is working on, closes `iterable` on that thread where it is a generator, and
     waits for both.
     """
@@ -68,7 +67,7 @@ def prefetch(iterable: Iterable[T], depth: int) -> Generator[T, None, None]:
     thread = threading.Thread(target=run, name="deflicker-prefetch", daemon=True)
     thread.start()
     try:
-        while (box := _get(items, thread)) is not None:  # the thread's last act is to put None
+        while (box := _get(items, thread, stalled_s)) is not None:  # the thread's last act is to put None
             yield box[0]
         if failure:
             raise failure[0]
@@ -77,8 +76,8 @@ def prefetch(iterable: Iterable[T], depth: int) -> Generator[T, None, None]:
         thread.join(_JOIN_S)
 
 
-def _get(items: queue.Queue[T], thread: threading.Thread) -> T:
-    deadline = time.monotonic() + _STALLED_S
+def _get(items: queue.Queue[T], thread: threading.Thread, stalled_s: float) -> T:
+    deadline = time.monotonic() + stalled_s
     while True:
         alive = thread.is_alive()
         try:
@@ -94,11 +93,11 @@ class Background(Generic[T]):
     """Call `consume(item)` on a thread of its own, in order, at most `depth` items behind.
 
     A `with` block closes it: `close()` on success, `abort()` on an exception. `put` and `close` raise DeflickerError
-    where it takes half an hour over one item.
+    where it takes `stalled_s` over one item.
     """
 
-    def __init__(self, consume: Callable[[T], None], depth: int) -> None:
-        self._consume = consume
+    def __init__(self, consume: Callable[[T], None], depth: int, stalled_s: float = STALLED_S) -> None:
+        self._consume, self._stalled_s = consume, stalled_s
         self._items: queue.Queue[tuple[T] | None] = queue.Queue(maxsize=depth)
         self._stop = threading.Event()
         self._failure: BaseException | None = None
@@ -123,18 +122,18 @@ class Background(Generic[T]):
     def put(self, item: T) -> None:
         """Hand over one item; waits while the queue is full. Raises what `consume` raised, once it did."""
         try:
-            _put(self._items, (item,), self._stop, time.monotonic() + _STALLED_S)
+            _put(self._items, (item,), self._stop, time.monotonic() + self._stalled_s)
         except _Stopped:
             raise self._failure or ValueError("put() after close() or abort()") from None
 
     def close(self) -> None:
         """Wait until everything is consumed, end the thread, and raise what `consume` raised."""
         with suppress(_Stopped):
-            _put(self._items, None, self._stop, time.monotonic() + _STALLED_S)
+            _put(self._items, None, self._stop, time.monotonic() + self._stalled_s)
         left, deadline = -1, 0.0
         while self._thread.is_alive():
             if self._items.qsize() != left:
-                left, deadline = self._items.qsize(), time.monotonic() + _STALLED_S
+                left, deadline = self._items.qsize(), time.monotonic() + self._stalled_s
             elif time.monotonic() > deadline:
                 self._stop.set()
                 raise _stalled("written")

@@ -1,7 +1,9 @@
-"""The version of this program."""
+"""The version of this program and of the libraries that its results depend on."""
 
 from __future__ import annotations
 
+import contextlib
+import platform
 from importlib import import_module, metadata
 
 
@@ -18,3 +20,12 @@ def _find() -> str:
 
 
 __version__ = _find()
+
+
+def versions() -> dict[str, str]:
+    """Versions to state in a report: of this program, Python, and the libraries that are installed."""
+    found = {"deflicker": __version__, "Python": platform.python_version()}
+    for package in ("torch", "torchvision", "av", "lpips"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found

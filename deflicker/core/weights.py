@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from deflicker.core.download import Source, Unusable, in_few_words
 from deflicker.core.errors import WeightsError
-from deflicker.core.files import Lock, UnfinishedFolder, sweep, unfinished_name
+from deflicker.core.files import TemporaryFolder
 from deflicker.core.jax_pickle import read_pickled
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def _read_given(network: Weights, path: Path) -> dict[str, Tensor]:
 def _fetch(network: Weights, source: Source) -> dict[str, Tensor]:
     log.info("fetching weights %s: %s", network.name, source.label)
     try:
-        with closing(UnfinishedFolder(Path(tempfile.gettempdir()), "deflicker-")) as folder:
+        with closing(TemporaryFolder(Path(tempfile.gettempdir()), "deflicker-")) as folder:
             state = _read_verified(network, source.fetch(folder.path))
     except (OSError, http.client.HTTPException, zipfile.BadZipFile, tarfile.TarError, KeyError) as error:
         raise Unusable(in_few_words(error)) from None
@@ -192,18 +192,13 @@ def _keep(network: Weights, state: Mapping[str, Tensor]) -> None:
     import torch
 
     target = cache_folder() / network.filenames[0]
-    # A name of its own, so that processes which fetch at the same time never write the same file.
-    beside = unfinished_name(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        sweep(target)
-        lock = Lock(beside)
-        try:
-            torch.save(dict(state), beside)
-            _read_verified(network, beside)
-            os.replace(beside, target)
-        finally:
-            beside.unlink(missing_ok=True)
-            lock.release()
+        # Processes that fetch at the same time each write a file of their own.
+        with closing(TemporaryFolder.beside(target)) as folder:
+            unfinished = folder.path / target.name
+            torch.save(dict(state), unfinished)
+            _read_verified(network, unfinished)
+            os.replace(unfinished, target)
     except (OSError, RuntimeError, Unusable) as error:  # torch reports a full disk as RuntimeError
         log.warning("weights %s not kept, to be fetched again next time: %s", network.name, in_few_words(error))

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deflicker.core.blocks import stored
 from deflicker.correction.curve import bend
 from deflicker.media.color import as_tensors, chroma_range, luma_range, normalise, rgb_from_ycc, to_rgb
 from deflicker.media.frame import Frame, Plane, PlaneLayout
@@ -18,6 +19,7 @@ _WHITE = (0.94, 0.99)
 """R'G'B' at which a sample begins to count as clipped, and does."""
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class Correction:
     """What is to be done to one frame, at any size."""

@@ -1,46 +1,30 @@
-"""What travels between the two passes."""
+"""The record of a frame that travels through all stages, and what a frame must be able to do."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
+import torch
 from torch import Tensor
 
+from deflicker.core.blocks import stored
 from deflicker.correction.apply import Correction
 from deflicker.metrics.flicker import FlickerSums
-from deflicker.motion.tracking import Kept
-
-T = TypeVar("T")
+from deflicker.motion.record import MotionRecord
 
 
-@dataclass(frozen=True, eq=False)
-class Corrected(Generic[T]):
-    """A frame and what is to be done to it."""
+class Picture(Protocol):
+    """A frame of any kind: decoded from a file, or an array, a tensor or an image of the caller."""
 
-    item: T
-    correction: Correction | None
-    """None where the frame stays as it is."""
-    opens_shot: bool
-    before: FlickerSums | None
-    """Flicker of a window's core, given with the first of its frames."""
-    after: FlickerSums | None
-    held: bool = False
-    """It shows the picture of the frame before it once more."""
-    forward_px: Tensor | None = None
-    """`[2, h, w]` in pixels of the proxy, from the picture before; None where it opens a shot or is held."""
-    backward_px: Tensor | None = None
-    diverged: bool = False
-    """It, or its texture, stays as it is because no sane correction was found."""
-    kept: Kept | None = None
-    """Why it stays as it is, where it was not for the correction to decide."""
-    texture: Choice | None = None
-    """Where its texture was steadied, and why there; None where it was left alone."""
+    def rgb(self, size: tuple[int, int], device: torch.device) -> Tensor:
+        """R'G'B' `[3, h, w]` at a size (height, width), in [0, 1] but for headroom."""
 
 
+@stored
 @dataclass(frozen=True)
-class Choice:
-    """Made once for a shot, from the first pictures that boil."""
+class SpaceDecision:
+    """Where a shot's texture is stabilised, and why; made once, from the first pictures that boil."""
 
     space: Literal["pixel", "latent", "both"]
     boil_share: float
@@ -48,3 +32,26 @@ class Choice:
     boil_levels: float
     """Its root mean square in code values of 255."""
     why: str
+
+
+@stored
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FrameRecord(MotionRecord):
+    """A frame, its motion, and what is to be done to it."""
+
+    picture: Picture | None = None
+    """The frame itself; None while the record lies in a file."""
+    correction: Correction | None = None
+    """None where the frame stays as it is."""
+    flicker_before: FlickerSums | None = None
+    """Flicker of a window's core, given with the first of its frames."""
+    flicker_after: FlickerSums | None = None
+    diverged: bool = False
+    """It, or its texture, stays as it is because no sane correction was found."""
+    texture: SpaceDecision | None = None
+    """Where its texture was stabilised, and why there; None where it was left alone."""
+
+    def decision(self, *, motion: bool = False) -> FrameRecord:
+        """What is to be stored of it: no picture, and of its motion only the flow, where that is asked for."""
+        bare = replace(self, picture=None, proxy=self.proxy[:0], motion_proxy=None, to_key_px=None, from_key_px=None)
+        return bare if motion else replace(bare, forward_px=None, backward_px=None)

@@ -23,6 +23,9 @@ _LUMA_SHARES = {  # Kr, Kb
     "fcc": (0.30, 0.11),
 }
 
+_BT709 = (0.2126, 0.7152, 0.0722)
+"""Kr, Kg, Kb."""
+
 
 def rgb_from_ycc(layout: PlaneLayout) -> Tensor:
     """Matrix `[3, 3]` taking (Y' in 0 … 1, Cb and Cr in -0.5 … 0.5) to R'G'B'."""
@@ -65,6 +68,11 @@ def resize(plane: Tensor, size: tuple[int, int]) -> Tensor:
     if shrinks:
         return F.interpolate(plane[None, None], size=size, mode="area")[0, 0]
     return F.interpolate(plane[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
+
+
+def bt709_luma(rgb: Tensor) -> Tensor:
+    """Luma `[..., H, W]` of R'G'B' `[..., 3, H, W]` by ITU-R BT.709, in the same units."""
+    return torch.einsum("...chw,c->...hw", rgb, rgb.new_tensor(_BT709))
 
 
 def to_rgb(planes: Sequence[Tensor], layout: PlaneLayout, size: tuple[int, int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""What of a file is damaged: counted, or a reason to stop."""
+"""Damage found in a file: counted, or an error under `strict`."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _TOLERANCE_FRAMES = 2
 """By how much less than its header says a sound file may last: headers are rounded, last pictures have no length."""
 
 
-class Losses:
-    """Counts damages by what they are in words. With `strict` the first one raises InputError."""
+class DamageLog:
+    """Counts damage by its description. With `strict`, the first damage raises InputError."""
 
     def __init__(self, path: Path, *, strict: bool) -> None:
         self._path, self._strict = path, strict
         self._counts: Counter[str] = Counter()
 
     def add(self, what: str) -> None:
-        """One more."""
+        """Count one more."""
         if self._strict:
             raise InputError(f"{self._path}: {what}; leave --strict out to keep what decodes")
         self._counts[what] += 1
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Reset all counts."""
         self._counts.clear()
 
     def __len__(self) -> int:
@@ -39,12 +39,12 @@ class Losses:
 
     @property
     def found(self) -> tuple[tuple[str, int], ...]:
-        """What, and how often."""
+        """Each description and how often it was added."""
         return tuple(self._counts.items())
 
 
-class Ending:
-    """Compares where a file ends with where its header says, in the containers whose header is no mere guess."""
+class TruncationCheck:
+    """Compares where a file ends with what its header says, for containers whose header is reliable."""
 
     def __init__(self, container: Any, stream: Any) -> None:
         self._promised: Fraction | None = None
@@ -58,8 +58,8 @@ class Ending:
         self._start = self._end = Fraction(0)
         self._pictures = 0
 
-    def see(self, packet: av.Packet[Any]) -> None:
-        """A packet as read."""
+    def on_packet(self, packet: av.Packet[Any]) -> None:
+        """Take the next packet read."""
         base = as_fraction(packet.time_base)
         is_video = packet.stream_index == self._video
         if base is None or packet.pts is None or not packet.size or not (self._whole or is_video):
@@ -72,7 +72,7 @@ class Ending:
 
     @property
     def early(self) -> str:
-        """In words, by how much the file ends too early; empty where it does not."""
+        """By how much the file ends too early, as a message; empty where it does not."""
         length = self._end - self._start
         if self._promised is None or self._pictures == 0:
             return ""

@@ -4,46 +4,21 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import av
 
-from deflicker.core.errors import InputError, SettingsError
-from deflicker.core.memory import most_pixels
-from deflicker.core.settings import Settings
+from deflicker.core.errors import InputError
+from deflicker.core.options import Limits
+from deflicker.media.file_access import access, address, path_of, pattern_address, playlist
 from deflicker.media.input_format import Description, describe
 from deflicker.media.webp import WebpStream, canvas_size, is_animated_webp
 
-MAX_PIXELS = 1 << 28
-"""16384 x 16384. A header that claims more is a mistake or an attack: one frame of it takes gigabytes."""
 MAX_STREAMS = 100
 """Streams in a file. Recordings of a whole transponder have some dozens."""
 _READ_ERRORS = 100
 """Places where reading may fail before a file is given up."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much of a file to accept."""
-
-    pixels: int = MAX_PIXELS
-    """Largest picture; decoders refuse larger ones before they ask for memory."""
-    strict: bool = False
-    """Refuse a file as soon as something in it is damaged."""
-
-    def check(self, path: Path, width: int, height: int) -> None:
-        """Raise InputError, or SettingsError where only the user's own bound is passed, for pictures too large."""
-        if width * height > MAX_PIXELS:
-            raise InputError(f"{path} claims {width}x{height} pixels: its header is damaged, or it is far too large")
-        if width * height > self.pixels:
-            raise SettingsError(f"max_memory is too small for the {width}x{height} pixels that {path} claims: raise it")
-
-    @property
-    def options(self) -> dict[str, str]:
-        """For FFmpeg's decoders."""
-        return {"max_pixels": str(self.pixels)} | ({"err_detect": "explode"} if self.strict else {})
 
 
 def open_input(path: Path, limits: Limits = Limits(), told: Description | None = None) -> av.container.InputContainer:
@@ -53,12 +28,14 @@ def open_input(path: Path, limits: Limits = Limits(), told: Description | None =
     """
     told = told or describe(path)
     head = b"" if told.format == "image2" else _head(path)
-    source: Any = str(path)
+    source: Any = pattern_address(path) if told.format == "image2" else address(path)
     if is_animated_webp(head):
         limits.check(path, *canvas_size(head))
         source = WebpStream(path)
     # One more than allowed: FFmpeg leaves out, in silence or as "out of memory", what is beyond its own bound.
-    options = {"max_pixels": str(limits.pixels), "max_streams": str(MAX_STREAMS + 1)} | dict(told.options)
+    options = {"max_pixels": str(limits.pixels), "max_streams": str(MAX_STREAMS + 1)}
+    # A file-like object brings its own reading, and its one demuxer.
+    options |= access("matroska" if isinstance(source, WebpStream) else told.format) | dict(told.options)
     crowd = f"{path} claims more than {MAX_STREAMS} streams: its header is damaged, or split it first"
     try:
         # metadata_errors: a tag in some old encoding is no reason to refuse a video.
@@ -71,6 +48,8 @@ def open_input(path: Path, limits: Limits = Limits(), told: Description | None =
         raise InputError(crowd)
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, av.error.ArgumentError):  # what the list of demuxers refuses
+            reason = "it is of no kind of file that holds a video by itself"
         raise InputError(f"{path} is no video that can be read: {reason}") from error
     except MemoryError:
         raise InputError(crowd) from None
@@ -84,13 +63,15 @@ def _head(path: Path) -> bytes:
         raise InputError(f"{path} is no file: give one video file")
     try:
         with path.open("rb") as file:
-            head = file.read(256)
+            head = file.read(1024)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     if not head:
         raise InputError(f"{path} is empty (0 bytes): it was probably never downloaded or written in full")
     if head.startswith(b"version https://git-lfs") or b"/annex/objects/" in head:
         raise InputError(f"{path} is a git-lfs or git-annex pointer, not the video: fetch it (git lfs pull)")
+    if kind := playlist(head):
+        raise InputError(f"{path} is {kind}, which only names other files: give the video itself")
     return head
 
 
@@ -113,18 +94,11 @@ def packets(container: av.container.InputContainer, *, losses: list[str] | None 
             return
         except (av.FFmpegError, OSError) as error:
             if isinstance(error, av.FFmpegError):
-                check_storage(Path(container.name), error)
+                check_storage(path_of(container.name), error)
             if losses is not None:
                 losses.append(error.strerror or str(error))
             if not isinstance(error, av.FFmpegError):
                 return  # a WebP's stream is over where a picture fails
-
-
-def limits_of(settings: Settings) -> Limits:
-    """How much of a file to accept under these settings."""
-    if settings.max_memory is None:
-        return Limits(strict=settings.strict)
-    return Limits(pixels=min(MAX_PIXELS, most_pixels(settings.max_memory)), strict=settings.strict)
 
 
 _STORAGE_LOST = {

@@ -10,7 +10,7 @@ from typing import Any
 import av
 
 from deflicker.core.errors import OutputError, SettingsError
-from deflicker.core.settings import Settings
+from deflicker.core.options import EncodeOptions
 from deflicker.media import pixel_format
 from deflicker.media.encoders import choose_encoder, encoder_options, software
 from deflicker.media.pixel_format import Pixels
@@ -52,31 +52,31 @@ class Encoding:
         context.options = dict(self.options)
 
 
-def plan_encoding(info: VideoInfo, container: str, target: Path, settings: Settings) -> Encoding:
+def plan_encoding(info: VideoInfo, container: str, target: Path, options: EncodeOptions) -> Encoding:
     """Choose encoder, pixel format and time base so that the encoder opens.
 
     `container` is the FFmpeg name of the output's format, `target` the output's name. Where a hardware encoder does not
     run, software of the same codec takes its place. Raises SettingsError that names the option at fault, or
     OutputError.
     """
-    encoder, notes = choose_encoder(info, container, target, settings)
-    options = encoder_options(encoder, container, settings)
+    encoder, notes = choose_encoder(info, container, target, options)
+    private = encoder_options(encoder, container, options)
     for key, value in (info.hdr.options(encoder) if info.hdr else {}).items():
-        options[key] = ":".join(filter(None, (value, options.get(key))))  # the user's own come last and win
+        private[key] = ":".join(filter(None, (value, private.get(key))))  # the user's own come last and win
     failure = ""
-    for choice in pixel_format.candidates(info, encoder, container, settings):
+    for choice in pixel_format.candidates(info, encoder, container, options):
         for time_base in _time_bases(info, container):
-            plan = Encoding(encoder, choice, time_base, options, (*notes, *_notes(info, choice, time_base, settings)))
+            plan = Encoding(encoder, choice, time_base, private, (*notes, *_notes(info, choice, time_base, options)))
             failure = _refusal(plan, info, container)
             if not failure:
                 return plan
     if instead := software(encoder):
-        plain = replace(settings, codec=instead, encoder_preset=None, encoder_options={})
+        plain = replace(options, codec=instead, encoder_preset=None, encoder_options={})
         plan = plan_encoding(info, container, target, plain)
-        lost = " without the options for it" if settings.encoder_preset or settings.encoder_options else ""
+        lost = " without the options for it" if options.encoder_preset or options.encoder_options else ""
         note = f"{encoder} does not run here ({failure}): encoded with {plan.encoder}{lost}"
         return replace(plan, notes=(note, *plan.notes))
-    _blame(encoder, options, settings, info, container)
+    _blame(encoder, private, options, info, container)
     raise OutputError(f"{encoder} cannot encode {info.width}x{info.height} {info.pix_fmt}: {failure}")
 
 
@@ -91,12 +91,12 @@ def _time_bases(info: VideoInfo, container: str) -> list[Fraction]:
     return [info.time_base, Fraction(1, ticks * max(1, 65535 // ticks)), 1 / rate]  # the last for MPEG-1 and MPEG-2
 
 
-def _notes(info: VideoInfo, choice: Pixels, time_base: Fraction, settings: Settings) -> list[str]:
+def _notes(info: VideoInfo, choice: Pixels, time_base: Fraction, options: EncodeOptions) -> list[str]:
     notes = []
-    if choice.loss and not settings.pix_fmt:
+    if choice.loss and not options.pix_fmt:
         hint = ""
         halved = info.layout.family == "rgb" and choice.layout.chroma_shift != (0, 0)
-        if halved and settings.raw_video is None:
+        if halved and info.told.format != "rawvideo":
             hint = " (--pix-fmt yuv444p keeps full chroma, but plays in fewer places)"
         notes.append(f"pixels are written as {choice.pix_fmt}: {choice.loss}{hint}")
     if time_base != info.time_base:
@@ -118,16 +118,16 @@ def _refusal(plan: Encoding, info: VideoInfo, container: str) -> str:
     return ""
 
 
-def _blame(encoder: str, options: dict[str, str], settings: Settings, info: VideoInfo, container: str) -> None:
+def _blame(encoder: str, private: dict[str, str], options: EncodeOptions, info: VideoInfo, container: str) -> None:
     """Raise SettingsError for the user's option without which the encoder would open."""
-    asked = {key: f"{key}={value}" for key, value in settings.encoder_options.items()}
-    defaults = encoder_options(encoder, container, Settings())
-    for key, value in options.items():
+    asked = {key: f"{key}={value}" for key, value in options.encoder_options.items()}
+    defaults = encoder_options(encoder, container, EncodeOptions())
+    for key, value in private.items():
         if defaults.get(key) != value and key not in asked:
             asked[key] = f"{key}={value}"
     for key, said in asked.items():
-        rest = {k: v for k, v in options.items() if k != key}
-        for choice in pixel_format.candidates(info, encoder, container, settings):
+        rest = {k: v for k, v in private.items() if k != key}
+        for choice in pixel_format.candidates(info, encoder, container, options):
             plan = Encoding(encoder, choice, _time_bases(info, container)[-1], rest, ())
             if not _refusal(plan, info, container):
                 raise SettingsError(f"{encoder} does not take {said}: change it or leave it out")

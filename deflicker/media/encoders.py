@@ -16,7 +16,7 @@ from typing import Any
 import av
 
 from deflicker.core.errors import OutputError, SettingsError
-from deflicker.core.settings import Settings
+from deflicker.core.options import EncodeOptions
 from deflicker.media.probe import VideoInfo
 from deflicker.media.sequence_target import IMAGE_ENCODERS
 
@@ -94,13 +94,15 @@ _MIN_SIDE_PX = {"libx265": 64}
 _STILLS = ("gif", "webp", "png", "apng", "bmp", "rawvideo")
 
 
-def choose_encoder(info: VideoInfo, container: str, target: Path, settings: Settings) -> tuple[str, tuple[str, ...]]:
+def choose_encoder(
+    info: VideoInfo, container: str, target: Path, options: EncodeOptions
+) -> tuple[str, tuple[str, ...]]:
     """The encoder's name, and notes on why it is not the source's codec family.
 
     Raises SettingsError where the one asked for is unknown or does not fit the container, OutputError where none fits.
     """
-    if settings.codec and container != "image2":
-        return _asked_for(settings.codec, container, info), ()
+    if options.codec and container != "image2":
+        return _asked_for(options.codec, container, info), ()
     if container in _OWN_ENCODER:
         return _OWN_ENCODER[container], ()
     if container == "image2":
@@ -203,22 +205,22 @@ def _asked_for(name: str, container: str, info: VideoInfo) -> str:
     return encoder
 
 
-def encoder_options(encoder: str, container: str, settings: Settings) -> dict[str, str]:
+def encoder_options(encoder: str, container: str, options: EncodeOptions) -> dict[str, str]:
     """FFmpeg options of the encoder: the tool's defaults, replaced by what the user set.
 
     Raises SettingsError where the user set what this encoder does not have.
     """
     default = _DEFAULTS.get(encoder) or next((d for k, d in _HARDWARE.items() if encoder.endswith(k)), Defaults())
-    options = dict(default.more)
-    options |= _quality(encoder, default, settings.crf)
-    if settings.encoder_preset is not None:
-        options[_preset_option(encoder, default)] = settings.encoder_preset
+    found = dict(default.more)
+    found |= _quality(encoder, default, options.crf)
+    if options.encoder_preset is not None:
+        found[_preset_option(encoder, default)] = options.encoder_preset
     elif default.preset_option:
-        options[default.preset_option] = default.preset
+        found[default.preset_option] = default.preset
     if container == "avi" and encoder in ("libx264", "mpeg4", "mpeg2video"):
-        options["bf"] = "0"  # AVI stores no presentation times, so pictures must come in the order shown
-    options |= settings.encoder_options
-    return _quiet(encoder, options)
+        found["bf"] = "0"  # AVI stores no presentation times, so pictures must come in the order shown
+    found |= options.encoder_options
+    return _quiet(encoder, found)
 
 
 def _quality(encoder: str, default: Defaults, crf: float | None) -> dict[str, str]:

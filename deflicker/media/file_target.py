@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 from pathlib import Path
 
 from deflicker.core.errors import OutputError
-from deflicker.core.files import Lock, sweep, unfinished_name
+from deflicker.core.files import TemporaryFolder
+from deflicker.media.file_access import address
 
 
 class Target:
@@ -25,10 +25,7 @@ class Target:
         self._trial = trial
         self.notes: tuple[str, ...] = ()
         self._check(source)
-        self.temporary = unfinished_name(self.path)
-        self._lock: Lock | None = None
-        if not trial:
-            sweep(self.path)
+        self._folder: TemporaryFolder | None = None
 
     @property
     def sink(self) -> str | io.BytesIO:
@@ -36,10 +33,16 @@ class Target:
         if self._trial:
             return io.BytesIO()
         try:
-            self._lock = self._lock or Lock(self.temporary)
+            self._folder = self._folder or TemporaryFolder.beside(self.path)
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from error
-        return str(self.temporary)
+        return address(self.temporary)
+
+    @property
+    def temporary(self) -> Path:
+        """The file while it is written."""
+        assert self._folder is not None
+        return self._folder.path / self.path.name
 
     def _check(self, source: Path) -> None:
         folder = self.path.parent
@@ -68,40 +71,32 @@ class Target:
 
     def commit(self) -> None:
         """Move the finished file to its place. Raises OutputError where another one appeared there meanwhile."""
-        if self._trial:
+        if self._folder is None:
             return
         try:
-            if self._lock:
-                self._lock.sync()
+            with self.temporary.open("rb+") as file:
+                os.fsync(file.fileno())
             if self._overwrite:
                 os.replace(self.temporary, self.path)
             else:
                 self._move_without_replacing()
         except OSError as error:
-            self.discard()
             raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from error
-        self._release()
-
-    def _release(self) -> None:
-        if self._lock:
-            self._lock.release()
+        finally:
+            self.discard()
 
     def _move_without_replacing(self) -> None:
         try:
             os.link(self.temporary, self.path)  # fails where the name is taken, unlike a rename
         except FileExistsError:
-            self.discard()
             raise OutputError(self._exists_already) from None
         except OSError:  # a file system without hard links
             if self.path.exists():
-                self.discard()
                 raise OutputError(self._exists_already) from None
             os.rename(self.temporary, self.path)
-        else:
-            self.discard()
 
     def discard(self) -> None:
-        """Remove the unfinished file."""
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            self.temporary.unlink()
-        self._release()
+        """Remove what is unfinished."""
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None

@@ -8,6 +8,11 @@ from pathlib import Path
 
 from deflicker.core.errors import InputError
 
+IMAGES = frozenset({
+    *(".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".bmp", ".dpx", ".exr", ".webp", ".tga", ".sgi", ".ppm"),
+    *(".pgm", ".pbm", ".pam", ".pnm", ".pfm", ".jp2", ".j2k", ".jxl", ".jls", ".qoi", ".pcx", ".hdr", ".sun", ".ras"),
+})  # fmt: skip
+"""Ends of names that may be patterns; anywhere else, `%03d` is what somebody called a file."""
 _PLACE = re.compile(r"%(?:0(\d{1,2}))?d")
 
 
@@ -45,6 +50,6 @@ class Numbered:
 def numbered(path: Path) -> Numbered | None:
     """The images a path stands for; None where it is the name of one file."""
     match = _PLACE.search(path.name)
-    if match is None or path.exists() or len(_PLACE.findall(path.name)) > 1:
+    if match is None or path.suffix.lower() not in IMAGES or path.exists() or len(_PLACE.findall(path.name)) > 1:
         return None
     return Numbered(path, int(match[1] or 1))

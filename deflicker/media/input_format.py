@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 
 from deflicker.core.errors import SettingsError
-from deflicker.core.settings import Settings
+from deflicker.core.options import ReadOptions
 from deflicker.media.image_pattern import Numbered, numbered
 
 _RATE = Fraction(24)
@@ -29,20 +29,20 @@ class Description:
         return Fraction(dict(self.options)["framerate"]) if self.format else None
 
 
-def describe(path: Path, settings: Settings | None = None) -> Description:
+def describe(path: Path, options: ReadOptions = ReadOptions()) -> Description:
     """What to say of `path`. Raises SettingsError where an option does not fit, InputError where images are missing."""
-    images, settings = numbered(path), settings or Settings()
-    if settings.fps is not None and images is None:
+    images = numbered(path)
+    if options.fps is not None and images is None:
         raise SettingsError(f"fps is for numbered images such as frames/%05d.png: {path} has times of its own")
-    if settings.raw_video is not None:
-        raw = settings.raw_video
+    if options.raw_video is not None:
+        raw = options.raw_video
         try:
             av.VideoFormat(raw.pix_fmt)
         except ValueError:
             raise SettingsError(f"there is no pixel format {raw.pix_fmt!r} for raw video: try rgb24") from None
         size = ("video_size", f"{raw.width}x{raw.height}")
         return Description("rawvideo", (size, ("pixel_format", raw.pix_fmt), ("framerate", str(raw.fps))))
-    return _images(images, settings.fps or _RATE) if images else Description()
+    return _images(images, options.fps or _RATE) if images else Description()
 
 
 def _images(images: Numbered, fps: Fraction) -> Description:

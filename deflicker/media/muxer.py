@@ -10,41 +10,16 @@ from typing import Any
 
 import av
 
-from deflicker.core.errors import OutputError
-from deflicker.core.settings import Settings
+from deflicker.core.options import EncodeOptions
 from deflicker.media.animation import holds_plays, mend_last_delay, play_option, plays
 from deflicker.media.demux import open_input
 from deflicker.media.destination import Destination, name_of, open_target
 from deflicker.media.file_target import Target
-from deflicker.media.image_pattern import numbered
+from deflicker.media.output_format import output_format
 from deflicker.media.passthrough import StreamCopier, copy_stream_tags, copy_tags
 from deflicker.media.probe import VideoInfo, as_fraction
-from deflicker.media.sequence_target import IMAGE_ENCODERS, numbers_from
+from deflicker.media.sequence_target import numbers_from
 
-_FORMATS = {
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".mkv": "matroska",
-    ".webm": "webm",
-    ".avi": "avi",
-    ".ts": "mpegts",
-    ".m2ts": "mpegts",
-    ".mts": "mpegts",
-    ".mxf": "mxf",
-    ".flv": "flv",
-    ".3gp": "3gp",
-    ".nut": "nut",
-    ".ogv": "ogg",
-    ".wmv": "asf",
-    ".mpg": "mpeg",
-    ".gif": "gif",
-    ".webp": "webp",
-    ".apng": "apng",
-    ".png": "apng",
-    ".y4m": "yuv4mpegpipe",
-}
-_BY_NAME = {"mkv": "matroska", "nut": "nut", "y4m": "yuv4mpegpipe", "raw": "rawvideo"}
 _HOLD_CHAPTERS = ("mp4", "mov", "matroska", "webm", "nut")
 _HOLD_ROTATION = ("mp4", "mov", "matroska", "webm", "3gp")
 _AVI_TAGS = {
@@ -67,12 +42,12 @@ _MP4_TAGS = {
 class Output:
     """An open container that will become `target`. Raises OutputError where that cannot be."""
 
-    def __init__(self, target: Destination, info: VideoInfo, settings: Settings, *, trial: bool = False) -> None:
+    def __init__(self, target: Destination, info: VideoInfo, options: EncodeOptions, *, trial: bool = False) -> None:
         self.path = Path(name_of(target))
-        self.format = _format_of(self.path, settings)
+        self.format = output_format(self.path, info, options.format)
         self._info = info
         self._trial = trial
-        self._target = open_target(target, source=info.path, overwrite=settings.overwrite, trial=trial)
+        self._target = open_target(target, source=info.path, overwrite=options.overwrite, trial=trial)
         self._source = open_input(info.path, told=info.told)
         self.copied: list[str] = []
         self.dropped: list[str] = []
@@ -192,21 +167,3 @@ class Output:
             self.container.close()
         self._source.close()
         self._target.discard()
-
-
-def _format_of(path: Path, settings: Settings) -> str:
-    """FFmpeg's name of the format. Raises OutputError where the output's name tells none."""
-    if numbered(path):
-        if path.suffix.lower() == ".exr":
-            raise OutputError(
-                f"{path}: OpenEXR holds light beyond white, which is cut off here: write 16-bit .png or .tif"
-            )
-        if path.suffix.lower() not in IMAGE_ENCODERS:
-            raise OutputError(f"{path}: images can be {', '.join(IMAGE_ENCODERS)}: end the name with one of these")
-        return "image2"
-    found = _BY_NAME[settings.format or "mkv"] if settings.format or str(path) == "-" else None
-    found = found or _FORMATS.get(path.suffix.lower())
-    if not found:
-        known = ", ".join(list(_FORMATS)[:6])
-        raise OutputError(f"{path} has no known video extension: end its name with one of {known}, …")
-    return found

@@ -8,7 +8,7 @@ import av
 from av.codec.codec import find_best_pix_fmt_of_list
 
 from deflicker.core.errors import OutputError, SettingsError
-from deflicker.core.settings import Settings
+from deflicker.core.options import EncodeOptions
 from deflicker.media.frame import PlaneLayout
 from deflicker.media.planes import canonical_format, format_of, layout_of, packable
 from deflicker.media.probe import VideoInfo
@@ -29,22 +29,22 @@ class Pixels:
     """What is lost against the source, in words; empty for nothing."""
 
 
-def candidates(info: VideoInfo, encoder: str, container: str, settings: Settings) -> list[Pixels]:
+def candidates(info: VideoInfo, encoder: str, container: str, options: EncodeOptions) -> list[Pixels]:
     """Pixel formats in the order to try; encoders refuse some for some sizes.
 
     Raises SettingsError where the one asked for is none of the encoder's, OutputError where none can be used.
     """
     codec = av.Codec(encoder, "w")
     layout = replace(info.layout, has_alpha=info.transparent and _alpha_fits(codec.canonical_name, container))
-    if encoder == "gif" and not settings.pix_fmt:
+    if encoder == "gif" and not options.pix_fmt:
         return [_describe(info, "pal8")]
     # yuvj420p is yuv420p with a full-range tag, which is set anyway.
     formats = [f.name for f in codec.video_formats or () if not f.name.startswith("yuvj") and _usable(f.name)]
     formats = formats or _uncompressed(info, container)
-    if settings.pix_fmt:
-        if settings.pix_fmt not in formats:
-            raise SettingsError(f"{encoder} has no pixel format {settings.pix_fmt!r}: it has {', '.join(formats)}")
-        return [_describe(info, settings.pix_fmt)]
+    if options.pix_fmt:
+        if options.pix_fmt not in formats:
+            raise SettingsError(f"{encoder} has no pixel format {options.pix_fmt!r}: it has {', '.join(formats)}")
+        return [_describe(info, options.pix_fmt)]
     names = [_playable(layout, formats)] if _is_foreign(info, codec.canonical_name) else []
     names += [_nearest(layout, formats)]
     # Where subsampled chroma needs even sides, full chroma does not.

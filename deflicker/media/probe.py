@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ import av
 from av.sidedata.sidedata import Type as SideDataType
 
 from deflicker.core.errors import InputError
-from deflicker.media.demux import MAX_PIXELS, Limits, disguised, open_input, packets
+from deflicker.core.options import MAX_PIXELS, Limits
+from deflicker.media.demux import disguised, open_input, packets
 from deflicker.media.frame import PlaneLayout
 from deflicker.media.hdr import HdrMetadata, beyond_reach, hdr_of, side_data_of
 from deflicker.media.input_format import Description, describe
@@ -69,7 +70,7 @@ class VideoInfo:
     other_streams: tuple[str, ...]
     """In words."""
     notes: tuple[str, ...]
-    told: Description | None = None
+    told: Description = field(default_factory=Description)
     """What FFmpeg was told to read the file."""
 
 
@@ -110,6 +111,11 @@ def video_stream(container: av.container.InputContainer, path: Path, limits: Lim
     return stream
 
 
+def decoder_options(limits: Limits) -> dict[str, str]:
+    """For FFmpeg's decoders."""
+    return {"max_pixels": str(limits.pixels)} | ({"err_detect": "explode"} if limits.strict else {})
+
+
 def open_decoder(stream: av.VideoStream, limits: Limits = Limits()) -> av.VideoCodecContext:
     """A decoder for `stream` with as many threads as it likes, which refuses pictures beyond the limits."""
     context: Any = stream.codec_context
@@ -120,7 +126,7 @@ def open_decoder(stream: av.VideoStream, limits: Limits = Limits()) -> av.VideoC
     else:
         # Every thread of a frame-threaded decoder holds frames of its own.
         context.thread_type = "SLICE" if context.width * context.height > _HUGE_PIXELS else "AUTO"
-    context.options = limits.options
+    context.options = decoder_options(limits)
     return context  # type: ignore[no-any-return]
 
 
@@ -131,7 +137,7 @@ def decoder_of_name(name: str, stream: av.VideoStream, limits: Limits) -> av.Vid
         if codec.canonical_name != wanted:
             return f"it does not decode {wanted}"
         context: Any = codec.create("video")
-        context.extradata, context.options = stream.codec_context.extradata, limits.options
+        context.extradata, context.options = stream.codec_context.extradata, decoder_options(limits)
         context.width, context.height = stream.codec_context.width, stream.codec_context.height
         context.open()
     except av.codec.codec.UnknownCodecError:

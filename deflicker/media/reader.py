@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import av
 
 from deflicker.core.errors import Cancelled, InputError, SettingsError
-from deflicker.core.settings import Settings
-from deflicker.core.values import Span, TimePoint
-from deflicker.media.damage import Ending, Losses
-from deflicker.media.demux import Limits, open_input, packets
+from deflicker.core.options import ReadOptions
+from deflicker.core.values import TimePoint
+from deflicker.media.damage import DamageLog, TruncationCheck
+from deflicker.media.demux import open_input, packets
 from deflicker.media.frame import Frame
 from deflicker.media.planes import EXACT_SCALING, canonical_format, planes_of
 from deflicker.media.probe import VideoInfo, decoder_of_name, open_decoder, probe, video_stream
 from deflicker.media.trim import Gate
 
-OnPacket = Callable[["av.Packet[Any]"], None]  # quoted: generic for type checkers only
+Packet: TypeAlias = "av.Packet[Any]"  # quoted: generic for type checkers only
+OnPacket = Callable[[Packet], None]
 
 _SEEK_MARGIN_S = 1
 _FLUSH_TRIES = 64
@@ -37,51 +38,33 @@ class Reader:
             ...
     ```
 
-    `start` is the first frame kept and `end` the first no longer kept; frames in a part to `exclude` come marked as
-    such (`Frame.as_is`). `decoder` is FFmpeg's name for one, such as `h264_cuvid`; where it does not run, the usual one
-    does and a note says so. Once `cancel` is set, the next frame raises Cancelled. Raises InputError as `probe` does.
+    Frames in a part to exclude come marked as such (`Frame.as_is`). If the decoder asked for does not run, FFmpeg's
+    default does, and a note says so. `info`: what `probe` found, if that is known. Once `cancel` is set, the next frame
+    raises Cancelled. Raises InputError as `probe` does.
     """
 
     def __init__(
         self,
         path: str | Path,
+        options: ReadOptions = ReadOptions(),
         *,
-        start: TimePoint | None = None,
-        end: TimePoint | None = None,
-        exclude: Sequence[Span] = (),
-        decoder: str | None = None,
         info: VideoInfo | None = None,
-        limits: Limits = Limits(),
         cancel: Event | None = None,
     ) -> None:
-        self.info = info or probe(path, limits)
+        self.info = info or probe(path, options.limits)
         self._cancel = cancel
         self.shift = Fraction(0)
         """Seconds to take off every time stamp of the output; known once the first frame is out."""
+        start = options.start
         self._start = start if start and (start.seconds or start.frame) else None
-        self._end = end
-        self._exclude, self._decoder = exclude, decoder
+        self._end, self._exclude, self._decoder = options.end, options.exclude, options.decoder
         self._counts: Counter[str] = Counter()
-        self._limits = limits
-        self._losses = Losses(self.info.path, strict=limits.strict)
+        self._limits = options.limits
+        self._damage = DamageLog(self.info.path, strict=options.limits.strict)
         self._open()
         self._previous_pts: int | None = None
         self._decoding = True
         self._started = False
-
-    @classmethod
-    def of(cls, info: VideoInfo, settings: Settings, *, limits: Limits, cancel: Event | None = None) -> Self:
-        """For the part of a video that the settings keep."""
-        return cls(
-            info.path,
-            start=settings.start,
-            end=settings.end,
-            exclude=settings.exclude,
-            decoder=settings.decoder,
-            info=info,
-            limits=limits,
-            cancel=cancel,
-        )
 
     def __enter__(self) -> Self:
         return self
@@ -107,14 +90,14 @@ class Reader:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Notes and, in words, losses."""
-        damage = (f"damaged: {what}{f' ({count} times)' if count > 1 else ''}" for what, count in self.losses)
+        """Notes, and damage as messages."""
+        damage = (f"damaged: {what}{f' ({count} times)' if count > 1 else ''}" for what, count in self.damage)
         return (*self.notes, *damage)
 
     @property
-    def losses(self) -> tuple[tuple[str, int], ...]:
+    def damage(self) -> tuple[tuple[str, int], ...]:
         """What is damaged in the input, and how often; complete once the frames are out."""
-        return self._losses.found
+        return self._damage.found
 
     def frames(self, on_packet: OnPacket | None = None) -> Iterator[Frame]:
         """Every kept frame in the order shown; can be called once.
@@ -196,7 +179,7 @@ class Reader:
             return
         # The index is wrong or missing: decode through instead, from a fresh start.
         self._counts.clear()
-        self._losses.clear()
+        self._damage.clear()
         self._container.close()
         self._open()
         yield from self._events()
@@ -213,9 +196,9 @@ class Reader:
         """Everything in the file, in the order read: pictures of the video stream, packets of the others."""
         decoder = self._open_decoder()
         failures: list[str] = []
-        ending = Ending(self._container, self._stream)
+        truncation = TruncationCheck(self._container, self._stream)
         for packet in packets(self._container, losses=failures):
-            ending.see(packet)
+            truncation.on_packet(packet)
             if packet.stream_index != self._stream.index:
                 if packet.size:
                     yield packet
@@ -224,13 +207,13 @@ class Reader:
             elif packet.size:
                 yield from self._decode(decoder, packet)
         for failure in failures:
-            self._losses.add(f"part of the file could not be read: {failure}")
-        if early := ending.early:
-            self._losses.add(early)
+            self._damage.add(f"part of the file could not be read: {failure}")
+        if early := truncation.early:
+            self._damage.add(early)
         for _ in range(_FLUSH_TRIES):
-            errors = len(self._losses)
+            errors = len(self._damage)
             yield from self._decode(decoder, None)
-            if len(self._losses) == errors:
+            if len(self._damage) == errors:
                 return
 
     def _open_decoder(self) -> av.VideoCodecContext:
@@ -243,14 +226,14 @@ class Reader:
 
     def _decode(self, decoder: av.VideoCodecContext, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
         if packet is not None and packet.is_corrupt:
-            self._losses.add("a damaged packet of the video was read")
+            self._damage.add("a damaged packet of the video was read")
         try:
             return decoder.decode(packet)
         except av.error.EOFError:
             return []
         except (av.FFmpegError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            self._losses.add(f"a damaged part of the video was skipped: {reason}")
+            self._damage.add(f"a damaged part of the video was skipped: {reason}")
             return []
 
     def _exact_pts(self, picture: av.VideoFrame) -> int:
@@ -270,7 +253,7 @@ class Reader:
     def _frame(self, picture: av.VideoFrame, index: int, pts: int, *, as_is: bool) -> Frame:
         info = self.info
         if picture.is_corrupt:
-            self._losses.add("a damaged picture was kept as the decoder mended it")
+            self._damage.add("a damaged picture was kept as the decoder mended it")
         same_format = canonical_format(picture.format.name) == canonical_format(info.pix_fmt)
         if (picture.width, picture.height) != (info.width, info.height) or not same_format:
             self._counts["a picture of another size or pixel format was converted to that of the first"] += 1

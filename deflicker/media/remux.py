@@ -11,9 +11,10 @@ from typing import Any
 import av
 
 from deflicker.core.errors import OutputError
-from deflicker.core.settings import Settings
+from deflicker.core.options import EncodeOptions
 from deflicker.media.demux import disguised, open_input, packets
 from deflicker.media.destination import Destination, name_of, open_target
+from deflicker.media.file_access import path_of
 from deflicker.media.muxer import Output
 from deflicker.media.passthrough import Clock, accepts, keep_rate, lead_of
 from deflicker.media.probe import VideoInfo, has_alpha_track
@@ -31,27 +32,26 @@ class Remuxed:
     codec: str = "copy"
 
 
-def may_copy(output: Output, info: VideoInfo, settings: Settings) -> bool:
-    """Whether the source's packets could be the output: no setting asks for encoding, and its format takes them."""
+def may_copy(output: Output, info: VideoInfo, options: EncodeOptions) -> bool:
+    """Whether the source's packets could be the output: no option asks for encoding, and its format takes them."""
     template = output.source_video
     if disguised(info.path) or (output.format == "image2" and info.path.suffix.lower() != output.path.suffix.lower()):
         return False
     loses_alpha = has_alpha_track(template) and output.format not in ("matroska", "webm")
-    return not (_asks_for_encoding(settings) or loses_alpha) and accepts(output.format, template)
+    return not (options.must_encode or loses_alpha) and accepts(output.format, template)
 
 
-def remux(info: VideoInfo, target: Destination, settings: Settings | None = None) -> Remuxed | None:
+def remux(info: VideoInfo, target: Destination, options: EncodeOptions = EncodeOptions()) -> Remuxed | None:
     """Copy every packet of `info.path` to `target`, or return None where the video must be encoded.
 
-    It must where the settings ask for a codec, quality, pixel format or cut, or the container does not take the
+    It must if the options ask for a codec, quality, pixel format or cut, or the container does not take the
     source's codec. Raises OutputError as `Writer` does; `target` is complete or not there at all.
     """
-    settings = settings or Settings()
-    if copied := _copy_disguised(info, target, settings):
+    if copied := _copy_disguised(info, target, options):
         return copied
-    output = Output(target, info, settings)
+    output = Output(target, info, options)
     try:
-        if not may_copy(output, info, settings):
+        if not may_copy(output, info, options):
             output.discard()
             return None
         template = output.source_video
@@ -81,14 +81,14 @@ def remux(info: VideoInfo, target: Destination, settings: Settings | None = None
     return Remuxed(tuple(output.copied), tuple(output.dropped), tuple(output.notes), frames)
 
 
-def _copy_disguised(info: VideoInfo, target: Destination, settings: Settings) -> Remuxed | None:
+def _copy_disguised(info: VideoInfo, target: Destination, options: EncodeOptions) -> Remuxed | None:
     """The source's own bytes, where its packets cannot be had but the output has its format."""
     suffix = info.path.suffix.lower()
-    if not disguised(info.path) or Path(name_of(target)).suffix.lower() != suffix or _asks_for_encoding(settings):
+    if not disguised(info.path) or Path(name_of(target)).suffix.lower() != suffix or options.must_encode:
         return None
-    place = open_target(target, source=info.path, overwrite=settings.overwrite)
+    place = open_target(target, source=info.path, overwrite=options.overwrite)
     try:
-        shutil.copyfile(info.path, str(place.sink))
+        shutil.copyfile(info.path, path_of(str(place.sink)))
         with open_input(info.path) as source:
             frames = sum(1 for packet in packets(source) if packet.size)
     except OSError as error:
@@ -96,11 +96,6 @@ def _copy_disguised(info: VideoInfo, target: Destination, settings: Settings) ->
         raise OutputError(f"{place.path} could not be written: {error.strerror}") from error
     place.commit()
     return Remuxed(("everything",), (), (), frames)
-
-
-def _asks_for_encoding(settings: Settings) -> bool:
-    asked = (settings.codec, settings.crf, settings.pix_fmt, settings.encoder_preset, settings.start, settings.end)
-    return bool(settings.encoder_options) or any(value is not None for value in asked)
 
 
 def _copy_packets(output: Output, stream: Any, info: VideoInfo, lead: int) -> int | None:

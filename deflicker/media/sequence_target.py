@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from deflicker.core.errors import OutputError
-from deflicker.core.files import UnfinishedFolder
+from deflicker.core.files import TemporaryFolder
+from deflicker.media.file_access import pattern_address
 from deflicker.media.image_pattern import Numbered, numbered
 from deflicker.media.probe import VideoInfo
 
@@ -48,7 +49,7 @@ class Images:
         self._check()
         if not os.access(folder, os.W_OK | os.X_OK):
             raise OutputError(f"the folder {folder} cannot be written to: choose another, or change its permissions")
-        self._unfinished: UnfinishedFolder | None = None
+        self._unfinished: TemporaryFolder | None = None
 
     def _check(self) -> None:
         there = self._images.numbers()
@@ -63,8 +64,8 @@ class Images:
         if self._trial:
             return io.BytesIO()
         if self._unfinished is None:
-            self._unfinished = UnfinishedFolder(self.path.parent, ".deflicker-", ".part")
-        return str(self._unfinished.path / self.path.name)
+            self._unfinished = TemporaryFolder(self.path.parent, ".deflicker-", ".part")
+        return pattern_address(self._unfinished.path / self.path.name)
 
     def release(self) -> None:
         """Nothing to let go: images are moved when all are there."""

@@ -7,15 +7,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from deflicker.core.errors import InputError, OutputError
-from deflicker.core.files import Lock, sweep, unfinished_name
-from deflicker.core.settings import Settings
-from deflicker.media.demux import Limits
+from deflicker.core.files import TemporaryFolder
+from deflicker.core.options import ReadOptions
 from deflicker.media.destination import Destination
 from deflicker.media.input_format import describe
 from deflicker.media.probe import VideoInfo, probe
@@ -37,7 +36,7 @@ class Intake:
 
 @contextmanager
 def take_in(
-    source: Source, settings: Settings, *, target: Destination | None = None, limits: Limits = Limits()
+    source: Source, options: ReadOptions = ReadOptions(), *, target: Destination | None = None
 ) -> Iterator[Intake]:
     """The input while the block runs.
 
@@ -46,11 +45,11 @@ def take_in(
     """
     if isinstance(source, str | os.PathLike) and not Path(source).is_fifo():
         path = Path(source)
-        yield Intake(os.fspath(source), probe(path, limits, describe(path, settings)))
+        yield Intake(os.fspath(source), probe(path, options.limits, describe(path, options)))
         return
     with _stored(source, Path(target) if isinstance(target, str | os.PathLike) else None) as path:
         try:
-            info = probe(path, limits, describe(path, settings))
+            info = probe(path, options.limits, describe(path, options))
             note = f"a pipe is read once and a video more than that: it was stored first ({_size(path)})"
             yield Intake("-", replace(info, notes=(*info.notes, note)))
         except InputError as error:  # its name means nothing to anybody
@@ -61,12 +60,9 @@ def take_in(
 def _stored(source: Source, target: Path | None) -> Iterator[Path]:
     """A file with everything the stream has to say."""
     place = target or Path(tempfile.gettempdir()) / "deflicker"
-    sweep(place)
-    path = unfinished_name(place)
-    lock = None
-    try:
+    with ExitStack() as stack:
         try:
-            lock = Lock(path)  # else a run beside this one would take it for a leftover
+            path = stack.enter_context(closing(TemporaryFolder.beside(place))).path / place.name
             log.info("storing the input stream in %s", path)
             with path.open("wb") as file, _opened(source) as stream:
                 shutil.copyfileobj(stream, file, 1 << 20)
@@ -75,10 +71,6 @@ def _stored(source: Source, target: Path | None) -> Iterator[Path]:
         if path.stat().st_size == 0:
             raise InputError("the input stream is empty: what should have written it wrote nothing")
         yield path
-    finally:
-        path.unlink(missing_ok=True)
-        if lock is not None:
-            lock.release()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any, Self
 import av
 
 from deflicker.core.errors import DeflickerError, OutputError
-from deflicker.core.settings import Settings
+from deflicker.core.options import EncodeOptions
 from deflicker.media.destination import Destination
 from deflicker.media.encode_plan import plan_encoding
 from deflicker.media.frame import Frame
@@ -26,7 +26,7 @@ class Writer:
     """Encode one video.
 
     ```python
-    with Reader("in.mp4") as reader, Writer("out.mp4", reader.info, settings) as writer:
+    with Reader("in.mp4") as reader, Writer("out.mp4", reader.info, options) as writer:
         for frame in reader.frames(on_packet=writer.copy):
             writer.write(frame)
     ```
@@ -37,13 +37,12 @@ class Writer:
     """
 
     def __init__(
-        self, target: Destination, info: VideoInfo, settings: Settings | None = None, *, trial: bool = False
+        self, target: Destination, info: VideoInfo, options: EncodeOptions = EncodeOptions(), *, trial: bool = False
     ) -> None:
-        settings = settings or Settings()
         self._info = info
-        self._output = Output(target, info, settings, trial=trial)
+        self._output = Output(target, info, options, trial=trial)
         try:
-            self._encoding = plan_encoding(info, self._output.format, self._output.path, settings)
+            self._encoding = plan_encoding(info, self._output.format, self._output.path, options)
             self._stream: Any = self._output.container.add_stream(
                 self._encoding.encoder, rate=info.average_rate or Fraction(25)
             )
@@ -60,7 +59,7 @@ class Writer:
                 self._output.dropped.append(f"mastering-display metadata: {self.codec} cannot write it")
             self._stream.codec_context.open()
             self._output.add_other_streams()
-            if not may_copy(self._output, info, settings):
+            if not may_copy(self._output, info, options):
                 self._output.release()
         except BaseException:
             self._output.discard()

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deflicker.media.color import bt709_luma
 from deflicker.motion.correspondence import Match
 from deflicker.motion.warp import warp
 
-_LUMA = (0.2126, 0.7152, 0.0722)
 _TO_CB, _TO_CR = 1.8556, 1.5748
 
 
@@ -30,7 +30,7 @@ class Aligned:
 
 def to_ycc(frames: Tensor) -> Tensor:
     """R'G'B' `[..., 3, H, W]` in [0, 1] → Y', Cb, Cr (ITU-R BT.709) in code values of 255, chroma around 0."""
-    luma = torch.einsum("...chw,c->...hw", frames, frames.new_tensor(_LUMA))
+    luma = bt709_luma(frames)
     blue, red = frames[..., 2, :, :], frames[..., 0, :, :]
     return 255 * torch.stack([luma, (blue - luma) / _TO_CB, (red - luma) / _TO_CR], -3)
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from deflicker.core.blocks import stored
+from deflicker.media.color import bt709_luma
 from deflicker.motion.correspondence import Match
 from deflicker.motion.filters import cell_means
 from deflicker.motion.warp import warp
 
-_LUMA = (0.2126, 0.7152, 0.0722)
 
-
+@stored
 @dataclass(frozen=True, eq=False)
 class FlickerSums:
     """Sums over frames, to be added up over windows."""
@@ -52,7 +52,7 @@ def flicker_sums(frames: Tensor, matches: Mapping[int, Match], first: int, last:
     first, last = max(first, 1), min(last, len(frames) - 1)
     if first >= last or 1 not in matches:
         return FlickerSums(zero, zero, zero, zero)
-    luma = torch.einsum("tchw,c->thw", frames, frames.new_tensor(_LUMA))[:, None] * 255
+    luma = bt709_luma(frames)[:, None] * 255
     ahead, behind = matches[1], matches[-1]
     visible = ahead.visible[first:last] * behind.visible[first - 1 : last - 1]
     later = warp(luma[first + 1 : last + 1], ahead.flow_px[first:last])

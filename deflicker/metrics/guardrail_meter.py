@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.media.color import as_tensors, luma_range, normalise
+from deflicker.media.color import as_tensors, bt709_luma, luma_range, normalise
 from deflicker.media.frame import Frame, PlaneLayout
 from deflicker.metrics import guardrails as guards
 from deflicker.motion.tracking import Flow
@@ -17,7 +17,7 @@ _DETAIL_EVERY, _STRUCTURE_EVERY, _MOTION_EVERY = 4, 16, 32
 """Every how many of the changed frames sharpness is measured, SSIM, and the motion of the result: these cost most."""
 
 
-class Guarding:
+class GuardrailMeter:
     """Adds up what the guards need. Frames that were not changed cost nothing."""
 
     def __init__(self, flow: Flow, device: torch.device, before: PlaneLayout, after: PlaneLayout) -> None:
@@ -52,7 +52,7 @@ class Guarding:
             return sum(int((a != b).sum()) for a, b in zip(before.planes, after.planes, strict=True))
         return round(float(guards.changed_share(old, new)) * sum(plane.size for plane in before.planes))
 
-    def move(self, last: Tensor, here: Tensor, forward_px: Tensor) -> None:
+    def compare_motion(self, last: Tensor, here: Tensor, forward_px: Tensor) -> None:
         """Take a pair of neighbours of the result, small `[3, h, w]`, and the flow `[2, h, w]` of the input there."""
         if self._frames <= self._motion_due:
             return
@@ -88,4 +88,4 @@ def _luma(frame: Frame, layout: PlaneLayout, device: torch.device) -> Tensor:
         black, span = luma_range(layout)
         return (torch.as_tensor(frame.planes[0]).to(device).float() - black) * (255 / span)
     green, blue, red = normalise(as_tensors(frame.planes, layout, device), layout)
-    return 255 * (0.2126 * red + 0.7152 * green + 0.0722 * blue)
+    return 255 * bt709_luma(torch.stack([red, green, blue]))

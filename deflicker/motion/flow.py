@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deflicker.core.blocks import stored
 from deflicker.core.device import allowed_cores
 from deflicker.motion.raft.network import LEVELS, Raft
 
@@ -36,6 +37,7 @@ FRAMES_AT_ONCE = {"cpu": 1, "gpu": 16}
 """Frames whose features are computed together; again, a CPU is quicker with few."""
 
 
+@stored
 @dataclass(frozen=True)
 class Features:
     """What RAFT knows of one frame, on cells of 8 px of the padded frame."""

@@ -10,12 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.core.oom import Ladder
+from deflicker.core.blocks import stored
+from deflicker.core.oom import OomFallback
 from deflicker.motion.tracking import Flow
 
 _FEWER, _HALF, _CPU = 1, 2, 3
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class _Seen:
     """A frame's features, and the frame, should others be needed."""
@@ -32,49 +34,49 @@ class SparingFlow:
     def __init__(self, network: Flow, on_cpu: Callable[[], Flow]) -> None:
         """on_cpu: loads the same network for the CPU; called once at most."""
         self._network, self._load, self._spare = network, on_cpu, network
-        self._ladder = Ladder("flow", ("one frame at a time", "at half the size", "on the CPU"))
+        self._fallback = OomFallback("flow", ("one frame at a time", "at half the size", "on the CPU"))
 
     def features(self, frames: Tensor) -> list[_Seen]:
         """As `FlowEstimator.features`."""
-        return self._ladder.run(lambda rung: self._features(frames, rung))
+        return self._fallback.run(lambda level: self._features(frames, level))
 
     def flow(self, first: Sequence[_Seen], second: Sequence[_Seen]) -> tuple[Tensor, Tensor]:
         """As `FlowEstimator.flow`."""
-        return self._ladder.run(lambda rung: self._flow(first, second, rung))
+        return self._fallback.run(lambda level: self._flow(first, second, level))
 
-    def _features(self, frames: Tensor, rung: int) -> list[_Seen]:
-        form, network = (rung if rung > _FEWER else 0), self._at(rung)
-        shown = frames.cpu() if rung == _CPU else frames
-        if rung == _HALF:
+    def _features(self, frames: Tensor, level: int) -> list[_Seen]:
+        form, network = (level if level > _FEWER else 0), self._at(level)
+        shown = frames.cpu() if level == _CPU else frames
+        if level == _HALF:
             shown = F.interpolate(shown, scale_factor=0.5, mode="area", recompute_scale_factor=True)
         found = (
             [one for part in torch.split(shown, 1) for one in network.features(part)]
-            if rung
+            if level
             else network.features(shown)
         )
         return [_Seen(frame, features, form) for frame, features in zip(frames, found, strict=True)]
 
-    def _flow(self, first: Sequence[_Seen], second: Sequence[_Seen], rung: int) -> tuple[Tensor, Tensor]:
-        form, network = (rung if rung > _FEWER else 0), self._at(rung)
+    def _flow(self, first: Sequence[_Seen], second: Sequence[_Seen], level: int) -> tuple[Tensor, Tensor]:
+        form, network = (level if level > _FEWER else 0), self._at(level)
 
         def fit(seen: _Seen) -> Any:
-            return seen.features if seen.form == form else self._features(seen.frame[None], rung)[0].features
+            return seen.features if seen.form == form else self._features(seen.frame[None], level)[0].features
 
-        pairs = [([fit(a)], [fit(b)]) for a, b in zip(first, second, strict=True)] if rung else []
+        pairs = [([fit(a)], [fit(b)]) for a, b in zip(first, second, strict=True)] if level else []
         found = (
             [network.flow(*pair) for pair in pairs]
-            if rung
+            if level
             else [network.flow([fit(each) for each in first], [fit(each) for each in second])]
         )
         there, back = (torch.cat(each).to(first[0].frame.device) for each in zip(*found, strict=True))
-        if rung == _HALF:
+        if level == _HALF:
             there, back = (_enlarged(each, first[0].frame.shape[-2:]) for each in (there, back))
         return there, back
 
-    def _at(self, rung: int) -> Flow:
-        if rung == _CPU and self._spare is self._network:
+    def _at(self, level: int) -> Flow:
+        if level == _CPU and self._spare is self._network:
             self._spare = self._load()
-        return self._spare if rung == _CPU else self._network
+        return self._spare if level == _CPU else self._network
 
 
 def _enlarged(flow_px: Tensor, size: torch.Size) -> Tensor:

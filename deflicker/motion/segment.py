@@ -1,61 +1,54 @@
-"""A part of a stream, tracked by itself exactly as within the whole: what must be known of the rest for that."""
+"""A segment of a stream, tracked by itself exactly as within the whole: what must be known of the rest for that."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import torch
-from torch import Tensor
 
 from deflicker.motion.cuts import Looks
-
-Kept = Literal["excluded", "flash"]
-"""Why a frame stays as it is, and is no neighbour to any other."""
+from deflicker.motion.record import SkipReason
 
 
 @dataclass(frozen=True)
-class Part:
-    """Frames that follow each other, the first of them the stream's or a picture that opens a shot.
+class SegmentShots:
+    """Frames that follow each other, the first of them the stream's or a picture that starts a shot.
 
-    What tracking found out about each of them before, with no motion looked for. Given this, `track` finds the same
-    again and estimates motion in the same batches, so that not even rounding tells the part from the whole.
+    What a `ShotTracker` without flow found out about each of them. Given this, a tracker finds the same again and
+    estimates motion in the same batches, so that not even rounding tells the segment from the whole.
     """
 
     first: int
     """Number of its first frame, counted from the stream's first."""
-    opens: tuple[bool, ...]
-    """Whether each opens a shot."""
-    held: tuple[bool, ...]
+    starts_shot: tuple[bool, ...]
+    """Whether each starts a shot."""
+    is_duplicate: tuple[bool, ...]
     """Whether each shows the picture of the frame before it once more."""
-    kept: tuple[Kept | None, ...]
+    skip: tuple[SkipReason | None, ...]
     """Why each stays as it is, if it does."""
     gap: int
-    """Kept frames that come right before the first."""
+    """Skipped frames that come right before the first."""
 
     def __len__(self) -> int:
-        return len(self.opens)
+        return len(self.skip)
 
 
-class KnownCuts:
+class ReplayedCuts:
     """Says where shots begin, in place of `CutFinder`, from what is known."""
 
-    def __init__(self, part: Part) -> None:
-        frames = zip(part.opens, part.held, part.kept, strict=True)
-        self._opens: Iterator[bool] = iter([opens for opens, held, kept in frames if not held and kept is None])
+    def __init__(self, segment: SegmentShots) -> None:
+        frames = zip(segment.starts_shot, segment.is_duplicate, segment.skip, strict=True)
+        self._starts = [starts for starts, duplicate, skip in frames if not duplicate and skip is None]
+        self._next = 0
 
     def openings(self, looks: Looks, count: int) -> list[bool]:
         """Which of the next `count` pictures begin a shot."""
-        return [next(self._opens) for _ in range(count)]
+        self._next += count
+        return self._starts[self._next - count : self._next]
 
+    def state_dict(self) -> dict[str, object]:
+        """How far it has come."""
+        return {"next": self._next}
 
-class NoFlow:
-    """Stands in for the network while only shots are looked for."""
-
-    def features(self, frames: Tensor) -> Sequence[Any]:
-        return [None] * len(frames)
-
-    def flow(self, first: Sequence[Any], second: Sequence[Any]) -> tuple[Tensor, Tensor]:
-        none = torch.zeros(len(first), 2, 0, 0)
-        return none, none
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Go on there."""
+        self._next = state["next"]

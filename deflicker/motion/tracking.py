@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Generic, Protocol
 
 import torch
 from torch import Tensor
 
+from deflicker.core.blocks import stored
 from deflicker.motion.cuts import CutFinder, Looks
 from deflicker.motion.duplicates import ALIKE, Pace, held_of
-from deflicker.motion.segment import Kept as Kept
-from deflicker.motion.segment import KnownCuts, Part
-
-T = TypeVar("T")
+from deflicker.motion.record import R
+from deflicker.motion.segment import ReplayedCuts, SegmentShots
 
 LONGEST_GAP = 8
-"""Frames kept as they are across which motion is still followed, a longest lag; behind more of them a shot begins."""
+"""Skipped frames across which motion is still followed, a longest lag; behind more of them a shot begins."""
 
 
 class Flow(Protocol):
@@ -31,255 +30,219 @@ class Flow(Protocol):
         """Motion between frames of such values, there and back."""
 
 
+@stored
 @dataclass(frozen=True, eq=False)
-class Given(Generic[T]):
-    """A frame to be tracked."""
-
-    item: T
-    proxy: Tensor
-    """`[3, h, w]` R'G'B' in [0, 1]."""
-    look: Tensor
-    """The proxy in which cuts and motion are looked for: its own, or a guide's of the same size."""
-    kept: Kept | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Tracked(Generic[T]):
-    """A frame with its place in the motion."""
-
-    item: T
-    """The frame itself, whatever its kind; nobody here looks inside."""
-    proxy: Tensor
-    """`[3, h, w]` R'G'B' in [0, 1]."""
-    opens_shot: bool
-    """Nothing before it has to do with it."""
-    held: bool
-    """It shows the picture of the frame before it once more."""
-    forward_px: Tensor | None
-    """`[2, h, w]`, flow from the picture before to this one; None where it opens a shot or is held."""
-    backward_px: Tensor | None
-    """`[2, h, w]`, flow from this picture to the one before."""
-    to_key_px: Tensor | None = None
-    """`[2, h, w]`, flow from this picture to the key picture, where it was asked for and the picture is the turn."""
-    from_key_px: Tensor | None = None
-    """`[2, h, w]`, flow back from the key picture."""
-    kept: Kept | None = None
-    """It stays as it is and has no motion; the flow of the picture after it leads from the picture before it."""
-    after_gap: bool = False
-    """Kept frames lie between it and the picture before."""
-
-
-_Motion = tuple[bool, Tensor | None, Tensor | None, Tensor | None, Tensor | None]
-"""Whether a picture opens a shot; flow from and to the picture before it; flow to and from the key."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Picture:
-    """What is remembered of the last new picture."""
+class TrackedPicture:
+    """What is remembered of a picture."""
 
     proxy: Tensor
     features: Any
+    is_key: bool
+    """It is the picture of the shot that others are matched to."""
 
 
-@dataclass
-class Tracking(Generic[T]):
-    """How far `track` has come: all it remembers whenever it asks for the first frame of a batch."""
+class ShotTracker(Generic[R]):
+    """The stage that finds duplicates and shots, and estimates motion. Frames come out in order, up to a batch later.
 
-    previous: _Picture | None = None
-    waiting: list[Given[T]] = field(default_factory=list)
-    pace: Pace = field(default_factory=Pace)
-    gap: int = 0
-    cuts: CutFinder | KnownCuts = field(default_factory=CutFinder)
-    keys: _Keys | None = None
-    part: Part | None = None
-    """What is known of the frames, where they are a part of a stream that was tracked before."""
-    done: int = 0
-    """Frames that have gone out."""
-
-    @classmethod
-    def of(cls, part: Part) -> Tracking[T]:
-        """For a part, from its first frame on."""
-        return cls(gap=part.gap, cuts=KnownCuts(part), part=part)
-
-
-def track(
-    frames: Iterable[tuple[T, Tensor] | Given[T]],
-    flow: Flow,
-    *,
-    batch_frames: int = 8,
-    key_every: int = 0,
-    key: Tensor | None = None,
-    at: Tracking[T] | None = None,
-) -> Iterator[Tracked[T]]:
-    """Yield every frame once, in order. frames: (frame, its proxy `[3, h, w]`); `batch_frames` go through RAFT at once.
-
-    One frame is held back, because a cut shows only in the frame after it. key_every: every so many pictures of a
-    shot, flow to a key picture is given too, which is `key [3, h, w]` or the shot's first; 0 for never. Frames that
-    are kept pass by; the one that makes a gap too long to look across opens a shot, as does the picture after it.
-    at: where an earlier run stopped, to go on there, or a part of a stream; it is kept up to date.
+    One frame is held back, because a cut shows only in the frame after it. Skipped frames pass by; the one that makes a
+    gap too long to look across starts a shot, as does the picture after it.
     """
-    source = _seen(frames)
-    at = at or Tracking()
-    at.keys = at.keys or _Keys(flow, key_every, key)
-    # A part's batches are those of the stream.
-    room = batch_frames - (at.part.first % batch_frames if at.part else 0)
-    while True:
-        arrived = list(islice(source, room))
-        last, room = len(arrived) < room, batch_frames
-        batch = at.waiting + arrived
-        if not batch:
-            return
-        same = _same(batch, at.previous, at.gap)
-        held, paces = held_of([None if each.kept else each.proxy for each in batch], same, at.pace)
-        if at.part is not None:
-            held = list(at.part.held[at.done : at.done + len(batch)])
-        decided = len(batch) if last else _decidable(batch, held)
-        tracked, at.previous, at.gap = _follow(batch, same, held, decided, at.previous, at.gap, flow, at.cuts, at.keys)
-        at.waiting, at.pace, at.done = batch[decided:], paces[decided], at.done + decided
-        yield from tracked
-        if last:
-            return
 
+    def __init__(
+        self,
+        flow: Flow | None,
+        *,
+        batch_frames: int = 8,
+        key_every: int = 0,
+        key: Tensor | None = None,
+        segment: SegmentShots | None = None,
+    ) -> None:
+        """flow: None to find shots alone. batch_frames: how many go through the network at once.
 
-def _seen(frames: Iterable[tuple[T, Tensor] | Given[T]]) -> Iterator[Given[T]]:
-    for each in frames:
-        yield each if isinstance(each, Given) else Given(*each, each[1])
-
-
-class _Keys:
-    """Flow to a key picture, now and then."""
-
-    def __init__(self, flow: Flow, every: int, key: Tensor | None) -> None:
-        self._flow, self._every = flow, every
-        self._given = None if key is None or every == 0 else flow.features(key[None])[0]
-        self._key = self._given
+        key_every: every so many pictures of a shot, flow to a key picture is given too, which is `key [3, h, w]` or the
+        shot's first; 0 for never. segment: what is known of the frames, where they are a part of a stream.
+        """
+        self._flow, self._batch_frames, self._key_every, self._segment = flow, batch_frames, key_every, segment
+        self._arrived: list[R] = []
+        self._waiting: list[R] = []
+        # A segment's batches are those of the stream.
+        self._room = batch_frames - (segment.first % batch_frames if segment else 0)
+        self._gap = segment.gap if segment else 0
+        self._cuts = ReplayedCuts(segment) if segment else CutFinder()
+        self._previous: TrackedPicture | None = None
+        self._pace, self._done = Pace(), 0
+        self._reference = None if key is None or key_every == 0 or flow is None else flow.features(key[None])[0]
+        self._key = self._reference
         self._pictures = 0
+        """Pictures of the shot so far."""
 
-    def match(self, opens_shot: bool, features: Any) -> tuple[Tensor | None, Tensor | None]:
-        """(flow to the key, flow back) of a shot's next picture; (None, None) where it is not its turn."""
-        if self._every == 0:
-            return None, None
-        if opens_shot:
+    def push(self, record: R) -> Iterator[R]:
+        """Take the next frame; the frames that are tracked by now."""
+        self._arrived.append(record)
+        if len(self._arrived) == self._room:
+            yield from self._track(last=False)
+
+    def finish(self) -> Iterator[R]:
+        """The frames that are left."""
+        yield from self._track(last=True)
+
+    def state_dict(self) -> dict[str, object]:
+        """All that it remembers."""
+        return {
+            "arrived": self._arrived,
+            "waiting": self._waiting,
+            "room": self._room,
+            "gap": self._gap,
+            "cuts": self._cuts.state_dict(),
+            "previous": self._previous,
+            "pace": self._pace,
+            "done": self._done,
+            "key": None if self._reference is not None else self._key,
+            "pictures": self._pictures,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self._arrived, self._waiting, self._room = state["arrived"], state["waiting"], state["room"]
+        self._gap, self._previous, self._pace, self._done = (state[n] for n in ("gap", "previous", "pace", "done"))
+        self._key = state["key"] if self._reference is None else self._reference
+        self._pictures = state["pictures"]
+        self._cuts.load_state_dict(state["cuts"])
+
+    def _track(self, *, last: bool) -> list[R]:
+        batch = self._waiting + self._arrived
+        self._arrived, self._room = [], self._batch_frames
+        if not batch:
+            return []
+        same = _same(batch, self._previous, self._gap)
+        batch, paces = self._mark_duplicates(batch, same)
+        decided = len(batch) if last else _decidable(batch)
+        tracked = self._find_cuts(batch, decided)
+        numbers = [i for i in range(decided) if batch[i].is_picture]
+        # Shot by shot: what the network makes of a picture may hang, by a rounding, on what it sees along with it.
+        begins = [at for at in range(len(numbers)) if at == 0 or tracked[numbers[at]].starts_shot]
+        for begin, end in pairwise([*begins, len(numbers)]):
+            shot = numbers[begin:end]
+            for i, record in zip(shot, self._estimate_flow(tracked, same, shot), strict=True):
+                tracked[i] = record
+        self._waiting, self._pace, self._done = batch[decided:], paces[decided], self._done + decided
+        return tracked
+
+    def _mark_duplicates(self, batch: Sequence[R], same: Sequence[bool]) -> tuple[list[R], list[Pace]]:
+        """The batch, and the pace before each frame of it and after the last."""
+        held, paces = held_of([None if each.skip else each.proxy for each in batch], same, self._pace)
+        if self._segment is not None:
+            held = list(self._segment.is_duplicate[self._done : self._done + len(batch)])
+        return [replace(each, is_duplicate=is_held) for each, is_held in zip(batch, held, strict=True)], paces
+
+    def _find_cuts(self, batch: Sequence[R], decided: int) -> list[R]:
+        """The first frames of the batch, those marked that start a shot; frames after them only help to tell cuts."""
+        gaps, tracked = _gaps(batch[:decided], self._gap), list(batch[:decided])
+        for i, record in enumerate(tracked):
+            first_of_all = self._previous is None and i == self._gap == 0
+            if record.skip is not None:
+                tracked[i] = replace(record, starts_shot=gaps[i] == LONGEST_GAP or first_of_all)
+        numbers = [i for i in range(decided) if batch[i].is_picture]
+        ahead = [i for i in range(decided, len(batch)) if batch[i].is_picture][:1]
+        if numbers:
+            looks = Looks.of(torch.stack([_motion_proxy(batch[i]) for i in numbers + ahead]))
+            for i, cut in zip(numbers, self._cuts.openings(looks, len(numbers)), strict=True):
+                tracked[i] = replace(tracked[i], starts_shot=cut or gaps[i] > LONGEST_GAP, after_gap=gaps[i] > 0)
+        self._gap = gaps[decided]
+        return tracked
+
+    def _estimate_flow(self, tracked: Sequence[R], same: Sequence[bool], shot: Sequence[int]) -> list[R]:
+        """Pictures of one shot, with their motion. shot: their places among the tracked."""
+        if self._flow is None:
+            self._previous = TrackedPicture(tracked[shot[-1]].proxy, None, False)
+            return [tracked[i] for i in shot]
+        records = [tracked[i] for i in shot]
+        last = self._previous
+        pictures, repeats = self._see(records, [same[i] for i in shot], self._flow)
+        before = [last, *pictures[:-1]]
+        pairs = [n for n, record in enumerate(records) if not repeats[n] and not record.starts_shot]
+        if pairs:
+            forward, backward = self._flow.flow(
+                [each.features for n in pairs if (each := before[n]) is not None],
+                [pictures[n].features for n in pairs],
+            )
+        found = []
+        for n, record in enumerate(records):
+            if repeats[n] and not record.starts_shot:
+                still = torch.zeros_like(record.proxy[:2])
+                record = replace(record, forward_px=still, backward_px=still)
+            elif not record.starts_shot:
+                at = pairs.index(n)
+                record = replace(record, forward_px=forward[at], backward_px=backward[at])
+            found.append(self._match_key(record, pictures[n], self._flow))
+        return found
+
+    def _see(self, shot: Sequence[R], same: Sequence[bool], flow: Flow) -> tuple[list[TrackedPicture], list[bool]]:
+        """What is remembered of each, and which are the picture before them exactly: these need no network.
+
+        same: which look like the frame before them, to spare most the comparison.
+        """
+        last = self._previous
+        before = [last.proxy if last else None, *(each.proxy for each in shot[:-1])]
+        repeats = [
+            alike and each.motion_proxy is None and other is not None and torch.equal(each.proxy, other)
+            for each, alike, other in zip(shot, same, before, strict=True)
+        ]
+        new = [_motion_proxy(each) for each, repeat in zip(shot, repeats, strict=True) if not repeat]
+        features = iter(flow.features(torch.stack(new)) if new else ())
+        pictures: list[TrackedPicture] = []
+        for each, repeat in zip(shot, repeats, strict=True):
+            is_key = self._reference is None and (each.starts_shot or (repeat and last is not None and last.is_key))
+            last = TrackedPicture(each.proxy, last.features if repeat and last else next(features), is_key)
+            pictures.append(last)
+        self._previous = last
+        return pictures, repeats
+
+    def _match_key(self, record: R, picture: TrackedPicture, flow: Flow) -> R:
+        """A shot's next picture with flow to the key and back, where it is its turn."""
+        if self._key_every == 0:
+            return record
+        if record.starts_shot:
             self._pictures = 0
-            self._key = features if self._given is None else self._given
-        turn = self._pictures % self._every == 0 and self._key is not features
+            self._key = picture.features if self._reference is None else self._reference
+        turn = self._pictures % self._key_every == 0 and not picture.is_key
         self._pictures += 1
         if not turn:
-            return None, None
-        there, back = self._flow.flow([features], [self._key])
-        return there[0], back[0]
+            return record
+        there, back = flow.flow([picture.features], [self._key])
+        return replace(record, to_key_px=there[0], from_key_px=back[0])
 
 
-def _same(batch: Sequence[Given[T]], previous: _Picture | None, gap: int) -> list[bool]:
-    """Whether each frame repeats the one before it; `gap` kept frames came right before them."""
+def _motion_proxy(record: R) -> Tensor:
+    return record.proxy if record.motion_proxy is None else record.motion_proxy
+
+
+def _same(batch: Sequence[R], previous: TrackedPicture | None, gap: int) -> list[bool]:
+    """Whether each frame repeats the one before it; `gap` skipped frames came right before them."""
     proxies = [each.proxy for each in batch]
     before = [previous.proxy if previous else proxies[0] + 1, *proxies[:-1]]
     difference = torch.stack([(a - b).abs().mean() for a, b in zip(proxies, before, strict=True)])
-    kept = [gap > 0, *(each.kept is not None for each in batch)]
+    skipped = [gap > 0, *(each.skip is not None for each in batch)]
     return [
-        alike and not (kept[i] or kept[i + 1])  # neither after a kept frame nor one itself
+        alike and not (skipped[i] or skipped[i + 1])  # neither after a skipped frame nor one itself
         for i, alike in enumerate((difference < ALIKE).tolist())
     ]
 
 
-def _decidable(batch: Sequence[Given[T]], held: Sequence[bool]) -> int:
+def _decidable(batch: Sequence[R]) -> int:
     """How many frames can be tracked before more are known: the last picture waits for the one after it.
 
     A frame that is repeated needs no look at the one after it, it is no flash; nor does one before a long gap.
     """
-    last = max((i for i, each in enumerate(batch) if not held[i] and each.kept is None), default=-1)
+    last = max((i for i, each in enumerate(batch) if each.is_picture), default=-1)
     after = len(batch) - 1 - last
-    return len(batch) if last < 0 or any(held[last:]) or after > LONGEST_GAP else last
+    repeated = any(each.is_duplicate for each in batch[max(last, 0) :])
+    return len(batch) if last < 0 or repeated or after > LONGEST_GAP else last
 
 
-def _follow(
-    batch: list[Given[T]],
-    same: list[bool],
-    held: list[bool],
-    decided: int,
-    previous: _Picture | None,
-    gap: int,
-    flow: Flow,
-    cuts: CutFinder | KnownCuts,
-    keys: _Keys,
-) -> tuple[list[Tracked[T]], _Picture | None, int]:
-    """The first `decided` frames of a batch, tracked; frames after them only help to tell cuts.
-
-    previous: the picture before them, and `gap` kept frames between; both are given back for the next batch.
-    """
-    gaps = _gaps(batch[:decided], gap)
-    fresh = [i for i in range(decided) if not held[i] and batch[i].kept is None]
-    ahead = [i for i in range(decided, len(batch)) if not held[i] and batch[i].kept is None][:1]
-    motions: dict[int, _Motion] = {}
-    nothing_yet = previous is None
-    if fresh:
-        looks = Looks.of(torch.stack([batch[i].look for i in fresh + ahead]))
-        opens = [cut or gaps[i] > LONGEST_GAP for i, cut in zip(fresh, cuts.openings(looks, len(fresh)), strict=True)]
-        # Shot by shot: what the network makes of a picture may hang, by a rounding, on what it sees along with it.
-        begins = [0, *(n for n in range(1, len(fresh)) if opens[n])]
-        for begin, end in zip(begins, [*begins[1:], len(fresh)], strict=True):
-            shot = fresh[begin:end]
-            moved, previous = _move(
-                [batch[i] for i in shot], [same[i] for i in shot], opens[begin], previous, flow, keys
-            )
-            motions.update(zip(shot, moved, strict=True))
-    tracked = []
-    for i, given in enumerate(batch[:decided]):
-        kept_opens = given.kept is not None and (gaps[i] == LONGEST_GAP or (nothing_yet and gaps[i] == i == gap == 0))
-        opens_shot, there, back, to_key, from_key = motions.get(i, (kept_opens, None, None, None, None))
-        marks = given.kept, i in motions and gaps[i] > 0
-        tracked.append(Tracked(given.item, given.proxy, opens_shot, held[i], there, back, to_key, from_key, *marks))
-    return tracked, previous, gaps[decided]
-
-
-def _move(
-    shot: Sequence[Given[T]], same: Sequence[bool], opens: bool, previous: _Picture | None, flow: Flow, keys: _Keys
-) -> tuple[list[_Motion], _Picture]:
-    """The motion of pictures of one shot, and the last of them. opens: whether the shot begins with the first."""
-    pictures, repeats = _pictures(shot, same, previous, flow)
-    before = [previous, *pictures[:-1]]
-    pairs = [n for n in range(len(shot)) if not repeats[n] and not (opens and n == 0)]
-    if pairs:
-        forward, backward = flow.flow(
-            [each.features for n in pairs if (each := before[n]) is not None],
-            [pictures[n].features for n in pairs],
-        )
-    motions: list[_Motion] = []
-    for n, given in enumerate(shot):
-        if opens and n == 0:
-            near: tuple[Tensor | None, Tensor | None] = None, None
-        elif repeats[n]:
-            near = (torch.zeros_like(given.proxy[:2]),) * 2
-        else:
-            near = forward[pairs.index(n)], backward[pairs.index(n)]
-        motions.append((opens and n == 0, *near, *keys.match(opens and n == 0, pictures[n].features)))
-    return motions, pictures[-1]
-
-
-def _pictures(
-    fresh: Sequence[Given[T]], same: Sequence[bool], previous: _Picture | None, flow: Flow
-) -> tuple[list[_Picture], list[bool]]:
-    """What is remembered of each, and which are the picture before them exactly: these need no network.
-
-    same: which look like the frame before them, to spare most the comparison.
-    """
-    before = [previous.proxy if previous else None, *(each.proxy for each in fresh[:-1])]
-    repeats = [
-        alike and each.look is each.proxy and other is not None and torch.equal(each.proxy, other)
-        for each, alike, other in zip(fresh, same, before, strict=True)
-    ]
-    new = [each.look for each, repeat in zip(fresh, repeats, strict=True) if not repeat]
-    features = iter(flow.features(torch.stack(new)) if new else ())
-    pictures: list[_Picture] = []
-    for each, repeat in zip(fresh, repeats, strict=True):
-        last = pictures[-1] if pictures else previous
-        pictures.append(_Picture(each.proxy, last.features if repeat and last else next(features)))
-    return pictures, repeats
-
-
-def _gaps(batch: Sequence[Given[T]], gap: int) -> list[int]:
-    """How many kept frames come right before each frame, and before the one after the last."""
+def _gaps(batch: Sequence[R], gap: int) -> list[int]:
+    """How many skipped frames come right before each frame, and before the one after the last."""
     gaps = [gap]
     for each in batch:
-        gaps.append(gaps[-1] + 1 if each.kept is not None else 0)
+        gaps.append(gaps[-1] + 1 if each.skip is not None else 0)
     return gaps

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from deflicker.core.errors import InputError, SettingsError
+from deflicker.core.options import ReadOptions
 from deflicker.core.settings import Settings
+from deflicker.correction.types import FrameRecord
 from deflicker.media.color import proxy_of
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
-from deflicker.motion.tracking import Given
-
-T = TypeVar("T")
 
 
 def check_guide(settings: Settings) -> None:
@@ -41,7 +41,7 @@ def reference_proxy(
         path, start, info = source.path, settings.reference, source
     else:
         raise SettingsError("frames that come as a stream have no frame to look up: give an image as reference")
-    with Reader(path, start=start, info=info) as reader:
+    with Reader(path, ReadOptions(start=start), info=info) as reader:
         for frame in reader.frames():
             return proxy_of(frame, reader.info.layout, size, device)
     raise InputError(f"{path}: has no such frame to take as reference; give one before its end")
@@ -54,19 +54,46 @@ def guide_proxies(
 
     Raises InputError where it cannot be read.
     """
-    with Reader(path, start=settings.start, end=settings.end) as reader:
+    with Reader(path, ReadOptions(start=settings.start, end=settings.end)) as reader:
         for frame in reader.frames():
             yield proxy_of(frame, reader.info.layout, size, device)
 
 
-def in_step(frames: Iterable[Given[T]], guide: Iterator[Tensor], path: Path) -> Iterator[Given[T]]:
-    """Each frame with the guide's proxy to look for motion in. Raises InputError where one has more than the other."""
-    count = 0
-    for frame in frames:
-        seen = next(guide, None)
-        if seen is None:
-            raise InputError(f"{path}: the guide ends after {count} frames, before the video; give one with as many")
-        yield replace(frame, look=seen)
-        count += 1
-    if next(guide, None) is not None:
-        raise InputError(f"{path}: the guide goes on after the video's {count} frames; give one with as many")
+class GuideStage:
+    """The stage that gives each frame the guide's proxy to find motion in."""
+
+    def __init__(self, path: Path, proxies: Generator[Tensor, None, None], frames: range | None = None) -> None:
+        """frames: the numbers of those that come, where they are a part of a video; None for all."""
+        self._path, self._proxies, self._frames, self._count = path, proxies, frames, 0
+        self._guide = islice(proxies, frames.start, None) if frames else proxies
+
+    def push(self, record: FrameRecord) -> Iterator[FrameRecord]:
+        """Take the next frame. Raises InputError where the guide has fewer."""
+        proxy = next(self._guide, None)
+        if proxy is None:
+            raise InputError(
+                f"{self._path}: the guide ends after {self._count} frames, before the video; give one with as many"
+            )
+        self._count += 1
+        yield replace(record, motion_proxy=proxy)
+
+    def finish(self) -> Iterator[FrameRecord]:
+        """Raises InputError where the guide has more frames than came."""
+        if self._frames is None and next(self._guide, None) is not None:
+            raise InputError(
+                f"{self._path}: the guide goes on after the video's {self._count} frames; give one with as many"
+            )
+        yield from ()
+
+    def state_dict(self) -> dict[str, object]:
+        """How far it has come."""
+        return {"count": self._count}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self._count = state["count"]
+        self._guide = islice(self._proxies, self._count, None)
+
+    def close(self) -> None:
+        """Close the guide's file."""
+        self._proxies.close()

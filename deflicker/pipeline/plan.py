@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from deflicker.core import memory, weights
 from deflicker.core.device import Device, choose
@@ -18,27 +15,20 @@ from deflicker.core.presets import Preset
 from deflicker.core.progress import OnProgress, Progress
 from deflicker.core.settings import Settings
 from deflicker.core.threads import prefetch
-from deflicker.correction.apply import Correction, colours_of, luma_of, relit
-from deflicker.correction.texture.autoencoder.codec import Codec
-from deflicker.correction.texture.autoencoder.loading import bytes_of
-from deflicker.correction.texture.stabilize import steady
-from deflicker.correction.tone.solve import solve
-from deflicker.correction.tone.state import Window
-from deflicker.correction.types import Corrected
-from deflicker.media.color import with_proxies
-from deflicker.media.demux import limits_of
+from deflicker.correction.apply import Correction
+from deflicker.correction.types import FrameRecord
+from deflicker.media.color import proxy_size
 from deflicker.media.destination import Destination, name_of
-from deflicker.media.frame import Frame, frame_bytes
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
 from deflicker.media.source import Source, take_in
 from deflicker.media.writer import Writer
-from deflicker.motion.raft.network import FLOW_NETWORKS
-from deflicker.motion.segment import NoFlow
-from deflicker.motion.tracking import Flow, Tracked, track
-from deflicker.pipeline.engine import Networks, flow_network
+from deflicker.motion.raft.network import FLOW_NETWORKS, build
 from deflicker.pipeline.guide import check_guide
-from deflicker.pipeline.stages import locks_texture, renewal_of, texture_reach
+from deflicker.pipeline.models import Models, flow_network
+from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.source_pictures import DecodedPicture
+from deflicker.pipeline.stages import Step, TimedStage, build_steps, records, run_stages, scan_shots
 from deflicker.report.model import Plan
 
 _SAMPLE = 9
@@ -51,6 +41,7 @@ def plan(
     settings: Settings = Settings(),
     *,
     on_progress: OnProgress | None = None,
+    models: Models | None = None,
 ) -> Plan:
     """Find out what `deflicker` would do with the same arguments: read the whole video, find its shots, correct a few
     frames in memory.
@@ -59,25 +50,28 @@ def plan(
     """
     tell = on_progress or (lambda _: None)
     with (
-        take_in(source, settings, target=target, limits=limits_of(settings)) as intake,
-        Reader.of(intake.info, settings, limits=limits_of(settings)) as reader,
+        take_in(source, settings.input(), target=target) as intake,
+        Reader(intake.info.path, settings.input(), info=intake.info) as reader,
     ):
-        info = reader.info
+        info, size = reader.info, VideoSize.of(reader.info)
         check_guide(settings)
-        writer = Writer(target, info, settings, trial=True)
+        writer = Writer(target, info, settings.encoding(), trial=True)
         try:
             device = choose(settings.device, settings.precision)
-            size = frame_bytes(info.width, info.height, info.layout)
-            codec_bytes = bytes_of(settings.autoencoder)
-            preset = memory.fit(info.width, info.height, size, settings.plan, settings.max_memory, codec_bytes)
-            network, notes = _network(preset, device, settings)
-            scan = _scan(reader, preset, device, tell)
-            latents = preset.latents and preset.texture_reach and network is not None
-            codec = Networks().codec(device, settings) if latents else None
-            seconds = scan.seconds + _estimate(scan, network, codec, preset, settings, writer, info)
+            preset = size.fitted(settings)
+            scan = _scan(reader, settings, preset, device, tell)
+            if settings.strength > 0:
+                models, notes = _models(preset, device, settings, models)
+                run = Run.prepare(size, settings, models, tell)
+                corrections, correcting_s = _correct(scan, run, info)
+            else:
+                notes, correcting_s = [_NO_STRENGTH], 0.0
+                corrections = [None] * len(scan.sample)
+            writing_s = _write(writer, scan.sample, corrections)
         except BaseException:
             writer.discard()
             raise
+        sampled = len(scan.sample)
         return Plan(
             source=intake.name,
             target=Path(name_of(target)),
@@ -88,27 +82,25 @@ def plan(
             encoder=writer.encoding,
             device=str(device.torch_device),
             device_reason=device.reason,
-            memory_bytes=memory.estimate(info.width, info.height, size, preset, codec_bytes),
-            seconds=seconds,
+            memory_bytes=size.memory_bytes(preset, settings),
+            seconds=scan.seconds + (correcting_s * scan.pictures + writing_s * scan.frames) / sampled,
             notes=(*reader.remarks, *writer.notes, *notes),
         )
 
 
-def _network(preset: Preset, device: Device, settings: Settings) -> tuple[Flow | None, list[str]]:
-    """The flow network, and what to say about its weights. Without them it is as fast: the time can be measured."""
-    if settings.strength == 0:
-        return None, ["strength 0 corrects nothing: the source's packets are copied where the other options allow it"]
-    notes = ["where nothing flickers, the source's packets are copied instead"]
-    name = preset.flow_network
-    own_file = settings.weights is not None and not settings.weights.is_dir()
-    if own_file or settings.offline or weights.locate(FLOW_NETWORKS[name], path=settings.weights):
-        state = weights.load(FLOW_NETWORKS[name], path=settings.weights, offline=True)
-    else:
-        from deflicker.motion.raft.network import build
+_NO_STRENGTH = "strength 0 corrects nothing: the source's packets are copied where the other options allow it"
 
-        state = dict(build(name).state_dict())
-        notes.append(f"the weights of {name} are fetched first")
-    return flow_network(state, preset, device), notes
+
+def _models(preset: Preset, device: Device, settings: Settings, models: Models | None) -> tuple[Models, list[str]]:
+    """The networks, and what to say about their weights. Without these they are as fast: the time can be measured."""
+    notes = ["where nothing flickers, the source's packets are copied instead"]
+    network = FLOW_NETWORKS[preset.flow_network]
+    own_file = settings.weights is not None and not settings.weights.is_dir()
+    if models or own_file or settings.offline or weights.locate(network, path=settings.weights):
+        return models or Models(), notes
+    state = dict(build(preset.flow_network).state_dict())
+    notes.append(f"the weights of {preset.flow_network} are fetched first")
+    return Models(flow=flow_network(state, preset, device)), notes
 
 
 @dataclass
@@ -119,101 +111,52 @@ class _Scan:
     pictures: int = 0
     """Frames that do not just repeat the one before."""
     shots: list[int] = field(default_factory=list)
-    sample: deque[Tracked[Frame]] = field(default_factory=lambda: deque(maxlen=_SAMPLE))
+    sample: deque[DecodedPicture] = field(default_factory=lambda: deque(maxlen=_SAMPLE))
     seconds: float = 0.0
 
 
-def _scan(reader: Reader, preset: Preset, device: Device, tell: OnProgress) -> _Scan:
-    scan, started = _Scan(), time.monotonic()
-    middle = (reader.info.frame_count_hint or 0) // 2
+def _scan(reader: Reader, settings: Settings, preset: Preset, device: Device, on_progress: OnProgress) -> _Scan:
+    scan, started, info = _Scan(), time.monotonic(), reader.info
+    middle = (info.frame_count_hint or 0) // 2
+    size = proxy_size(info.height, info.width, preset.flow_max_side_px)
     with closing(prefetch(reader.frames(), memory.QUEUED_FRAMES)) as frames:
-        proxies = with_proxies(frames, reader.info.layout, preset, device.torch_device)
-        for frame in track(proxies, NoFlow(), batch_frames=memory.BATCH_FRAMES):
-            if frame.opens_shot:
+        pictures = (DecodedPicture.of(frame, info.layout) for frame in frames)
+        for record in scan_shots(pictures, settings, size, device.torch_device):
+            if record.starts_shot:
                 scan.shots.append(scan.frames)
-            if scan.frames < middle + _SAMPLE:
-                scan.sample.append(frame)
+            if scan.frames < middle + _SAMPLE and isinstance(record.picture, DecodedPicture):
+                scan.sample.append(record.picture)
             scan.frames += 1
-            scan.pictures += not frame.held
-            tell(Progress("scan", scan.frames, reader.info.frame_count_hint))
+            scan.pictures += not record.is_duplicate
+            on_progress(Progress("scan", scan.frames, info.frame_count_hint))
     scan.seconds = time.monotonic() - started
     return scan
 
 
-def _estimate(
-    scan: _Scan,
-    network: Flow | None,
-    codec: Codec | None,
-    preset: Preset,
-    settings: Settings,
-    writer: Writer,
-    info: VideoInfo,
-) -> float:
-    """Seconds to follow, correct and encode all frames, from doing so with the sample."""
-    items = [frame.item for frame in scan.sample]
-    corrections: list[Correction | None] = [None] * len(items)
-    correcting_s = 0.0
-    if network is not None:
-        proxies = torch.stack([frame.proxy for frame in scan.sample])
-        network.features(proxies[:1])  # the first call sets things up
-        started = time.monotonic()
-        forward_px, backward_px = _follow(network, proxies)
-        followed = time.monotonic()
-        solution = solve(Window(proxies, forward_px, backward_px, len(proxies)), None, preset, settings)
-        corrections = solution.corrections()
-        # Every picture is in several windows: as history, in the core, as look-ahead.
-        times_seen = max(1.0, min(preset.window_frames, scan.pictures) / min(preset.core_frames, scan.pictures))
-        solved = time.monotonic()
-        corrections = _with_texture(items, corrections, (forward_px, backward_px), codec, preset, settings, info)
-        correcting_s = followed - started + times_seen * (solved - followed) + time.monotonic() - solved
+def _correct(scan: _Scan, run: Run, info: VideoInfo) -> tuple[list[Correction | None], float]:
+    """The corrections of the sample, found by the real stages, and the seconds that this takes in a whole run."""
+    size, device = run.proxy_size, run.device.torch_device
+    # A sample out of the middle of a guide would need the frames before; its motion takes as long without.
+    sampled = replace(run, settings=replace(run.settings, guide=None))
+    proxy = scan.sample[0].rgb(size, device)
+    run.flow.features(proxy[None])  # the first call sets things up
+    steps = [Step(step.name, TimedStage(step.stage), step.ahead) for step in build_steps(sampled, info)]
+    found = list(run_stages(records(scan.sample, size, device), steps, device, threads=False))
+    # Every picture is in several windows: as history, in the core, as look-ahead.
+    preset, pictures = run.preset, scan.pictures
+    times_seen = max(1.0, min(preset.window_frames, pictures) / min(preset.core_frames, pictures))
+    seconds = {step.name: step.stage.seconds for step in steps if isinstance(step.stage, TimedStage)}
+    seconds["tone"] *= times_seen
+    return [each.correction for each in found if isinstance(each, FrameRecord)], sum(seconds.values())
+
+
+def _write(writer: Writer, sample: Iterable[DecodedPicture], corrections: Iterable[Correction | None]) -> float:
+    """Encode the sample; the seconds that it took."""
     started = time.monotonic()
-    for item, correction in zip(items, corrections, strict=True):
-        writer.write(relit(item, info.layout, correction))
+    for picture, correction in zip(sample, corrections, strict=True):
+        writer.write(picture.corrected(correction))
     writer.close()
-    writing_s = time.monotonic() - started
-    return (correcting_s * scan.pictures + writing_s * scan.frames) / len(items)
-
-
-def _with_texture(
-    items: Sequence[Frame],
-    corrections: Sequence[Correction | None],
-    flows: tuple[Tensor, Tensor],
-    codec: Codec | None,
-    preset: Preset,
-    settings: Settings,
-    info: VideoInfo,
-) -> list[Correction | None]:
-    """The corrections of neighbouring frames, completed as in a run. flows: `[n - 1, 2, h, w]`, there and back."""
-    device = flows[0].device
-
-    def luma(frame: Frame, correction: Correction | None) -> Tensor:
-        return luma_of(frame, info.layout, correction, preset.texture_max_side_px, device)
-
-    def colours(frame: Frame, correction: Correction | None) -> Tensor:
-        return colours_of(frame, info.layout, correction, preset.texture_max_side_px, device)
-
-    motion = [(None, None), *zip(*flows, strict=True)]
-    toned = [
-        Corrected(item, correction, index == 0, None, None, False, *motion[index])
-        for index, (item, correction) in enumerate(zip(items, corrections, strict=True))
-    ]
-    done = steady(
-        toned,
-        luma,
-        reach=texture_reach(preset, settings),
-        colours_of=colours,
-        locks=locks_texture(settings),
-        renewal=renewal_of(codec, settings),
-    )
-    return [frame.correction for frame in done]
-
-
-def _follow(network: Flow, proxies: Tensor) -> tuple[Tensor, Tensor]:
-    features = network.features(proxies)
-    if len(features) == 1:
-        none = proxies.new_zeros(0, 2, *proxies.shape[-2:])
-        return none, none
-    return network.flow(features[:-1], features[1:])
+    return time.monotonic() - started
 
 
 def _words(info: VideoInfo) -> str:

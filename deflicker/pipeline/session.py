@@ -9,10 +9,10 @@ from typing import Any
 from deflicker.core.settings import Settings
 from deflicker.media.destination import Destination
 from deflicker.media.source import Source
-from deflicker.pipeline.engine import Networks
 from deflicker.pipeline.frames import FrameT, deflicker_frames
+from deflicker.pipeline.models import Models
+from deflicker.pipeline.observers import OnWindow
 from deflicker.pipeline.video import deflicker
-from deflicker.pipeline.window_reports import OnWindow
 from deflicker.report.model import Report
 
 
@@ -28,10 +28,11 @@ class Deflicker:
     Nothing else is kept from one video to the next. Threads may share one.
     """
 
-    def __init__(self, settings: Settings = Settings()) -> None:
+    def __init__(self, settings: Settings = Settings(), models: Models | None = None) -> None:
+        """models: networks loaded before, to be used again."""
         self.settings = settings
-        self.networks = Networks()
-        """Those that were loaded."""
+        self.models = models or Models()
+        """The networks that were loaded."""
 
     def __call__(
         self,
@@ -42,8 +43,8 @@ class Deflicker:
         cancel: Event | None = None,
     ) -> Iterator[FrameT]:
         """`deflicker_frames` with these settings."""
-        return deflicker_frames(frames, fps, self.settings, on_window=on_window, cancel=cancel, networks=self.networks)
+        return deflicker_frames(frames, fps, self.settings, on_window=on_window, cancel=cancel, models=self.models)
 
     def file(self, source: Source, target: Destination, **options: Any) -> Report:
         """`deflicker` with these settings; `options` are its own."""
-        return deflicker(source, target, self.settings, networks=self.networks, **options)
+        return deflicker(source, target, self.settings, models=self.models, **options)

@@ -1,163 +1,154 @@
-"""From frames to their corrections, and what the user may give to steer by: a guide video, a reference picture."""
+"""The stages in their order, and the one place that knows how they run: side by side, or in the caller's thread."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+import itertools
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, Generic, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from torch import Tensor
+import torch
 
 from deflicker.core.device import cores_shared
-from deflicker.core.malloc import tidied
+from deflicker.core.malloc import trim_periodically
 from deflicker.core.memory import BATCH_FRAMES, QUEUED_FRAMES
-from deflicker.core.presets import Preset
 from deflicker.core.settings import Settings
 from deflicker.core.threads import prefetch
-from deflicker.correction.apply import Correction, colours_of, luma_of
 from deflicker.correction.texture.autoencoder.codec import Codec
 from deflicker.correction.texture.latent import LatentTexture
-from deflicker.correction.texture.pictures import ColoursOf, LumaOf
+from deflicker.correction.texture.pictures import Sight
 from deflicker.correction.texture.space import Renewal
-from deflicker.correction.texture.stabilize import Steadying, steady
-from deflicker.correction.tone.windows import Toning, correct
-from deflicker.correction.types import Corrected
-from deflicker.media.color import proxy_size
-from deflicker.media.frame import Frame
+from deflicker.correction.texture.stabilize import TextureStage
+from deflicker.correction.tone.windows import ToneStage
+from deflicker.correction.types import FrameRecord
 from deflicker.media.probe import VideoInfo
-from deflicker.motion.flashes import Watching, find_flashes
-from deflicker.motion.tracking import Given, Tracked, Tracking, track
-from deflicker.pipeline.barriers import Marker, Passage, marked
-from deflicker.pipeline.engine import Engine
-from deflicker.pipeline.guide import guide_proxies, in_step, reference_proxy
-
-T = TypeVar("T")
-U = TypeVar("U")
+from deflicker.motion.flashes import FlashStage
+from deflicker.motion.segment import SegmentShots
+from deflicker.motion.tracking import ShotTracker
+from deflicker.pipeline.guide import GuideStage, guide_proxies, reference_proxy
+from deflicker.pipeline.run_context import Run
+from deflicker.pipeline.source_pictures import SourcePicture
 
 
-class Follower(Protocol[T]):
-    """Whoever wants to see what was tracked; see `pipeline.observers.Witness`."""
+class Stage(Protocol):
+    """A step on a frame's way. Between two calls it is at rest: `state_dict` then has all that it remembers.
 
-    def follow(self, tracked: Iterator[Tracked[T]]) -> Iterator[Tracked[T]]:
-        """Hand it on."""
-
-
-@dataclass
-class Following(Generic[T]):
-    """How far the first stage has come."""
-
-    frames: int = 0
-    """Frames that have come in."""
-    flashes: Watching[T] = field(default_factory=Watching)
-    track: Tracking[T] = field(default_factory=Tracking)
-
-
-@dataclass
-class Standing(Generic[T]):
-    """How far `decide` has come: all that its stages remember, each while it is at rest."""
-
-    motion: Following[T] = field(default_factory=Following)
-    tone: Toning[T] = field(default_factory=Toning)
-    texture: Steadying[T] = field(default_factory=Steadying)
-
-
-def decide(
-    frames: Iterable[Given[T]],
-    luma_of: LumaOf[T],
-    engine: Engine,
-    settings: Settings,
-    *,
-    size: tuple[int, int],
-    colours_of: ColoursOf[T] | None = None,
-    renewal: Renewal | None = None,
-    source: VideoInfo | None = None,
-    witnesses: Iterable[Follower[T]] = (),
-    overlap: bool = False,
-    at: Standing[T] | None = None,
-    marker: Marker | None = None,
-) -> Generator[Corrected[T], None, None]:
-    """The correction of every frame: tone first, then texture.
-
-    frames: with proxies `[3, h, w]` of `size`; luma_of, colours_of, renewal: see `steady`; source: the video they
-    are from; witnesses see what was tracked. overlap: motion, tone and texture run side by side, each on a thread of
-    its own, and `frames` are asked for on the first of them; else everything happens in the caller's. at: where an
-    earlier run stopped, to go on there with the frames that had not come in; it is kept up to date. marker: sees each
-    stage's part of it at rest, and its marks come out among the frames.
-
-    Raises InputError where guide or reference cannot be used, SettingsError where a reference frame is asked for and
-    there is no file to look it up in.
+    What `push` and `finish` return must be taken to its end before the next call.
     """
-    device = engine.device.torch_device
-    reference = reference_proxy(settings, source, size, device)
-    stand = at or Standing()
 
-    with ExitStack() as stack:
-        if overlap and device.type == "cpu":
-            stack.enter_context(cores_shared())
+    def push(self, record: FrameRecord, /) -> Iterable[FrameRecord]:
+        """Take the next frame; the frames that are ready by now, in order."""
 
-        def ahead(stage: Iterator[U], depth: int) -> Iterator[U]:
-            return stack.enter_context(closing(prefetch(stage, depth))) if overlap else stage
+    def finish(self) -> Iterable[FrameRecord]:
+        """The frames that are left."""
 
-        if settings.guide is not None:
-            guide = stack.enter_context(closing(guide_proxies(settings.guide, settings, size, device)))
-            frames = in_step(frames, islice(guide, stand.motion.frames, None), settings.guide)
-        motion, tone, texture = (Passage(marker, stage, memory) for stage, memory in vars(stand).items())
-        given: Iterator[Given[T]] = tidied(_counted(frames, stand.motion))
-        given = mark_flashes(given, settings, at=stand.motion.flashes)
-        given, key_every = motion.into(marked(given, marker, BATCH_FRAMES)), settings.key_every
-        tracked = track(
-            given, engine.flow, batch_frames=BATCH_FRAMES, key_every=key_every, key=reference, at=stand.motion.track
+    def state_dict(self) -> dict[str, object]:
+        """Plain values, tensors, records and other classes marked `core.blocks.stored`."""
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Go on where `state_dict` was taken, before the first `push`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A stage in its place."""
+
+    name: str
+    stage: Stage
+    ahead: int = 0
+    """Frames that it may be ahead of what follows, on a thread of its own; 0: it shares the thread of the next one."""
+
+
+class TimedStage:
+    """A stage whose work is timed."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage, self.seconds = stage, 0.0
+
+    def push(self, record: FrameRecord) -> list[FrameRecord]:
+        """As the stage's own."""
+        return self._timed(lambda: self._stage.push(record))
+
+    def finish(self) -> list[FrameRecord]:
+        """As the stage's own."""
+        return self._timed(self._stage.finish)
+
+    def state_dict(self) -> dict[str, object]:
+        """As the stage's own."""
+        return self._stage.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """As the stage's own."""
+        self._stage.load_state_dict(state)
+
+    def _timed(self, work: Callable[[], Iterable[FrameRecord]]) -> list[FrameRecord]:
+        started = time.monotonic()
+        found = list(work())
+        self.seconds += time.monotonic() - started
+        return found
+
+
+@dataclass(frozen=True)
+class Barrier:
+    """Passes through the stages between two frames, so that each is seen at rest at the same place of the video."""
+
+    number: int
+
+
+class BarrierListener(Protocol):
+    """Who wants to see the stages at rest."""
+
+    def next_barrier(self, frames_in: int) -> Barrier | None:
+        """A barrier to send after so many frames, or None. Called on the first stage's thread."""
+
+    def save_stage(self, barrier: Barrier, name: str, stage: Stage) -> None:
+        """A stage has taken in every frame before the barrier and none after it. Called on the stage's thread."""
+
+
+def build_steps(run: Run, info: VideoInfo | None = None, segment: SegmentShots | None = None) -> list[Step]:
+    """The stages of a run.
+
+    info: the file that the frames are from, where there is one. segment: what is known of the frames where they are a
+    part of a film. Raises InputError where the reference cannot be used, SettingsError where a frame is to be the
+    reference and there is no file to look it up in.
+    """
+    settings, preset, device = run.settings, run.preset, run.device.torch_device
+    reference = reference_proxy(settings, info, run.proxy_size, device)
+    steps = _marking_steps(settings, run.proxy_size, device, segment)
+    tracker = ShotTracker[FrameRecord](
+        run.flow, batch_frames=BATCH_FRAMES, key_every=settings.key_every, key=reference, segment=segment
+    )
+    tone = ToneStage(preset, settings, reference=reference, solver=run.solver)
+    steps += [Step("motion", tracker, BATCH_FRAMES), Step("tone", tone, preset.core_frames)]
+    if preset.texture_reach and "texture" not in settings.without:
+        texture = TextureStage(
+            Sight(run.texture_size, device, preset.texture_reach),
+            locks="locking" not in settings.without,
+            renewal=_renewal(run.codec, settings),
+            fallback=run.texturing,
         )
-        tracked = ahead(motion.out_of(tracked), BATCH_FRAMES)
-        for witness in witnesses:
-            tracked = witness.follow(tracked)
-        toned = correct(
-            tone.into(tracked), engine.preset, settings, reference=reference, solver=engine.solver, at=stand.tone
+        steps.append(Step("texture", texture, QUEUED_FRAMES))
+    return steps
+
+
+def _marking_steps(
+    settings: Settings, size: tuple[int, int], device: torch.device, segment: SegmentShots | None = None
+) -> list[Step]:
+    """The stages before motion. Of a segment it is known what is skipped."""
+    steps = []
+    if settings.guide is not None:
+        frames = range(segment.first, segment.first + len(segment)) if segment else None
+        steps.append(
+            Step("guide", GuideStage(settings.guide, guide_proxies(settings.guide, settings, size, device), frames))
         )
-        toned = ahead(tone.out_of(toned), engine.preset.core_frames)
-        if reach := texture_reach(engine.preset, settings):
-            done = steady(
-                texture.into(toned),
-                luma_of,
-                reach=reach,
-                colours_of=colours_of,
-                locks=locks_texture(settings),
-                renewal=renewal,
-                ladder=engine.texturing,
-                at=stand.texture,
-            )
-            toned = ahead(texture.out_of(done), QUEUED_FRAMES)
-        yield from toned
+    if "flashes" not in settings.without and segment is None:
+        steps.append(Step("flashes", FlashStage[FrameRecord](sure=not settings.keep_flashes)))
+    return steps
 
 
-def _counted(frames: Iterable[Given[T]], at: Following[T]) -> Iterator[Given[T]]:
-    for frame in frames:
-        at.frames += 1
-        yield frame
-
-
-def mark_flashes(
-    frames: Iterable[Given[T]], settings: Settings, *, at: Watching[T] | None = None
-) -> Iterator[Given[T]]:
-    """`find_flashes`, of the kind that the settings leave as they are."""
-    if "flashes" in settings.without:
-        return iter(frames)
-    return find_flashes(frames, sure=not settings.keep_flashes, at=at)
-
-
-def texture_reach(preset: Preset, settings: Settings) -> int:
-    """Neighbours that texture is compared with on each side; 0 leaves texture alone."""
-    return 0 if "texture" in settings.without else preset.texture_reach
-
-
-def locks_texture(settings: Settings) -> bool:
-    """Whether texture that boils with a memory is locked to keys."""
-    return "locking" not in settings.without
-
-
-def renewal_of(codec: Codec | None, settings: Settings) -> Renewal | None:
+def _renewal(codec: Codec | None, settings: Settings) -> Renewal | None:
     """What finds detail in latents, and where it is to; None for pixels alone."""
     if codec is None:
         return None
@@ -166,45 +157,88 @@ def renewal_of(codec: Codec | None, settings: Settings) -> Renewal | None:
     return Renewal(LatentTexture(codec), settings.texture_space, hold)
 
 
-class Deciding:
-    """How the frames of one video are decided. What it has, it has once: kept progress refers to it by identity."""
+def local_corrections(
+    pictures: Iterable[SourcePicture], run: Run, info: VideoInfo | None = None, *, threads: bool = True
+) -> Generator[FrameRecord, None, None]:
+    """The correction of every frame, found by this process.
 
-    def __init__(self, info: VideoInfo, engine: Engine, settings: Settings) -> None:
-        self._info, self._engine, self._settings = info, engine, settings
-        layout, side_px, device = info.layout, engine.preset.texture_max_side_px, engine.device.torch_device
+    info: as `build_steps` takes it. threads: motion, tone and texture run side by side, and the pictures are asked for
+    on the first of their threads. Raises what `build_steps` raises, and InputError where the guide does not fit.
+    """
+    device = run.device.torch_device
+    with closing(
+        run_stages(records(pictures, run.proxy_size, device), build_steps(run, info), device, threads=threads)
+    ) as found:
+        yield from (each for each in found if isinstance(each, FrameRecord))
 
-        def luma(frame: Frame, correction: Correction | None) -> Tensor:
-            return luma_of(frame, layout, correction, side_px, device)
 
-        def colours(frame: Frame, correction: Correction | None) -> Tensor:
-            return colours_of(frame, layout, correction, side_px, device)
+def scan_shots(
+    pictures: Iterable[SourcePicture], settings: Settings, size: tuple[int, int], device: torch.device
+) -> Generator[FrameRecord, None, None]:
+    """Every frame with its place among the shots, but no motion. size: of proxies, height and width."""
+    tracker = ShotTracker[FrameRecord](None, batch_frames=BATCH_FRAMES)
+    steps = [*_marking_steps(settings, size, device), Step("motion", tracker)]
+    with closing(run_stages(records(pictures, size, device), steps, device, threads=False)) as found:
+        yield from (each for each in found if isinstance(each, FrameRecord))
 
-        self._luma: LumaOf[Frame] = luma
-        self._colours: ColoursOf[Frame] = colours
-        self._renewal: Renewal | None = renewal_of(engine.codec, settings)
 
-    @property
-    def named(self) -> dict[str, object]:
-        """Its parts that what is remembered of a run refers to."""
-        return {
-            **self._engine.named,
-            "settings": self._settings,
-            "luma": self._luma,
-            "colours": self._colours,
-            "renewal": self._renewal,
-        }
+def records(pictures: Iterable[SourcePicture], size: tuple[int, int], device: torch.device) -> Iterator[FrameRecord]:
+    """A record of each frame, with its proxy, as it goes into the first stage."""
+    for picture in pictures:
+        yield record_of(picture, size, device)
 
-    def decide(self, given: Iterable[Given[Frame]], **how: Any) -> Generator[Corrected[Frame], None, None]:
-        """`pipeline.stages.decide`, with threads, of frames with their proxies; `how` is further arguments of it."""
-        return decide(
-            given,
-            self._luma,
-            self._engine,
-            self._settings,
-            size=proxy_size(self._info.height, self._info.width, self._engine.preset.flow_max_side_px),
-            colours_of=self._colours,
-            renewal=self._renewal,
-            source=self._info,
-            overlap=True,
-            **how,
-        )
+
+def record_of(picture: SourcePicture, size: tuple[int, int], device: torch.device) -> FrameRecord:
+    """A frame's record with its proxy. size: of the proxy, height and width."""
+    proxy = picture.rgb(size, device).clamp(0, 1)
+    return FrameRecord(picture=picture, proxy=proxy, skip="excluded" if picture.excluded else None)
+
+
+def run_stages(
+    frames: Iterable[FrameRecord],
+    steps: Sequence[Step],
+    device: torch.device,
+    *,
+    threads: bool,
+    listener: BarrierListener | None = None,
+) -> Generator[FrameRecord | Barrier, None, None]:
+    """Every frame once, in order, as it comes out of the last stage; the listener's barriers between them.
+
+    device: what computes. threads: as `local_corrections` takes it.
+    """
+    with ExitStack() as stack:
+        for each in (step.stage for step in steps):
+            if isinstance(each, GuideStage):
+                stack.callback(each.close)
+        if threads and device.type == "cpu":
+            stack.enter_context(cores_shared())
+        items: Iterator[FrameRecord | Barrier] = trim_periodically(_with_barriers(frames, listener))
+        for step in steps:
+            items = _through(step, items, listener)
+            if threads and step.ahead:
+                items = stack.enter_context(closing(prefetch(items, step.ahead)))
+        yield from items
+
+
+def _with_barriers(frames: Iterable[FrameRecord], listener: BarrierListener | None) -> Iterator[FrameRecord | Barrier]:
+    """Barriers between batches, each before the next frame is asked for."""
+    source = iter(frames)
+    for count in itertools.count():
+        if count % BATCH_FRAMES == 0 and listener is not None and (barrier := listener.next_barrier(count)):
+            yield barrier
+        if (frame := next(source, None)) is None:
+            return
+        yield frame
+
+
+def _through(
+    step: Step, items: Iterable[FrameRecord | Barrier], listener: BarrierListener | None
+) -> Iterator[FrameRecord | Barrier]:
+    for item in items:
+        if isinstance(item, FrameRecord):
+            yield from step.stage.push(item)
+            continue
+        if listener is not None:
+            listener.save_stage(item, step.name, step.stage)
+        yield item
+    yield from step.stage.finish()

@@ -1,4 +1,4 @@
-"""The stages wired together: decode → proxies → motion and shots → correction → planes → encode."""
+"""The whole job: open → stages → apply → write → report."""
 
 from __future__ import annotations
 
@@ -6,47 +6,56 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from threading import Event
-from typing import Any
+from typing import Protocol
 
-from deflicker.core.device import Device
+import torch
+
 from deflicker.core.errors import Cancelled
 from deflicker.core.memory import QUEUED_FRAMES
 from deflicker.core.progress import OnProgress, Progress
 from deflicker.core.settings import CompareStyle, Settings
 from deflicker.core.threads import Background, prefetch
-from deflicker.correction.apply import Correction, relit
-from deflicker.correction.types import Corrected
-from deflicker.media.color import with_proxies
-from deflicker.media.demux import limits_of
+from deflicker.correction.types import FrameRecord
 from deflicker.media.destination import Destination, name_of
-from deflicker.media.frame import Frame, frame_bytes
+from deflicker.media.frame import Frame
 from deflicker.media.probe import VideoInfo
-from deflicker.media.reader import Reader
+from deflicker.media.reader import Packet, Reader
 from deflicker.media.remux import Remuxed, remux
-from deflicker.media.source import Intake, Source, take_in
+from deflicker.media.source import Source, take_in
 from deflicker.media.writer import Writer
-from deflicker.metrics.flicker import FlickerSums
-from deflicker.motion.tracking import Given
-from deflicker.pipeline.checkpoint.fingerprint import circumstances
-from deflicker.pipeline.checkpoint.open import check_resume, kept_progress
-from deflicker.pipeline.checkpoint.runner import Keeping
-from deflicker.pipeline.engine import Engine, Networks
+from deflicker.pipeline.checkpoint.open import check_resume, open_checkpoint
+from deflicker.pipeline.checkpoint.runner import CHECKPOINT_S, Checkpointer
 from deflicker.pipeline.frames import deflicker_frames
 from deflicker.pipeline.guide import check_guide
-from deflicker.pipeline.observers import Witness, watch_run
+from deflicker.pipeline.models import Models
+from deflicker.pipeline.observers import OnWindow, ProgressReporter, WindowReporter, measure_observer
 from deflicker.pipeline.plan import plan
-from deflicker.pipeline.stages import Deciding
-from deflicker.pipeline.window_reports import OnWindow, watched
+from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.run_stats import RunStats
+from deflicker.pipeline.source_pictures import DecodedPicture
+from deflicker.pipeline.stages import local_corrections
+from deflicker.pipeline.store.fingerprint import device_name, run_fingerprint
 from deflicker.report.comparison_video import compared
-from deflicker.report.frame_notes import KeptFrames, TextureShots
-from deflicker.report.model import Flicker, Report
+from deflicker.report.model import Report
+from deflicker.report.observer import Observer
 
 __all__ = ["deflicker", "deflicker_frames", "plan"]
 
-Decider = Callable[[Iterator[Frame], VideoInfo, Sequence[Witness], OnProgress], Generator[Corrected[Frame], None, None]]
-"""Every frame with its correction, in order; see `scheduler.Film`."""
+
+class Corrections(Protocol):
+    """Every frame's record with its correction, in order: found here, with checkpoints or without, or elsewhere."""
+
+    def __call__(
+        self, frames: Iterator[Frame], info: VideoInfo, on_progress: OnProgress
+    ) -> Generator[FrameRecord, None, None]:
+        """info: of the video that the frames are from. on_progress: called while it waits for others."""
+
+
+Decided = Callable[[Iterator[Frame]], Generator[FrameRecord, None, None]]
+"""The same for one video's frames."""
 
 
 def deflicker(
@@ -61,8 +70,9 @@ def deflicker(
     on_progress: OnProgress | None = None,
     on_window: OnWindow | None = None,
     cancel: Event | None = None,
-    networks: Networks | None = None,
-    decider: Decider | None = None,
+    models: Models | None = None,
+    corrections: Corrections | None = None,
+    checkpoint_s: float = CHECKPOINT_S,
 ) -> Report:
     """Take the flicker out of the video `source` and write it to `target`.
 
@@ -74,46 +84,58 @@ def deflicker(
 
     `on_progress` is called often, and `on_window` with what each window of frames came to, both from this thread; an
     exception in them stops the run, and so does `cancel`, once it is set (by any thread): the run then raises
-    Cancelled. `networks`: loaded before and to be used again; `Deflicker` sees to that. `decider`: finds the
-    corrections in place of this process (`scheduler.Film`). Whatever ends the run early, nothing is left at `target`
-    that was not there before.
+    Cancelled. `models`: networks loaded before, to be used again; `Deflicker` sees to that. `corrections`: finds them
+    in place of this process (`distributed.scheduler`). `checkpoint_s`: how often a run with `settings.resume` keeps its
+    progress. Whatever ends the run early, nothing is left at `target` that
+    was not there before.
 
     Raises a DeflickerError: InputError, OutputError, SettingsError, WeightsError or DeviceError.
     """
     started = time.monotonic()
-    tell = on_progress or (lambda _: None)
-    bounds = limits_of(settings)
+    tell = _unless(cancel, on_progress or (lambda _: None))
     check_resume(source, target, settings, measure=measure)
-    with (
-        take_in(source, settings, target=target, limits=bounds) as intake,
-        Reader.of(intake.info, settings, limits=bounds, cancel=cancel) as reader,
-        ExitStack() as stack,
-    ):
+    with ExitStack() as stack:
+        # Open: whatever is wrong with the files shows before anything is fetched or loaded.
+        intake = stack.enter_context(take_in(source, settings.input(), target=target))
+        reader = stack.enter_context(Reader(intake.info.path, settings.input(), info=intake.info, cancel=cancel))
         info = reader.info
         check_guide(settings)
-        # Whatever is wrong with the target shows before anything is fetched or loaded.
-        Writer(target, info, settings, trial=True).discard()
-        keep = stack.enter_context(kept_progress(target, settings))
-        engine = None
-        if settings.strength > 0 and (decider is None or measure):
-            size = frame_bytes(info.width, info.height, info.layout)
-            engine = Engine.load(info.width, info.height, size, settings, tell, networks)
-            if keep is not None:
-                keep.look(circumstances(info.path, settings, engine))
-        watch = watch_run(engine, info.layout, settings, lpips=lpips) if engine and measure else None
-        with compared(compare, info, settings, compare_style) as comparison:
-            witnesses = tuple(each for each in (watch, comparison) if each is not None)
-            tell = _unless(cancel, tell)
-            tally, output = _process(reader, target, engine, settings, tell, witnesses, on_window, keep, decider)
-        elapsed_s = time.monotonic() - started
-        report = _report(intake, name_of(target), reader, engine.device if engine else None, tally, output, elapsed_s)
-        notes = (*report.notes, *_missed(report, settings), *(keep.notes if keep else ()))
-        report = replace(report, settings=settings.words, notes=notes)
-        return replace(report, measures=watch.finish(), gallery=watch.album.gallery()) if watch else report
+        Writer(target, info, settings.encoding(), trial=True).discard()
+        checkpointer = (
+            stack.enter_context(open_checkpoint(target, settings, checkpoint_s)) if corrections is None else None
+        )
+
+        # Stages: those of this process, or whoever finds the corrections in its place.
+        run: Run | None = None
+        if settings.strength > 0 and (corrections is None or measure):
+            run = Run.prepare(VideoSize.of(info), settings, models, tell)
+        if run is not None and corrections is None:
+            corrections = _corrections_of(run, info, checkpointer)
+
+        # Observers.
+        stats = RunStats()
+        watch = measure_observer(run, info.layout, info.layout, lpips=lpips) if run and measure else None
+        comparison = stack.enter_context(compared(compare, info, settings, compare_style))
+        windows = WindowReporter(on_window) if on_window else None
+        observers = [stats, ProgressReporter(tell, info.frame_count_hint), windows, watch, comparison]
+
+        # Apply and write: frames with their corrections, or the source's packets where there is nothing to do.
+        copy = None if corrections or comparison else remux(info, target, settings.encoding())
+        stats = RunStats(copy.frames) if copy else stats
+        decided = partial(corrections or _uncorrected, info=info, on_progress=tell)
+        output = copy or _write(reader, target, settings, decided, [each for each in observers if each])
+
+        # Report.
+        report = stats.report(reader, settings, run, output)
+        notes = (*report.notes, *(checkpointer.notes if checkpointer else ()))
+        report = replace(report, source=intake.name, target=name_of(target), notes=notes)
+        if run is not None and watch is not None:
+            report = replace(report, measures=watch.measures(run.preset), gallery=watch.gallery.build())
+        return replace(report, elapsed_s=time.monotonic() - started)
 
 
 def _unless(cancel: Event | None, tell: OnProgress) -> OnProgress:
-    """Tell progress, unless the run is to stop. The first word of it comes with the first frame."""
+    """Tell progress, unless the run is to stop."""
     if cancel is None:
         return tell
 
@@ -125,25 +147,36 @@ def _unless(cancel: Event | None, tell: OnProgress) -> OnProgress:
     return tell_or_stop
 
 
-def _process(
-    reader: Reader,
-    target: Destination,
-    engine: Engine | None,
-    settings: Settings,
-    tell: OnProgress,
-    witnesses: Sequence[Witness],
-    on_window: OnWindow | None,
-    keep: Keeping | None,
-    decider: Decider | None,
-) -> tuple[_Tally, Writer | Remuxed]:
-    """Write the target: the source's own packets where nothing is to be corrected, else encoded frames."""
-    if engine is None and decider is None and not witnesses and (copy := remux(reader.info, target, settings)):
-        return _Tally(copy.frames), copy
-    writer = Writer(target, reader.info, settings)
+def _corrections_of(run: Run, info: VideoInfo, checkpointer: Checkpointer | None) -> Corrections:
+    """Those that this process finds; it goes on where an interrupted run stopped, if its progress is kept."""
+    if checkpointer is not None:
+        checkpointer.load(run_fingerprint(info.path, run.settings, run.preset, device_name(run.device)))
+
+    def found_here(
+        frames: Iterator[Frame], info: VideoInfo, on_progress: OnProgress
+    ) -> Generator[FrameRecord, None, None]:
+        pictures = (DecodedPicture.of(frame, info.layout, run.applying) for frame in frames)
+        return checkpointer.corrections(pictures, run, info) if checkpointer else local_corrections(pictures, run, info)
+
+    return found_here
+
+
+def _uncorrected(
+    frames: Iterator[Frame], info: VideoInfo, on_progress: OnProgress
+) -> Generator[FrameRecord, None, None]:
+    """No frame is corrected."""
+    for frame in frames:
+        yield FrameRecord(picture=DecodedPicture.of(frame, info.layout), proxy=torch.empty(3, 0, 0))
+
+
+def _write(
+    reader: Reader, target: Destination, settings: Settings, corrections: Decided, observers: Sequence[Observer]
+) -> Writer | Remuxed:
+    """Write the target: encoded frames, or the source's own packets where no frame was changed."""
+    writer = Writer(target, reader.info, settings.encoding())
     try:
-        tally = _run(reader, writer, engine, settings, tell, witnesses, on_window, keep, decider)
-        tell(Progress("finish", tally.frames, tally.frames))
-        copy = None if tally.changed else remux(reader.info, target, settings)
+        changed = _apply(reader, writer, corrections, observers, settings.strength)
+        copy = None if changed else remux(reader.info, target, settings.encoding())
         if copy is None:
             writer.close()
     except BaseException:
@@ -151,146 +184,39 @@ def _process(
         raise
     if copy:
         writer.discard()
-    return tally, copy or writer
+    return copy or writer
 
 
-@dataclass(frozen=True, eq=False)
-class _Decided:
-    """A frame on its way to the writer."""
+def _apply(
+    reader: Reader, writer: Writer, corrections: Decided, observers: Sequence[Observer], strength: float
+) -> bool:
+    """Frames from reader to writer, each with its correction; whether any was changed. The writer is left open."""
+    changed = False
 
-    frame: Frame
-    correction: Correction | None
-
-
-class _Tally:
-    """What a run adds up."""
-
-    def __init__(self, frames: int = 0) -> None:
-        self.frames = frames
-        self.shots = self.changed = self.diverged = 0
-        self.kept, self.texture = KeptFrames(), TextureShots()
-        self._before: FlickerSums | None = None
-        self._after: FlickerSums | None = None
-
-    def count(self, frame: Corrected[Any]) -> None:
-        self.kept.add(self.frames, frame.kept)
-        self.texture.add(self.frames, frame.opens_shot and not frame.kept, frame.texture)
-        self.frames += 1
-        self.shots += frame.opens_shot and not frame.kept
-        self.diverged += frame.diverged
-        if frame.before is not None and frame.after is not None:
-            self._before = frame.before if self._before is None else self._before + frame.before
-            self._after = frame.after if self._after is None else self._after + frame.after
-
-    def flicker(self) -> tuple[Flicker | None, Flicker | None]:
-        """Before and after."""
-        before = self._before.index() if self._before else None
-        after = (self._after.index() if self._after else None) if self.changed else before
-        return Flicker(*before) if before else None, Flicker(*after) if after else None
-
-
-def _run(
-    reader: Reader,
-    writer: Writer,
-    engine: Engine | None,
-    settings: Settings,
-    tell: OnProgress,
-    witnesses: Sequence[Witness],
-    on_window: OnWindow | None,
-    keep: Keeping | None,
-    decider: Decider | None,
-) -> _Tally:
-    """Frames from reader to writer, each with its correction; the writer is left open."""
-    layout, tally = reader.info.layout, _Tally()
-
-    def put_out(job: Any) -> None:
-        if isinstance(job, _Decided):
-            frame = (engine.relit if engine else relit)(job.frame, layout, job.correction)
-            if frame is not job.frame:
-                tally.changed += 1
-                writer.release()
-            writer.write(frame)
-            for witness in witnesses:
-                witness.see(job.frame, frame)
-        else:
+    def put_out(job: FrameRecord | Packet) -> None:
+        nonlocal changed
+        if not isinstance(job, FrameRecord):
             writer.copy(job)
+            return
+        picture = job.picture
+        assert isinstance(picture, DecodedPicture)
+        frame = picture.corrected(job.correction and job.correction.scaled(strength))
+        if frame is not picture.frame:
+            changed = True
+            writer.release()
+        writer.write(frame)
+        for observer in observers:
+            observer.on_written(job, picture.frame, frame)
 
     with (
         Background(put_out, QUEUED_FRAMES) as output,
         closing(prefetch(reader.frames(on_packet=output.put), QUEUED_FRAMES)) as frames,
-        closing(
-            decider(frames, reader.info, witnesses, tell)
-            if decider
-            else _decide(frames, reader, engine, settings, witnesses, keep)
-        ) as decided,
+        closing(corrections(frames)) as decided,
     ):
-        for frame in watched(decided, on_window):
-            correction = frame.correction and frame.correction.scaled(settings.strength)
-            output.put(_Decided(frame.item, correction))
-            tally.count(frame)
-            tell(Progress("frames", tally.frames, reader.info.frame_count_hint))
-    return tally
-
-
-def _decide(
-    frames: Iterator[Frame],
-    reader: Reader,
-    engine: Engine | None,
-    settings: Settings,
-    witnesses: Sequence[Witness],
-    keep: Keeping | None,
-) -> Generator[Corrected[Frame], None, None]:
-    if engine is None:
-        return (Corrected(frame, None, False, None, None) for frame in frames)
-    info, device, deciding = reader.info, engine.device.torch_device, Deciding(reader.info, engine, settings)
-
-    def of(frames: Iterator[Frame], **how_far: Any) -> Generator[Corrected[Frame], None, None]:
-        proxies = (
-            Given(frame, proxy, proxy, "excluded" if frame.as_is else None)
-            for frame, proxy in with_proxies(frames, info.layout, engine.preset, device)
-        )
-        return deciding.decide(proxies, witnesses=witnesses, **how_far)
-
-    if keep is None:
-        return of(frames)
-    return keep.go_on(frames, of, deciding.named, device)
-
-
-def _missed(report: Report, settings: Settings) -> list[str]:
-    """What the user excluded that is not there."""
-    excluded = settings.exclude and not any(part.why == "excluded" for part in report.kept)
-    parts = ", ".join(map(str, settings.exclude))
-    return [f"no frame lies in {parts}, which was to be excluded"] if excluded and settings.strength > 0 else []
-
-
-def _report(
-    intake: Intake,
-    target: str,
-    reader: Reader,
-    device: Device | None,
-    tally: _Tally,
-    output: Writer | Remuxed,
-    elapsed_s: float,
-) -> Report:
-    before, after = tally.flicker()
-    return Report(
-        source=intake.name,
-        target=target,
-        frames=tally.frames,
-        shots=tally.shots,
-        frames_changed=tally.changed,
-        duration_s=reader.info.duration_s or 0.0,
-        elapsed_s=elapsed_s,
-        device=str(device.torch_device) if device else "none",
-        device_reason=device.reason if device else "strength 0 asks for no correction",
-        flicker_before=before,
-        flicker_after=after,
-        codec=output.codec,
-        copied=output.copied,
-        dropped=output.dropped,
-        notes=(*reader.notes, *output.notes),
-        losses=reader.losses,
-        frames_diverged=tally.diverged,
-        kept=tally.kept.parts,
-        texture=tally.texture.shots,
-    )
+        for record in decided:
+            output.put(record)
+            for observer in observers:
+                observer.on_decided(record)
+    for observer in observers:
+        observer.on_end()
+    return changed

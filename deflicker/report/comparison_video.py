@@ -15,12 +15,13 @@ import numpy as np
 import torch
 
 from deflicker.core.settings import CompareStyle, Settings
+from deflicker.correction.types import FrameRecord
 from deflicker.media.clip_writer import ClipWriter
 from deflicker.media.color import proxy_of
 from deflicker.media.frame import Frame
 from deflicker.media.probe import VideoInfo
-from deflicker.motion.tracking import Tracked
 from deflicker.report.gallery_builder import heat_colours, luma_change, to_array
+from deflicker.report.observer import Observer
 
 _LONGEST_PX = 960
 """Longer side of one of the two pictures."""
@@ -44,20 +45,16 @@ def compared(
         yield Comparison(writer, info, style)
 
 
-class Comparison:
-    """Witness of a run that draws what it sees."""
+class Comparison(Observer):
+    """Draws what it sees."""
 
     def __init__(self, writer: ClipWriter, info: VideoInfo, style: CompareStyle) -> None:
         self._writer, self._info, self._style = writer, info, style
         self._size = _pane(info)
 
-    def follow(self, tracked: Iterator[Tracked[Frame]]) -> Iterator[Tracked[Frame]]:
-        """Motion does not matter here."""
-        return tracked
-
-    def see(self, before: Frame, after: Frame) -> None:
+    def on_written(self, record: FrameRecord, before: Frame, after: Frame | None) -> None:
         """Draw and encode the next frame."""
-        pictures = [self._upright(frame) for frame in ((before,) if after is before else (before, after))]
+        pictures = [self._upright(frame) for frame in ((before,) if after is before else (before, after or before))]
         seconds = float((before.pts * before.time_base) - before.shift)
         self._writer.write(compose(pictures[0], pictures[-1], self._style, seconds), self._ticks(before))
 

@@ -1,4 +1,4 @@
-"""Reports as files: HTML for people, JSON for programs, CSV for spreadsheets. Whole or not there at all."""
+"""Reports as files: HTML for people, JSON for programs, CSV for spreadsheets. Files are replaced atomically."""
 
 from __future__ import annotations
 
@@ -7,17 +7,25 @@ import csv
 import io
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deflicker.core.errors import OutputError
-from deflicker.core.files import Lock, sweep, unfinished_name
-from deflicker.report.model import Measurement, Report
+from deflicker.core.files import TemporaryFolder
+from deflicker.report.gallery import Gallery
+from deflicker.report.results import Document
+
+if TYPE_CHECKING:
+    from _csv import Writer
+
+Numbers = Sequence[float | None]
 
 KINDS = (".html", ".json", ".csv")
 
 
 def check(path: Path, *, overwrite: bool) -> None:
-    """Find out before a run whether `save` will be able to. Raises OutputError."""
+    """Check before a run whether `save` can write this file. Raises OutputError."""
     if path.suffix.lower() not in KINDS:
         raise OutputError(f"{path}: the name of a report ends in one of {', '.join(KINDS)}")
     if not path.parent.is_dir():
@@ -28,63 +36,60 @@ def check(path: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{path}: exists already; use -y to replace it")
 
 
-def save(report: Report | Measurement, path: Path, *, overwrite: bool = False) -> None:
-    """Write a report as the end of its name says. Raises OutputError."""
+def save(document: Document, gallery: Gallery | None, path: Path, *, overwrite: bool = False) -> None:
+    """Write a report's document in the format that the file's extension names. Raises OutputError.
+
+    gallery: pictures for the HTML page.
+    """
     check(path, overwrite=overwrite)
     kind = path.suffix.lower()
     if kind == ".html":
-        from deflicker.report.html_page import page
+        from deflicker.report.html_page import render
 
-        text = page(report)
+        text = render(document, gallery)
     else:
-        text = to_csv(report) if kind == ".csv" else to_json(report)
-    sweep(path)
-    beside, lock = unfinished_name(path), None
+        text = to_csv(document) if kind == ".csv" else to_json(document)
     try:
-        lock = Lock(beside)
-        beside.write_bytes(text.encode("utf-8", "replace"))  # file names need not be any text
-        os.replace(beside, path)
+        with contextlib.closing(TemporaryFolder.beside(path)) as folder:
+            unfinished = folder.path / path.name
+            unfinished.write_bytes(text.encode("utf-8", "replace"))  # file names need not be any text
+            os.replace(unfinished, path)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # gone already, or with its folder
-            beside.unlink()
-        if lock:
-            lock.release()
 
 
-def to_json(report: Report | Measurement) -> str:
-    """The fields of `to_dict()`; numbers are finite or null."""
-    return json.dumps(report.to_dict(), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+def to_json(document: Document) -> str:
+    """The document as JSON; numbers are finite or null."""
+    return json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def to_csv(report: Report | Measurement) -> str:
-    """One line for each number: kind, name, frame or distance, before, after. Lines of kind `frame` are the course."""
+def to_csv(document: Document) -> str:
+    """One line per number: kind, name, frame or lag, before, after. Lines of kind `frame` are the course."""
     file = io.StringIO()
     rows = csv.writer(file)
     rows.writerow(["kind", "name", "at", "before", "after", "note"])
-    measures = report.measures
+    measures = document["measures"]
     if measures is None:
         return file.getvalue()
-    rows.writerow(["verdict", measures.verdict.judgement, "", "", "", "; ".join(measures.verdict.reasons)])
-    for metric in measures.metrics:
-        rows.writerow(["metric", metric.name, "", _cell(metric.before), _cell(metric.after), metric.reason])
-    for guard in measures.guards:
-        rows.writerow(["guard", guard.name, "", "", _cell(guard.value), "holds" if guard.holds else "broken"])
-    for side, frames in (("before", measures.seams_before), ("after", measures.seams_after)):
-        rows.writerows(["seam", side, frame, "", "", ""] for frame in frames)
-    rows.writerows(["shot", "", frame, "", "", ""] for frame in measures.shots)
-    drift, course = measures.drift, measures.course
-    for name, places, before, after in (
-        ("drift", drift.lags, drift.before, drift.after),
-        ("flicker", course.frames, course.flicker_before, course.flicker_after),
-        ("ewarp", course.frames, course.ewarp_before, course.ewarp_after),
-    ):
-        kind = "lag" if name == "drift" else "frame"
-        for number, place in enumerate(places):
-            both = [_cell(column[number]) if column else "" for column in (before, after)]
-            rows.writerow([kind, name, place, *both, ""])
+    verdict = measures["verdict"]
+    rows.writerow(["verdict", verdict["judgement"], "", "", "", "; ".join(verdict["reasons"])])
+    for name, metric in measures["metrics"].items():
+        rows.writerow(["metric", name, "", _cell(metric["before"]), _cell(metric["after"]), metric["reason"]])
+    for name, guard in measures["guards"].items():
+        rows.writerow(["guard", name, "", "", _cell(guard["value"]), "holds" if guard["holds"] else "broken"])
+    for side in ("before", "after"):
+        rows.writerows(["seam", side, frame, "", "", ""] for frame in measures[f"seams_{side}"])
+    rows.writerows(["shot", "", frame, "", "", ""] for frame in measures["shots"])
+    drift, course = measures["drift"], measures["course"]
+    _write_curves(rows, "lag", "drift", drift["lags"], (drift["before"], drift["after"]))
+    for name in ("flicker", "ewarp"):
+        _write_curves(rows, "frame", name, course["frames"], (course[f"{name}_before"], course[f"{name}_after"]))
     return file.getvalue()
+
+
+def _write_curves(rows: Writer, kind: str, name: str, places: Numbers, columns: tuple[Numbers, Numbers]) -> None:
+    for number, place in enumerate(places):
+        rows.writerow([kind, name, place, *(_cell(column[number]) if column else "" for column in columns), ""])
 
 
 def _cell(value: float | None) -> str:

@@ -1,20 +1,22 @@
-"""Which frames and shots a run treats specially: frames it skips, shots whose texture it stabilises, and why."""
+"""Frames and shots a run treats specially: frames it skips, shots whose texture it stabilises, and why."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deflicker.correction.types import Choice
+    from deflicker.correction.types import SpaceDecision
 
-_NAMED_PARTS, _NAMED_SHOTS = 12, 6
+_MAX_RANGES, _MAX_SHOTS = 12, 6
 """How many are listed one by one."""
+_REASONS = {"excluded": "excluded", "flash": "flashes"}
 
 
 @dataclass(frozen=True)
-class KeptPart:
-    """Frames in a row that were kept for the same reason."""
+class SkippedRange:
+    """Consecutive frames left uncorrected for the same reason."""
 
     first: int
     """Number of the first in the output, from 0."""
@@ -26,49 +28,49 @@ class KeptPart:
         return f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
 
 
-class KeptFrames:
-    """Adds frames up to parts."""
+class SkippedFrames:
+    """Merges skipped frames into ranges."""
 
     def __init__(self) -> None:
-        self._parts: list[KeptPart] = []
+        self._ranges: list[SkippedRange] = []
 
     def add(self, frame: int, why: str | None) -> None:
-        """Take the next frame; None where it was not kept."""
+        """Take the next frame; `why` is None for a frame that is not skipped."""
         if why is None:
             return
-        last = self._parts[-1] if self._parts else None
+        last = self._ranges[-1] if self._ranges else None
         if last and last.why == why and last.last == frame - 1:
-            self._parts[-1] = replace(last, last=frame)
+            self._ranges[-1] = replace(last, last=frame)
         else:
-            self._parts.append(KeptPart(frame, frame, why))
+            self._ranges.append(SkippedRange(frame, frame, why))
 
     @property
-    def parts(self) -> tuple[KeptPart, ...]:
+    def ranges(self) -> tuple[SkippedRange, ...]:
         """In order."""
-        return tuple(self._parts)
+        return tuple(self._ranges)
 
 
-def skipped_lines(parts: tuple[KeptPart, ...]) -> list[str]:
-    """One line for each reason, the first few parts by their frames."""
+def skipped_lines(ranges: Sequence[SkippedRange]) -> list[str]:
+    """One line for each reason, with the first few ranges."""
     lines = []
-    for why, name in (("excluded", "excluded"), ("flash", "flashes")):
-        of_this = [str(part) for part in parts if part.why == why]
-        more = f" and {len(of_this) - _NAMED_PARTS} parts more" if len(of_this) > _NAMED_PARTS else ""
-        if of_this:
-            lines.append(f"{name}: frames {', '.join(of_this[:_NAMED_PARTS])}{more}")
+    for why, name in _REASONS.items():
+        found = [str(each) for each in ranges if each.why == why]
+        more = f" and {len(found) - _MAX_RANGES} more ranges" if len(found) > _MAX_RANGES else ""
+        if found:
+            lines.append(f"{name}: frames {', '.join(found[:_MAX_RANGES])}{more}")
     return lines
 
 
 @dataclass(frozen=True)
 class ShotTexture:
-    """One shot that boils."""
+    """A shot whose texture boils."""
 
     first: int
     """Its first frame in the output, from 0."""
     space: str
     """`pixel`, `latent` or `both`."""
     boil_share: float
-    """Part of all change of its texture that is boil, as first seen."""
+    """Fraction of all change of its texture that is boil, as first measured."""
     boil_levels: float
     """Root mean square of the boil, in code values of 255."""
     why: str
@@ -80,20 +82,20 @@ class ShotTexture:
 
 
 class TextureShots:
-    """Adds up what frames say."""
+    """Collects the shots whose texture is stabilised."""
 
     def __init__(self) -> None:
         self._shots: list[ShotTexture] = []
         self._first = 0
 
-    def add(self, frame: int, opens_shot: bool, chosen: Choice | None) -> None:
-        """Take the next frame; None where its texture was left alone."""
-        if opens_shot:
+    def add(self, frame: int, starts_shot: bool, decision: SpaceDecision | None) -> None:
+        """Take the next frame; `decision` is None where its texture was left alone."""
+        if starts_shot:
             self._first = frame
-        if chosen is None or (self._shots and self._shots[-1].first == self._first):
+        if decision is None or (self._shots and self._shots[-1].first == self._first):
             return
-        told = chosen.space, chosen.boil_share, chosen.boil_levels, chosen.why
-        self._shots.append(ShotTexture(self._first, *told))
+        found = decision.space, decision.boil_share, decision.boil_levels, decision.why
+        self._shots.append(ShotTexture(self._first, *found))
 
     @property
     def shots(self) -> tuple[ShotTexture, ...]:
@@ -101,7 +103,7 @@ class TextureShots:
         return tuple(self._shots)
 
 
-def texture_lines(shots: tuple[ShotTexture, ...]) -> list[str]:
+def texture_lines(shots: Sequence[ShotTexture]) -> list[str]:
     """A line for each of the first few shots."""
-    more = len(shots) - _NAMED_SHOTS
-    return [str(shot) for shot in shots[:_NAMED_SHOTS]] + ([f"and {more} shots more"] if more > 0 else [])
+    more = len(shots) - _MAX_SHOTS
+    return [str(shot) for shot in shots[:_MAX_SHOTS]] + ([f"and {more} more shots"] if more > 0 else [])

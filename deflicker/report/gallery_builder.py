@@ -51,7 +51,7 @@ def encode(array: Any) -> Image:
     return Image(file.getvalue(), array.shape[1], array.shape[0])
 
 
-class Album:
+class GalleryBuilder:
     """Collects what the report shows while frames pass; a bounded number of them is kept."""
 
     def __init__(self, *, pair: bool) -> None:
@@ -77,7 +77,7 @@ class Album:
             self._most = max(score, 1e-6)
             self._shown = (number, to_array(large(0)), to_array(large(1)) if self._pair else None)
 
-    def gallery(self) -> Gallery:
+    def build(self) -> Gallery:
         """Everything collected, encoded."""
         number, before, after = self._shown
         slices = torch.stack(self._columns, -1) if self._columns else None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from deflicker.report.frame_notes import KeptPart, ShotTexture
+from deflicker.core.version import versions
+from deflicker.report.export import save
+from deflicker.report.frame_notes import ShotTexture, SkippedRange
 from deflicker.report.gallery import Gallery
-from deflicker.report.results import SCHEMA, Measures
+from deflicker.report.results import SCHEMA, Document, Measures
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,16 @@ class Report:
     """What the output does not hold, each with its reason."""
     notes: tuple[str, ...]
     """Anything else the user should know."""
-    kept: tuple[KeptPart, ...] = ()
-    """Frames left as they are: those the user excludes, and flashes."""
+    skipped: tuple[SkippedRange, ...] = ()
+    """Frames left uncorrected on purpose: those the user excludes, and flashes."""
     texture: tuple[ShotTexture, ...] = ()
     """Shots whose texture boiled, and where it was steadied; said only where it may be in latents."""
     settings: tuple[tuple[str, str], ...] = ()
     """What was asked for, name and value."""
-    losses: tuple[tuple[str, int], ...] = ()
-    """What is damaged in the input, in words, and how often; what decodes was kept."""
+    damage: tuple[tuple[str, int], ...] = ()
+    """Damage found in the input, and how often; whatever decodes is still written."""
     frames_diverged: int = 0
-    """Frames that, or whose texture, stayed as they were: the correction found was NaN, infinite or absurd."""
+    """Frames left uncorrected, wholly or in their texture: the correction found was NaN, infinite or absurd."""
     measures: Measures | None = None
     """None unless it was asked for."""
     gallery: Gallery | None = field(default=None, repr=False, compare=False)
@@ -79,23 +80,22 @@ class Report:
     def frames_per_second(self) -> float:
         return self.frames / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Document:
         """Plain values only, ready for JSON (docs/metrics.md); pictures are left out."""
         found = asdict(replace(self, measures=None, gallery=None))
         del found["gallery"]
         return found | {
             "schema": SCHEMA,
+            "versions": versions(),
             "frames_per_second": self.frames_per_second,
             "settings": dict(self.settings),
-            "losses": dict(self.losses),
+            "damage": dict(self.damage),
             "measures": self.measures.to_dict() if self.measures else None,
         }
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write it as `.html`, `.json` or `.csv`, as the name ends. Raises OutputError."""
-        from deflicker.report.export import save
-
-        save(self, Path(path), overwrite=overwrite)
+        """Write the report as `.html`, `.json` or `.csv`, by the file's extension. Raises OutputError."""
+        save(self.to_dict(), self.gallery, Path(path), overwrite=overwrite)
 
 
 @dataclass(frozen=True)
@@ -115,17 +115,20 @@ class Measurement:
     settings: tuple[tuple[str, str], ...] = ()
     gallery: Gallery | None = field(default=None, repr=False, compare=False)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Document:
         """Plain values only, ready for JSON (docs/metrics.md); pictures are left out."""
         found = asdict(replace(self, gallery=None))
         del found["gallery"]
-        return found | {"schema": SCHEMA, "settings": dict(self.settings), "measures": self.measures.to_dict()}
+        return found | {
+            "schema": SCHEMA,
+            "versions": versions(),
+            "settings": dict(self.settings),
+            "measures": self.measures.to_dict(),
+        }
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write it as `.html`, `.json` or `.csv`, as the name ends. Raises OutputError."""
-        from deflicker.report.export import save
-
-        save(self, Path(path), overwrite=overwrite)
+        """Write the report as `.html`, `.json` or `.csv`, by the file's extension. Raises OutputError."""
+        save(self.to_dict(), self.gallery, Path(path), overwrite=overwrite)
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ class Fvd:
     notes: tuple[str, ...]
     """Why the number may mean little."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Document:
         """Plain values only, ready for JSON."""
         return asdict(self) | {"schema": SCHEMA}
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the report's fields (docs/metrics.md). Raised when one changes its meaning or goes."""
+
+Document = dict[str, Any]
+"""A report as a JSON object, as `to_dict()` gives it (docs/metrics.md)."""
 
 Judgement = Literal["improved", "unchanged", "not improved", "harmed", "steady", "flickers"]
 
@@ -96,7 +99,7 @@ class Measures:
         """One metric by its name in `terms.METRICS`. Raises KeyError where there is none of that name."""
         return {metric.name: metric for metric in self.metrics}[name]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Document:
         """Plain values only, ready for JSON; metrics and guards by name."""
         found = asdict(self)
         found["metrics"] = {metric.pop("name"): metric for metric in found["metrics"]}

@@ -119,3 +119,10 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
 def show(term: Term, value: float | None) -> str:
     """A number with its digits, or a dash."""
     return "–" if value is None else f"{value:.{term.digits}f}"
+
+
+def allowed_range(at_least: float | None, at_most: float | None) -> str:
+    """Bounds in short, such as `0.95 … 1.08` or `≥ 18`; empty where there are none."""
+    if at_least is not None and at_most is not None:
+        return f"{at_least:g} … {at_most:g}"
+    return f"≥ {at_least:g}" if at_least is not None else f"≤ {at_most:g}" if at_most is not None else ""

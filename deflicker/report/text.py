@@ -28,13 +28,13 @@ def summary(report: Report) -> list[str]:
         lines.append("changed: nothing to correct: source packets copied")
     else:
         lines.append(f"changed: nothing to correct; encoded with {report.codec}")
-    lines += [f"kept:    {what}" for what in skipped_lines(report.kept)]
+    lines += [f"skipped: {what}" for what in skipped_lines(report.skipped)]
     lines += [f"texture: {what}" for what in texture_lines(report.texture)]
     lines += [f"copied:  {what}" for what in [", ".join(report.copied)] if what]
     lines += [f"dropped: {what}" for what in report.dropped]
-    lines += [f"damaged: {what}{f' ({count} times)' if count > 1 else ''}" for what, count in report.losses]
+    lines += [f"damaged: {what}{f' ({count} times)' if count > 1 else ''}" for what, count in report.damage]
     if report.frames_diverged:
-        lines += [f"as is:   {_count(report.frames_diverged, 'frame')}, for which no sane correction was found"]
+        lines += [f"uncorrected: {_count(report.frames_diverged, 'frame')}, for which no valid correction was found"]
     lines += [f"note:    {what}" for what in report.notes]
     if report.measures:
         lines += [f"verdict: {verdict(report.measures)}"]

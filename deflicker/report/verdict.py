@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from deflicker.report.results import Guard, Metric, Verdict
-from deflicker.report.terms import GUARDS, METRICS, show
+from deflicker.report.terms import GUARDS, METRICS, allowed_range, show
 
 FLICKER = tuple(name for name in METRICS if name.startswith("flicker_"))
 _FELL, _ROSE = (0.05, 0.03), (0.10, 0.10)
@@ -57,7 +57,6 @@ def _moved(metrics: Mapping[str, Metric], sign: int) -> list[str]:
 
 def _broken(guard: Guard) -> str:
     term = GUARDS[guard.name]
-    low, high = guard.at_least, guard.at_most
-    bounds = f"{low:g} to {high:g}" if low is not None and high is not None else ""
-    bounds = bounds or (f"at least {low:g}" if low is not None else f"at most {high:g}")
-    return f"{term.title.lower()} is {show(term, guard.value)}, allowed is {bounds}"
+    return (
+        f"{term.title.lower()} is {show(term, guard.value)}, allowed is {allowed_range(guard.at_least, guard.at_most)}"
+    )

@@ -9,28 +9,26 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import Tensor
 
-from deflicker.core.memory import BATCH_FRAMES
 from deflicker.core.settings import Settings
-from deflicker.correction.apply import Correction
-from deflicker.correction.texture.stabilize import steady
-from deflicker.correction.tone.windows import correct
+from deflicker.correction.types import FrameRecord
 from deflicker.media.frame import Frame
 from deflicker.media.reader import Reader
 from deflicker.media.writer import Writer
-from deflicker.motion.tracking import track
-from deflicker.pipeline import engine
-from deflicker.pipeline import stages as steering
+from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.source_pictures import DecodedPicture
+from deflicker.pipeline.stages import Step, TimedStage, build_steps, records, run_stages
 
 T = TypeVar("T")
 NAMES = ("decode", "proxies", "flow", "solve", "texture", "apply", "encode")
+STAGES = {"motion": "flow", "tone": "solve", "texture": "texture"}
+"""Names of the stages here."""
 FRAMES = 48
 """Frames on which stages are timed; they are all held in memory."""
 
 
 def stages(source: Path, target: Path, preset: str, device: str, codec: str | None = None) -> dict[str, float]:
-    """Frames a second of each stage, one after the other, each on all the frames of the stage before.
+    """Frames a second of each stage, all in one thread.
 
     Presets that leave texture alone have no such stage.
     """
@@ -38,26 +36,23 @@ def stages(source: Path, target: Path, preset: str, device: str, codec: str | No
     clock = _Clock()
     with Reader(source) as reader:
         info = reader.info
-        size = engine.frame_bytes(info.width, info.height, info.layout)
-        loaded = engine.Engine.load(info.width, info.height, size, settings, lambda _: None)
-        plan, flow, where = loaded.preset, loaded.flow, loaded.device.torch_device
+        run = Run.prepare(VideoSize.of(info), settings, None, lambda _: None)
+        size, where = run.proxy_size, run.device.torch_device
         frames = clock.time("decode", lambda: list(islice(reader.frames(), FRAMES)))
-        proxies = clock.time("proxies", lambda: list(engine.with_proxies(frames, info.layout, plan, where)))
-        list(track(proxies[:3], flow))  # the first call of a network is slower
-        tracked = clock.time("flow", lambda: list(track(proxies, flow, batch_frames=BATCH_FRAMES)))
-        corrected = clock.time("solve", lambda: list(correct(tracked, plan, settings)))
-
-        def luma(frame: Frame, correction: Correction | None) -> Tensor:
-            return engine.luma_of(frame, info.layout, correction, plan.texture_max_side_px, where)
-
-        def colours(frame: Frame, correction: Correction | None) -> Tensor:
-            return engine.colours_of(frame, info.layout, correction, plan.texture_max_side_px, where)
-
-        if reach := steering.texture_reach(plan, settings):
-            toned = corrected
-            corrected = clock.time("texture", lambda: list(steady(toned, luma, reach=reach, colours_of=colours)))
-        relit = clock.time("apply", lambda: [engine.relit(c.item, info.layout, c.correction) for c in corrected])
-        clock.time("encode", lambda: _encode(Writer(target, info, settings), relit))
+        pictures = [DecodedPicture.of(frame, info.layout) for frame in frames]
+        given = clock.time("proxies", lambda: list(records(pictures, size, where)))
+        run.flow.features(given[0].proxy[None])  # the first call of a network is slower
+        steps = [Step(step.name, TimedStage(step.stage)) for step in build_steps(run, info)]
+        found = list(run_stages(given, steps, where, threads=False))
+        for step in steps:
+            if isinstance(step.stage, TimedStage) and step.name in STAGES:
+                clock.seconds[STAGES[step.name]] = step.stage.seconds
+        done = [each for each in found if isinstance(each, FrameRecord)]
+        changed = clock.time(
+            "apply",
+            lambda: [picture.corrected(each.correction) for picture, each in zip(pictures, done, strict=True)],
+        )
+        clock.time("encode", lambda: _encode(Writer(target, info, settings), changed))
     return {name: len(frames) / max(seconds, 1e-9) for name, seconds in clock.seconds.items()}
 
 

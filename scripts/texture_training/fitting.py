@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from deflicker.correction.texture.autoencoder.tensor_file import write_tensors
 from deflicker.correction.texture.compared import Compared, Values
 from deflicker.correction.texture.laplacian import pool, shrink, split_bands
-from deflicker.correction.texture.planes import Planes, moved, to_planes
+from deflicker.correction.texture.planes import Planes, along, to_planes
 from deflicker.correction.texture.temporal_attention import MEMORY, TemporalAttention
 from deflicker.motion.warp import inside, target_grid
 
@@ -36,7 +36,7 @@ class Recipe:
     """Neighbours on each side, drawn for each step."""
     sharpness: float = 0.02
     temporal: float = 0.5
-    clean: float = 2.0
+    clean: float = 1.0
     """How much more a sample counts that does not flicker."""
     average: float = 0.998
     every: int = 200
@@ -99,7 +99,7 @@ def rolled_out(network: TemporalAttention, batch: Sample, reach: int, imagined: 
     for picture in range(IN_A_ROW):
         if picture:
             flow_px = batch.flow_px[:, picture - 1]
-            memory = moved(outputs[-1], flow_px)
+            memory = along(outputs[-1], flow_px)
             seen = batch.flow_visible[:, picture - 1, None] * inside(target_grid(flow_px))
         stack = to_planes(batch.stack[:, picture])
         frame = Planes(stack.luma[:, 0], stack.chroma[:, 0])
@@ -136,7 +136,7 @@ def losses_of(network: TemporalAttention, batch: Sample, recipe: Recipe, reach: 
         whole = whole + (0.5 if turn == 0 else 1.0) * (weight * near).mean()
     for turn in range(1, IN_A_ROW):
         flow_px, seen = batch.flow_px[:, turn - 1], batch.flow_visible[:, turn - 1, None]
-        before = moved(errors[turn - 1], flow_px, "bilinear")
+        before = along(errors[turn - 1], flow_px, "bilinear")
         seen = seen * inside(target_grid(flow_px))
         luma = (errors[turn].luma - before.luma) * seen
         chroma = (errors[turn].chroma - before.chroma) * shrink(seen)
@@ -166,8 +166,8 @@ def _inner(image: Tensor, margin: int) -> Tensor:
 
 
 def _smooth_l1(error: Tensor) -> Tensor:
-    """Mean over a sample of |error|, smooth below a quarter of a code value: `[B]`."""
-    return (error.square() + 1e-6).sqrt().mean((1, 2, 3)) - 1e-3
+    """Mean over a sample of |error|, quadratic below a code value or two: `[B]`."""
+    return (error.square() + 3e-5).sqrt().mean((1, 2, 3)) - 3e-5**0.5
 
 
 def _unsharp(output: Tensor, truth: Tensor) -> Tensor:
@@ -228,6 +228,12 @@ class Fitting:
         self.kept = dict(state["kept"])
         self.rng.set_state(state["rng"].cpu())
         self.step, self.seconds = state["step"], state["seconds"]
+
+    def begin_with(self, path: Path) -> None:
+        """Begin a schedule with the weights of another."""
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.network.load_state_dict(state["kept"])
+        self.kept = {name: value.clone() for name, value in self.network.state_dict().items()}
 
     def export(self, path: Path) -> None:
         """The running mean of the weights as float16, the recipe beside them."""

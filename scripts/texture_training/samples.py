@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from deflicker.correction.apply import texture_size, toned_luma
+from deflicker.correction.apply import texture_size
 from deflicker.correction.texture.links import Link, View, walked
 from deflicker.media.color import proxy_of, proxy_size
 from deflicker.media.reader import Reader
@@ -71,7 +71,7 @@ class Aligned:
         height, width = clip.shape[-2:]
         proxies = F.interpolate(clip, proxy_size(height, width, proxy_px), mode="area")
         features = flow.features(proxies)
-        views = [View.of(toned_luma(frame, None)) for frame in clip]
+        views = [View.of(frame) for frame in clip]
         self.links: list[Link] = []
         for at in range(1, len(clip)):
             there, back = flow.flow(features[at - 1 : at], features[at : at + 1])

@@ -17,7 +17,7 @@ import pytest
 from deflicker import InputError, SettingsError
 from deflicker.cli import main as cli
 from deflicker.cli.batch import Batch, Outcome, Task, run_all, tasks
-from deflicker.cli.progress import BatchBar
+from deflicker.cli.progress_bar import BatchBar
 from deflicker.core.progress import Progress
 from tests.assets import make_video
 from tests.media.making import frames_of

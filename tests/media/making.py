@@ -11,13 +11,13 @@ import av
 import numpy as np
 import pytest
 
-from deflicker.core.settings import Settings
+from deflicker.core.options import EncodeOptions, ReadOptions
 from deflicker.media.frame import Frame, Plane
 from deflicker.media.reader import Reader
 from deflicker.media.writer import Writer
 
 CLIPS = Path(__file__).parents[3] / "shared" / "clips"
-FAST = Settings(encoder_preset="ultrafast")
+FAST = EncodeOptions(encoder_preset="ultrafast")
 
 
 def clip(name: str) -> Path:
@@ -128,9 +128,11 @@ def _fast(codec: str) -> dict[str, str]:
     return {"preset": "ultrafast", "crf": "20"} if codec in ("libx264", "libx265") else {}
 
 
-def transcode(source: Path, target: Path, settings: Settings = FAST, **cut: Any) -> tuple[list[Frame], Writer, Reader]:
+def transcode(
+    source: Path, target: Path, options: EncodeOptions = FAST, **cut: Any
+) -> tuple[list[Frame], Writer, Reader]:
     """Read and write unchanged; the frames as read, and both ends for their notes."""
-    with Reader(source, **cut) as reader, Writer(target, reader.info, settings) as writer:
+    with Reader(source, ReadOptions(**cut)) as reader, Writer(target, reader.info, options) as writer:
         frames = []
         for frame in reader.frames(writer.copy):
             writer.write(frame)

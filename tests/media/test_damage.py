@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from deflicker.core.errors import InputError
-from deflicker.media.damage import Losses
-from deflicker.media.demux import Limits
+from deflicker.core.options import Limits, ReadOptions
+from deflicker.media.damage import DamageLog
 from deflicker.media.reader import Reader
 from tests.media.making import clip, make
 
@@ -18,22 +18,22 @@ VFR = [0, 7, 19, 20, 41, 70, 71, 72, 100, 150]
 
 def read(path: Path, *, strict: bool = False) -> tuple[int, dict[str, int]]:
     """Frames, and what is damaged."""
-    with Reader(path, limits=Limits(strict=strict)) as reader:
-        return sum(1 for _ in reader.frames()), dict(reader.losses)
+    with Reader(path, ReadOptions(limits=Limits(strict=strict))) as reader:
+        return sum(1 for _ in reader.frames()), dict(reader.damage)
 
 
 def test_counted_by_words() -> None:
-    losses = Losses(Path("in.mp4"), strict=False)
+    damage = DamageLog(Path("in.mp4"), strict=False)
     for what in ("a", "b", "a"):
-        losses.add(what)
-    assert (losses.found, len(losses)) == ((("a", 2), ("b", 1)), 3)
-    losses.clear()
-    assert (losses.found, len(losses)) == ((), 0)
+        damage.add(what)
+    assert (damage.found, len(damage)) == ((("a", 2), ("b", 1)), 3)
+    damage.clear()
+    assert (damage.found, len(damage)) == ((), 0)
 
 
 def test_the_first_is_one_too_many() -> None:
     with pytest.raises(InputError, match=r"in.mp4: a picture is torn; leave --strict out"):
-        Losses(Path("in.mp4"), strict=True).add("a picture is torn")
+        DamageLog(Path("in.mp4"), strict=True).add("a picture is torn")
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm", ".mov"])
@@ -66,9 +66,9 @@ def test_a_file_cut_off_gives_what_is_there(tmp_path: Path, suffix: str, share: 
     )
     if suffix == ".mp4":  # its index must come before what is cut off
         path = fast_start(path)
-    frames, losses = read(cut(path, share))
+    frames, damage = read(cut(path, share))
     assert 15 < frames < 60
-    assert any("before its header says" in what for what in losses), losses
+    assert any("before its header says" in what for what in damage), damage
     with pytest.raises(InputError, match="--strict"):
         read(cut(path, share), strict=True)
 
@@ -94,9 +94,9 @@ def test_torn_pictures_are_counted_and_the_rest_is_kept(tmp_path: Path) -> None:
     data[middle : middle + 6000] = bytes(6000)
     torn = tmp_path / "torn.mp4"
     torn.write_bytes(data)
-    frames, losses = read(torn)
+    frames, damage = read(torn)
     assert 30 < frames <= 60
-    assert sum(losses.values()) >= 1
+    assert sum(damage.values()) >= 1
     with pytest.raises(InputError, match="--strict"):
         read(torn, strict=True)
 

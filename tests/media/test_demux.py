@@ -11,8 +11,9 @@ import pytest
 
 from deflicker.core import memory
 from deflicker.core.errors import InputError, SettingsError
+from deflicker.core.options import MAX_PIXELS, Limits, ReadOptions
 from deflicker.core.presets import PRESETS
-from deflicker.media.demux import MAX_PIXELS, MAX_STREAMS, Limits, open_input
+from deflicker.media.demux import MAX_STREAMS, open_input
 from deflicker.media.probe import open_decoder, probe
 from deflicker.media.reader import Reader
 from tests.media.making import make
@@ -64,9 +65,9 @@ def test_pictures_that_grow_beyond_the_limit_are_damage(tmp_path: Path) -> None:
     parts = [make(tmp_path / f"{i}.ts", codec="mpeg2video", size=s) for i, s in enumerate([(64, 48), (640, 480)])]
     path = tmp_path / "both.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
-    with Reader(path, limits=Limits(pixels=64 * 48)) as reader:
+    with Reader(path, ReadOptions(limits=Limits(pixels=64 * 48))) as reader:
         assert 8 <= sum(1 for _ in reader.frames()) <= 10
-        assert reader.losses
+        assert reader.damage
 
 
 def test_most_pixels_are_what_the_smallest_run_takes() -> None:
@@ -82,7 +83,7 @@ def test_most_pixels_are_what_the_smallest_run_takes() -> None:
 
 PEAK = """
 import pathlib, re, sys
-from deflicker.media.opening import Limits
+from deflicker.core.options import Limits
 from deflicker.media.probe import probe
 def peak(): return int(re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1]) / 1024
 probe(sys.argv[1])

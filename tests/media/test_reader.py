@@ -13,6 +13,7 @@ import av
 import pytest
 
 from deflicker.core.errors import Cancelled, SettingsError
+from deflicker.core.options import ReadOptions
 from deflicker.core.values import Span, TimePoint
 from deflicker.media.reader import Reader
 from tests.assets import make_video
@@ -24,7 +25,7 @@ VFR = [0, 7, 19, 20, 41, 70, 71, 72, 100, 150]
 def read(path: Path, **cut: Any) -> tuple[list[int], Counter[int], Reader]:
     """(pts of each frame, packets per other stream, the reader)."""
     packets: Counter[int] = Counter()
-    with Reader(path, **cut) as reader:
+    with Reader(path, ReadOptions(**cut)) as reader:
         pts = [f.pts for f in reader.frames(lambda packet: packets.update([packet.stream_index]))]
     return pts, packets, reader
 
@@ -50,7 +51,7 @@ def test_every_packet_of_the_other_streams_is_delivered(tmp_path: Path) -> None:
 
 def _times_from(path: Path, start: str | None, end: str | None) -> tuple[list[Fraction], Reader]:
     points = {k: TimePoint.parse(v) for k, v in (("start", start), ("end", end)) if v}
-    with Reader(path, **points) as reader:
+    with Reader(path, ReadOptions(**points)) as reader:
         frames = list(reader.frames())
     assert [f.index for f in frames] == list(range(len(frames)))
     return times(frames), reader
@@ -80,7 +81,7 @@ def test_cuts_are_exact(tmp_path: Path, suffix: str, start: str | None, end: str
 def test_a_cut_after_a_jump_decodes_the_same_pictures(tmp_path: Path) -> None:
     path = make(tmp_path / "in.mp4", pts=range(200), options={"preset": "fast", "g": "60", "bf": "3"})
     whole = frames_of(path)
-    with Reader(path, start=TimePoint.parse("5")) as reader:
+    with Reader(path, ReadOptions(start=TimePoint.parse("5"))) as reader:
         cut = list(reader.frames())
     assert len(cut) == 75
     assert all(same_planes(a.planes, b.planes) for a, b in zip(whole[125:], cut, strict=True))
@@ -90,7 +91,7 @@ def test_a_cut_after_a_jump_decodes_the_same_pictures(tmp_path: Path) -> None:
 def test_a_cut_delivers_the_packets_that_overlap_it(tmp_path: Path, start: str, end: str) -> None:
     path = make(tmp_path / "in.mkv", pts=range(150), audio=["aac"], audio_seconds=6)
     delivered = []
-    with Reader(path, start=TimePoint.parse(start), end=TimePoint.parse(end)) as reader:
+    with Reader(path, ReadOptions(start=TimePoint.parse(start), end=TimePoint.parse(end))) as reader:
         list(reader.frames(lambda p: delivered.append((p.pts * p.time_base, bytes(p)))))
     overlapping = [
         (when, data) for when, data in payloads(path, "audio")[1] if when is not None and -0.022 < when - 2 < 2
@@ -101,7 +102,10 @@ def test_a_cut_delivers_the_packets_that_overlap_it(tmp_path: Path, start: str, 
 
 def test_nothing_between_start_and_end_is_the_users_mistake(tmp_path: Path) -> None:
     path = make(tmp_path / "in.mp4")
-    with Reader(path, start=TimePoint.parse("99")) as reader, pytest.raises(SettingsError, match="10 frames"):
+    with (
+        Reader(path, ReadOptions(start=TimePoint.parse("99"))) as reader,
+        pytest.raises(SettingsError, match="10 frames"),
+    ):
         list(reader.frames())
 
 
@@ -121,13 +125,13 @@ def test_damage_in_the_middle_costs_only_what_is_damaged(tmp_path: Path) -> None
     pts, _, reader = read(tmp_path / "damaged.mp4")
     assert 30 < len(pts) <= 60
     assert pts == sorted(set(pts))
-    assert reader.losses
+    assert reader.damage
 
 
 def test_a_really_corrupt_file_keeps_what_decodes() -> None:
     pts, _, reader = read(clip("awkward/corrupt_h264.mp4"))
     assert len(pts) == 49
-    assert "damaged" in " ".join(dict(reader.losses))
+    assert "damaged" in " ".join(dict(reader.damage))
 
 
 def test_times_that_go_back_are_moved_and_noted() -> None:
@@ -198,14 +202,15 @@ def test_excluded_frames_are_marked_by_the_sources_clock(
 ) -> None:
     path = make(tmp_path / "in.mp4")
     spans = tuple(map(Span.parse, exclude))
-    with Reader(path, start=TimePoint.parse(start) if start else None, exclude=spans) as reader:
+    options = ReadOptions(start=TimePoint.parse(start) if start else None, exclude=spans)
+    with Reader(path, options) as reader:
         assert [frame.index for frame in reader.frames() if frame.as_is] == marked
 
 
 @pytest.mark.parametrize("span", ["130f-135f", "5.2-5.4"])
 def test_frame_numbers_hold_where_the_start_could_be_jumped_to(tmp_path: Path, span: str) -> None:
     path = make(tmp_path / "in.mp4", pts=range(200), options={"g": "10", "preset": "ultrafast"})
-    with Reader(path, start=TimePoint.parse("5"), exclude=(Span.parse(span),)) as reader:
+    with Reader(path, ReadOptions(start=TimePoint.parse("5"), exclude=(Span.parse(span),))) as reader:
         assert [frame.pts * frame.time_base for frame in reader.frames() if frame.as_is] == [
             Fraction(n, 25) for n in range(130, 135)
         ]
@@ -216,7 +221,7 @@ def test_frame_numbers_hold_where_the_start_could_be_jumped_to(tmp_path: Path, s
 
 def test_a_decoder_by_name_decodes_the_same(tmp_path: Path) -> None:
     source = make(tmp_path / "in.webm", codec="libvpx-vp9")
-    with Reader(source) as usual, Reader(source, decoder="libvpx-vp9") as named:
+    with Reader(source) as usual, Reader(source, ReadOptions(decoder="libvpx-vp9")) as named:
         pairs = list(zip(usual.frames(), named.frames(), strict=True))
     assert len(pairs) == 10
     assert all(a.pts == b.pts and same_planes(a.planes, b.planes) for a, b in pairs)
@@ -229,7 +234,7 @@ def test_a_decoder_by_name_decodes_the_same(tmp_path: Path) -> None:
 )
 def test_a_decoder_that_does_not_run_is_replaced_in_words(tmp_path: Path, name: str, because: str) -> None:
     source = make(tmp_path / "in.mp4")
-    with Reader(source, decoder=name) as reader:
+    with Reader(source, ReadOptions(decoder=name)) as reader:
         frames = list(reader.frames())
     assert len(frames) == 10
     if name != "h264_cuvid" or reader.notes:  # where there is such a GPU, there is nothing to say

@@ -80,7 +80,7 @@ ssize_t read(int fd, void *to, size_t n) {  /* EIO from byte FAIL_AT of the file
 """
 RUN = """
 import sys
-from deflicker.errors import InputError
+from deflicker.core.errors import InputError
 from deflicker.media.reader import Reader
 try:
     with Reader(sys.argv[1]) as reader:

@@ -11,9 +11,8 @@ import pytest
 from PIL import Image
 
 from deflicker.core.errors import InputError
-from deflicker.core.settings import Settings
+from deflicker.core.options import Limits, ReadOptions
 from deflicker.core.values import TimePoint
-from deflicker.media.demux import Limits
 from deflicker.media.probe import probe
 from deflicker.media.reader import Reader
 from deflicker.media.remux import remux
@@ -40,7 +39,7 @@ def animation(path: Path, alpha: int = 255, exif: Any = None) -> Path:
 @pytest.mark.parametrize("alpha", [255, 120])
 def test_every_picture_at_its_time(tmp_path: Path, alpha: int) -> None:
     path = animation(tmp_path / "in.webp", alpha)
-    with Reader(path, limits=Limits(strict=True)) as reader:
+    with Reader(path, ReadOptions(limits=Limits(strict=True))) as reader:
         info, frames = reader.info, list(reader.frames())
         assert reader.notes == ()
     assert (info.codec, info.width, info.height, info.transparent) == ("webp", 32, 24, alpha < 255)
@@ -61,12 +60,12 @@ def test_an_independent_reader_agrees(tmp_path: Path) -> None:
 
 def test_a_part_of_it(tmp_path: Path) -> None:
     path = animation(tmp_path / "in.webp")
-    with Reader(path, start=TimePoint(frame=2), end=TimePoint(frame=5)) as reader:
+    with Reader(path, ReadOptions(start=TimePoint(frame=2), end=TimePoint(frame=5))) as reader:
         assert [frame.pts for frame in reader.frames()] == [110, 111, 500]
 
 
 def test_it_is_never_copied_as_what_it_was_decoded_to(tmp_path: Path) -> None:
-    assert remux(probe(animation(tmp_path / "in.webp")), tmp_path / "out.mkv", Settings()) is None
+    assert remux(probe(animation(tmp_path / "in.webp")), tmp_path / "out.mkv") is None
 
 
 def test_a_still_picture_is_left_to_ffmpeg(tmp_path: Path) -> None:
@@ -98,8 +97,8 @@ def test_a_file_cut_off_gives_its_whole_pictures(tmp_path: Path) -> None:
     short.write_bytes(path.read_bytes()[:-40])
     with Reader(short) as reader:
         assert 3 <= len(list(reader.frames())) < len(DELAYS)
-        assert any("cut off after picture" in what for what, _ in reader.losses)
-    with pytest.raises(InputError, match="--strict"), Reader(short, limits=Limits(strict=True)) as reader:
+        assert any("cut off after picture" in what for what, _ in reader.damage)
+    with pytest.raises(InputError, match="--strict"), Reader(short, ReadOptions(limits=Limits(strict=True))) as reader:
         list(reader.frames())
 
 

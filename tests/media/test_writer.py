@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from deflicker.core.errors import DeflickerError, OutputError, SettingsError
-from deflicker.core.settings import Settings
+from deflicker.core.options import EncodeOptions
 from deflicker.core.threads import Background, prefetch
 from deflicker.core.values import TimePoint
 from deflicker.media.planes import canonical_formats, format_of, layout_of
@@ -26,7 +26,7 @@ from tests.media.making import FAST, clip, clips, frames_of, make, payloads, sam
 from tests.media.test_planes import noise
 from tests.media.test_reader import VFR
 
-FFV1 = Settings(codec="ffv1")
+FFV1 = EncodeOptions(codec="ffv1")
 
 
 @pytest.mark.parametrize("pix_fmt", canonical_formats())
@@ -176,7 +176,7 @@ def test_the_codec_family_is_kept_where_it_can_be(
     pix_fmt = {"prores_ks": "yuv422p10le", "mjpeg": "yuvj420p"}.get(codec, "yuv420p")
     path = tmp_path / ("in.mov" if codec == "prores_ks" else "in.mkv")
     source = make(path, codec=codec, pix_fmt=pix_fmt, size=(96, 64))
-    frames, writer, _ = transcode(source, tmp_path / target, Settings())
+    frames, writer, _ = transcode(source, tmp_path / target, EncodeOptions())
     assert writer.codec == encoder
     assert word in " ".join(writer.notes)
     back = frames_of(tmp_path / target)
@@ -192,9 +192,9 @@ def test_odd_sizes_never_fail(tmp_path: Path, size: tuple[int, int], codec: str)
     source = make(tmp_path / "in.mkv", codec="ffv1", size=size)
     if codec == "libx265" and min(size) < 64:  # x265 itself corrupts memory there
         with pytest.raises(SettingsError, match="does not take"):
-            transcode(source, tmp_path / "out.mkv", Settings(codec=codec))
+            transcode(source, tmp_path / "out.mkv", EncodeOptions(codec=codec))
         return
-    transcode(source, tmp_path / "out.mkv", Settings(codec=codec))
+    transcode(source, tmp_path / "out.mkv", EncodeOptions(codec=codec))
     info = probe(tmp_path / "out.mkv")
     assert (info.width, info.height) == size
     assert len(frames_of(tmp_path / "out.mkv")) == 10
@@ -216,18 +216,18 @@ def test_a_gif_becomes_a_video_every_player_shows() -> None:
 
 def test_transparency_is_kept_or_said_to_be_lost(tmp_path: Path) -> None:
     source = clip("awkward/alpha_vp9_audio.webm")
-    quick = Settings(encoder_preset="8")
+    quick = EncodeOptions(encoder_preset="8")
     frames, writer, _ = transcode(source, tmp_path / "out.webm", quick)
     back = frames_of(tmp_path / "out.webm")
     assert np.abs(back[9].planes[3].astype(int) - frames[9].planes[3]).mean() < 3
     assert not writer.dropped
-    _, writer, _ = transcode(source, tmp_path / "out.mp4", Settings(codec="libx264", encoder_preset="ultrafast"))
+    _, writer, _ = transcode(source, tmp_path / "out.mp4", EncodeOptions(codec="libx264", encoder_preset="ultrafast"))
     assert "transparency" in " ".join(writer.dropped)
 
 
 def test_a_refused_audio_codec_is_encoded_anew(tmp_path: Path) -> None:
     source = make(tmp_path / "in.mp4", pts=range(50), audio=["aac"], audio_start=Fraction(1, 4), audio_seconds=1.5)
-    _, writer, _ = transcode(source, tmp_path / "out.webm", Settings())
+    _, writer, _ = transcode(source, tmp_path / "out.webm", EncodeOptions())
     assert "libopus" in " ".join(writer.notes)
     sound = payloads(tmp_path / "out.webm", "audio")[1]
     assert sound[0][0] == pytest.approx(0.25, abs=0.03)
@@ -288,7 +288,7 @@ def test_a_cut_starts_at_zero_and_moves_everything_alike(tmp_path: Path, suffix:
 @pytest.mark.parametrize("codec", ["libsvtav1", "libx265", "libx264"])
 def test_hdr_metadata_is_carried_over(tmp_path: Path, codec: str) -> None:
     source = clip("awkward/hdr10_av1_mdcv_clli.mp4")
-    settings = Settings(codec=codec, encoder_preset="12" if codec == "libsvtav1" else "ultrafast")
+    settings = EncodeOptions(codec=codec, encoder_preset="12" if codec == "libsvtav1" else "ultrafast")
     _, writer, _ = transcode(source, tmp_path / "out.mp4", settings, end=TimePoint(frame=3))
     before, after = probe(source).hdr, probe(tmp_path / "out.mp4").hdr
     assert before is not None
@@ -412,19 +412,19 @@ def test_no_frames_is_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        (Settings(codec="libx246"), "there is no video encoder 'libx246': try .*libx264"),
-        (Settings(codec="aac"), "no video encoder"),
-        (Settings(codec="libvpx"), "cannot hold"),
-        (Settings(pix_fmt="rgb24"), "no pixel format 'rgb24'"),
-        (Settings(encoder_options={"bogus": "1"}), "no option bogus"),
-        (Settings(encoder_options={"profile": "nonsense"}), "does not take profile=nonsense"),
-        (Settings(encoder_preset="hasty"), "does not take preset=hasty"),
-        (Settings(codec="prores_ks", crf=20), "cannot hold|no crf"),
-        (Settings(codec="ffv1", crf=20), "no crf"),
-        (Settings(codec="ffv1", encoder_preset="fast"), "no presets"),
+        (EncodeOptions(codec="libx246"), "there is no video encoder 'libx246': try .*libx264"),
+        (EncodeOptions(codec="aac"), "no video encoder"),
+        (EncodeOptions(codec="libvpx"), "cannot hold"),
+        (EncodeOptions(pix_fmt="rgb24"), "no pixel format 'rgb24'"),
+        (EncodeOptions(encoder_options={"bogus": "1"}), "no option bogus"),
+        (EncodeOptions(encoder_options={"profile": "nonsense"}), "does not take profile=nonsense"),
+        (EncodeOptions(encoder_preset="hasty"), "does not take preset=hasty"),
+        (EncodeOptions(codec="prores_ks", crf=20), "cannot hold|no crf"),
+        (EncodeOptions(codec="ffv1", crf=20), "no crf"),
+        (EncodeOptions(codec="ffv1", encoder_preset="fast"), "no presets"),
     ],
 )
-def test_encoder_settings_that_cannot_be_used(tmp_path: Path, settings: Settings, says: str) -> None:
+def test_encoder_settings_that_cannot_be_used(tmp_path: Path, settings: EncodeOptions, says: str) -> None:
     source = make(tmp_path / "in.mp4")
     with pytest.raises(SettingsError, match=says) as caught:
         transcode(source, tmp_path / "out.mp4", settings)
@@ -435,7 +435,7 @@ def test_encoder_settings_that_cannot_be_used(tmp_path: Path, settings: Settings
 @pytest.mark.parametrize("preset", [None, "p7"])
 def test_a_hardware_encoder_that_does_not_run_is_replaced_in_words(tmp_path: Path, preset: str | None) -> None:
     source = make(tmp_path / "in.mp4", size=(320, 240))
-    settings = Settings(codec="h264_nvenc", encoder_preset=preset)
+    settings = EncodeOptions(codec="h264_nvenc", encoder_preset=preset)
     _, writer, _ = transcode(source, tmp_path / "out.mp4", settings)
     if writer.codec == "h264_nvenc":
         pytest.skip("this machine has such a GPU")
@@ -473,9 +473,9 @@ def test_a_copy_holds_the_same_pictures(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "settings"),
-    [("out.webm", Settings()), ("out.mp4", Settings(crf=20)), ("out.mp4", Settings(start=TimePoint(frame=3)))],
+    [("out.webm", EncodeOptions()), ("out.mp4", EncodeOptions(crf=20)), ("out.mp4", EncodeOptions(trimmed=True))],
 )
-def test_what_cannot_be_copied_must_be_encoded(tmp_path: Path, name: str, settings: Settings) -> None:
+def test_what_cannot_be_copied_must_be_encoded(tmp_path: Path, name: str, settings: EncodeOptions) -> None:
     source = make(tmp_path / "in.mp4")
     assert remux(probe(source), tmp_path / name, settings) is None
     assert _folder(tmp_path) == ["in.mp4"]
@@ -498,7 +498,7 @@ def test_real_clips_keep_frames_times_and_sound(tmp_path: Path, name: str) -> No
     source = clip(name)
     suffix = {".gif": ".mp4", ".3gp": ".mp4"}.get(source.suffix, source.suffix)
     preset = {"vp9": "8", "av1": "12"}.get(probe(source).codec, "ultrafast")
-    frames, writer, _ = transcode(source, tmp_path / f"out{suffix}", Settings(encoder_preset=preset))
+    frames, writer, _ = transcode(source, tmp_path / f"out{suffix}", EncodeOptions(encoder_preset=preset))
     back = frames_of(tmp_path / f"out{suffix}")
     assert len(back) == len(frames) > 0
     # WebM and Matroska store milliseconds.

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from deflicker.media.frame import Frame, PlaneLayout
-from deflicker.metrics.guardrail_meter import Guarding
+from deflicker.metrics.guardrail_meter import GuardrailMeter
 
 YUV = PlaneLayout("yuv", 8, True, "bt709", (1, 1), False)
 RGB = PlaneLayout("rgb", 8, True, "bt709", (0, 0), False)
@@ -28,7 +28,7 @@ class Flow:
 
 
 def guarding(before=YUV, after=YUV, *, flow=None):
-    return Guarding(flow, torch.device("cpu"), before, after)
+    return GuardrailMeter(flow, torch.device("cpu"), before, after)
 
 
 def frame(luma, chroma=128):
@@ -89,6 +89,6 @@ def test_motion_is_sampled():
     before_px = torch.full((2, 8, 8), 6.1 / 2**0.5)
     for _ in range(70):
         found.compare(frame(LUMA), frame(LUMA + 2))
-        found.move(small, small, before_px)
+        found.compare_motion(small, small, before_px)
     assert flow.calls == 3
     assert found.values()["motion"] == pytest.approx(3.1 / 6.2)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from deflicker.metrics.meter import Meter, Seen
+from deflicker.metrics.meter import MeasuredPicture, VideoMeter
 from deflicker.metrics.per_frame import measure_window
 from tests.correction.scenes import global_noise, links, matches, pan
 
@@ -11,12 +11,12 @@ STEP = (1, 0)
 
 
 def read(*sides, opens=(0,), step=STEP):
-    meter = Meter(len(sides))
+    meter = VideoMeter(len(sides))
     forward, backward = links(sides[0], step)
     for t in range(len(sides[0])):
         first = t in opens
         flow = (None, None) if first else (forward[t - 1], backward[t - 1])
-        meter.add(Seen(t, torch.stack([side[t] for side in sides]), first, *flow))
+        meter.add(MeasuredPicture(t, torch.stack([side[t] for side in sides]), first, *flow))
     return meter.finish()
 
 
@@ -33,7 +33,7 @@ def test_windows_give_what_the_whole_gives(frames):
 def test_nothing_crosses_a_cut():
     clip = torch.cat([pan(10, 32, 48, step=STEP), 0.5 * pan(10, 32, 48, step=STEP, seed=1)])
     found = read(clip, opens=(0, 10))
-    assert found.opens == (0, 10)
+    assert found.shot_starts == (0, 10)
     assert found.series["ewarp_l1"][0, [9, 19]].isnan().all()
     assert found.series["ewarp_l1"].nan_to_num(0).max() < 1e-5
     assert found.series["ewarp_l1_first"].nan_to_num(0).max() < 1e-5
@@ -69,11 +69,11 @@ def test_lpips_along_motion_is_none_for_pure_motion():
             return (first[0] - second[0]).abs().mean((1, 2, 3))
 
     clip = pan(8, 32, 48, step=STEP)
-    meter = Meter(2, Mean())
+    meter = VideoMeter(2, Mean())
     forward, backward = links(clip, STEP)
     for t in range(8):
         flow = (None, None) if t == 0 else (forward[t - 1], backward[t - 1])
-        meter.add(Seen(t, torch.stack([clip[t], clip[t] * 0.9]), t == 0, *flow))
+        meter.add(MeasuredPicture(t, torch.stack([clip[t], clip[t] * 0.9]), t == 0, *flow))
     found = meter.finish()
     assert found.series["lpips_next"][0, :7].min() > 0.005
     assert found.series["lpips_moved"][:, :7].max() < 1e-6
@@ -82,13 +82,13 @@ def test_lpips_along_motion_is_none_for_pure_motion():
 
 
 def test_nothing_seen():
-    found = Meter(1).finish()
+    found = VideoMeter(1).finish()
     assert found.frames == ()
     assert found.variance.isnan().all()
 
 
-def test_held_frames_are_counted():
-    meter = Meter(1)
-    meter.hold()
-    meter.hold()
-    assert meter.finish().held == 2
+def test_duplicates_are_counted():
+    meter = VideoMeter(1)
+    meter.skip_duplicate()
+    meter.skip_duplicate()
+    assert meter.finish().duplicates == 2

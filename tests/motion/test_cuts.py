@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deflicker.motion.cuts import likeness, structure
-from deflicker.motion.tracking import track
 from tests.correction.scenes import global_noise, local_noise, pan, rng, texture
+from tests.driving import track
 from tests.media.making import clip
 
 HEIGHT, WIDTH = 96, 160
@@ -29,7 +29,7 @@ class Standstill:
 
 
 def cuts(frames: Tensor) -> list[int]:
-    return [each.item for each in track(enumerate(frames), Standstill()) if each.opens_shot][1:]
+    return [each.picture for each in track(enumerate(frames), Standstill()) if each.starts_shot][1:]
 
 
 def stored(frames: Tensor) -> Tensor:

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from deflicker.core.presets import PRESETS
-from deflicker.correction.tone.windows import correct
-from deflicker.motion.tracking import track
 from tests.assets import sample_frames
 from tests.correction.scenes import global_noise, local_noise, rng
+from tests.driving import correct, track
 from tests.faulty import Still
 from tests.motion.test_cuts import REAL, cuts, real, stored
 

@@ -10,9 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deflicker.motion.flashes import find_flashes
-from deflicker.motion.tracking import Given
 from tests.correction.scenes import rng
+from tests.driving import find_flashes, record
 
 FRAMES = 48
 
@@ -20,11 +19,11 @@ FRAMES = 48
 def marked(tones: list[float], excluded: tuple[int, ...] = (), *, sure: bool = False) -> list[int]:
     """The frames taken for flashes of a video whose pictures have these levels."""
     proxies = [torch.full((3, 8, 8), tone).clamp(0, 1) for tone in tones]
-    frames = [Given(n, proxy, proxy, "excluded" if n in excluded else None) for n, proxy in enumerate(proxies)]
+    frames = [record(n, proxy, proxy, "excluded" if n in excluded else None) for n, proxy in enumerate(proxies)]
     found = list(find_flashes(frames, sure=sure))
-    assert [each.item for each in found] == list(range(len(tones)))
-    assert all(each.proxy is proxies[each.item] for each in found)
-    return [each.item for each in found if each.kept == "flash"]
+    assert [each.picture for each in found] == list(range(len(tones)))
+    assert all(each.proxy is proxies[each.picture] for each in found)
+    return [each.picture for each in found if each.skip == "flash"]
 
 
 def with_flashes(where: dict[int, float], base: float = 0.3) -> list[float]:

@@ -10,8 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deflicker.motion.segment import NoFlow, Part
-from deflicker.motion.tracking import LONGEST_GAP, Given, Tracked, Tracking, track
+from deflicker.correction.types import FrameRecord
+from deflicker.motion.segment import SegmentShots
+from deflicker.motion.tracking import LONGEST_GAP
+from tests.driving import record, track
 from tests.motion.test_tracking import HEIGHT, LOOKS, MARK, WIDTH
 
 
@@ -31,44 +33,44 @@ class Rounding:
 Frames = list[tuple[int, int, bool]]
 
 
-def given_frames(pictures: Frames) -> list[Given[int]]:
+def given_frames(pictures: Frames) -> list[FrameRecord]:
     """From (look, mark, whether it is kept)."""
     proxies = [LOOKS[which] + MARK * mark for which, mark, _ in pictures]
     return [
-        Given(number, proxy, proxy, "excluded" if kept else None)
+        record(number, proxy, proxy, "excluded" if kept else None)
         for number, (proxy, (_, _, kept)) in enumerate(zip(proxies, pictures, strict=True))
     ]
 
 
-def parts_of(found: list[Tracked[int]]) -> list[Part]:
+def parts_of(found: list[FrameRecord]) -> list[SegmentShots]:
     """One for each shot that begins with a picture; the first begins with the first frame."""
-    begins = [0, *(frame.item for frame in found if frame.item and frame.opens_shot and frame.kept is None)]
+    begins = [0, *(frame.picture for frame in found if frame.picture and frame.starts_shot and frame.skip is None)]
     parts = []
     for begin, end in pairwise([*begins, len(found)]):
         frames = found[begin:end]
         gap = 0
-        while gap < begin and found[begin - gap - 1].kept:
+        while gap < begin and found[begin - gap - 1].skip:
             gap += 1
-        flags = [(frame.opens_shot, frame.held, frame.kept) for frame in frames]
-        parts.append(Part(begin, *zip(*flags, strict=True), gap))
+        flags = [(frame.starts_shot, frame.is_duplicate, frame.skip) for frame in frames]
+        parts.append(SegmentShots(begin, *zip(*flags, strict=True), gap))
     return parts
 
 
-def told(frame: Tracked[int]) -> list[Any]:
+def told(frame: FrameRecord) -> list[Any]:
     motion = (frame.forward_px, frame.backward_px, frame.to_key_px, frame.from_key_px)
     values = [None if each is None else each.flatten()[0].item() for each in motion]
-    return [frame.item, frame.opens_shot, frame.held, frame.kept, frame.after_gap, *values]
+    return [frame.picture, frame.starts_shot, frame.is_duplicate, frame.skip, frame.after_gap, *values]
 
 
-def check(pictures: Frames, batch_frames: int) -> list[Part]:
+def check(pictures: Frames, batch_frames: int) -> list[SegmentShots]:
     frames = given_frames(pictures)
     options: dict[str, Any] = {"batch_frames": batch_frames, "key_every": 3}
     whole = list(track(iter(frames), Rounding(), **options))
-    parts = parts_of(list(track(iter(frames), NoFlow(), batch_frames=batch_frames)))
+    parts = parts_of(list(track(iter(frames), None, batch_frames=batch_frames)))
     assert sum(map(len, parts)) == len(frames)
     for part in parts:
         ours = frames[part.first : part.first + len(part)]
-        alone = list(track(iter(ours), Rounding(), at=Tracking.of(part), **options))
+        alone = list(track(iter(ours), Rounding(), segment=part, **options))
         expected = [told(frame) for frame in whole[part.first : part.first + len(part)]]
         found = [told(frame) for frame in alone]
         expected[0][4] = found[0][4]  # where a shot begins, nobody asks what lies before it

@@ -5,8 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deflicker.motion.tracking import LONGEST_GAP, Given, Tracked, track
+from deflicker.correction.types import FrameRecord
+from deflicker.motion.tracking import LONGEST_GAP
 from tests.correction.scenes import texture
+from tests.driving import record, track
 
 HEIGHT, WIDTH = 48, 64
 MARK = 0.004
@@ -32,7 +34,7 @@ class Subtraction:
         return difference, -difference
 
 
-def tracked(pictures: list[tuple[int, int]], **options: int) -> list[Tracked[int]]:
+def tracked(pictures: list[tuple[int, int]], **options: int) -> list[FrameRecord]:
     """Track frames given as (look, mark)."""
     frames = ((number, LOOKS[which] + MARK * mark) for number, (which, mark) in enumerate(pictures))
     return list(track(frames, Subtraction(), **options))
@@ -44,9 +46,9 @@ counts = pytest.mark.parametrize("count", [0, 1, 2, 7, 8, 9, 16, 17, 30])
 @counts
 def test_every_frame_once_and_in_order(count):
     found = tracked([(0, number % 2) for number in range(count)])
-    assert [each.item for each in found] == list(range(count))
-    assert [each.opens_shot for each in found] == [number == 0 for number in range(count)]
-    assert not any(each.held for each in found)
+    assert [each.picture for each in found] == list(range(count))
+    assert [each.starts_shot for each in found] == [number == 0 for number in range(count)]
+    assert not any(each.is_duplicate for each in found)
     for number, each in enumerate(found):
         torch.testing.assert_close(each.proxy, LOOKS[0] + MARK * (number % 2))
 
@@ -55,12 +57,12 @@ def test_every_frame_once_and_in_order(count):
 def test_flow_joins_each_frame_to_the_one_before(count):
     marks = [number * number % 7 for number in range(count)]
     for before, each in enumerate(tracked([(0, mark) for mark in marks]), -1):
-        if each.item == 0:
+        if each.picture == 0:
             assert each.forward_px is None
             assert each.backward_px is None
             continue
-        step = MARK * (marks[each.item] - marks[before])
-        if not each.held:
+        step = MARK * (marks[each.picture] - marks[before])
+        if not each.is_duplicate:
             torch.testing.assert_close(each.forward_px, torch.full((2, HEIGHT, WIDTH), step), atol=1e-5, rtol=0)
             torch.testing.assert_close(each.backward_px, -each.forward_px)
 
@@ -70,7 +72,9 @@ def test_flow_joins_each_frame_to_the_one_before(count):
 def test_batches_do_not_matter(count, batch_frames):
     pictures = [(number // 11 % 4, number % 3) for number in range(count)]
     wanted, found = tracked(pictures), tracked(pictures, batch_frames=batch_frames)
-    assert [(f.item, f.opens_shot, f.held) for f in found] == [(w.item, w.opens_shot, w.held) for w in wanted]
+    assert [(f.picture, f.starts_shot, f.is_duplicate) for f in found] == [
+        (w.picture, w.starts_shot, w.is_duplicate) for w in wanted
+    ]
     for w, f in zip(wanted, found, strict=True):
         assert (f.forward_px is None) == (w.forward_px is None)
         if f.forward_px is not None:
@@ -80,33 +84,33 @@ def test_batches_do_not_matter(count, batch_frames):
 @pytest.mark.parametrize("cut", [1, 5, 7, 8, 9, 15, 16, 19])
 def test_a_cut_opens_a_shot(cut):
     found = tracked([(int(number >= cut), number % 2) for number in range(20)])
-    assert [each.item for each in found if each.opens_shot] == [0, cut]
+    assert [each.picture for each in found if each.starts_shot] == [0, cut]
     for each in found:
-        assert (each.forward_px is None) == (each.backward_px is None) == each.opens_shot
+        assert (each.forward_px is None) == (each.backward_px is None) == each.starts_shot
 
 
 def test_shots_of_few_frames():
     found = tracked([(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (3, 1)])
-    assert [each.opens_shot for each in found] == [True, False] * 4
+    assert [each.starts_shot for each in found] == [True, False] * 4
 
 
 @pytest.mark.parametrize("times", [3, 4])
 def test_repeats_are_held_and_flow_skips_them(times):
     """Every picture shown as often, as animation is."""
     found = tracked([(0, number // times * 2 % 5) for number in range(20)])
-    assert [each.held for each in found] == [number % times > 0 for number in range(20)]
+    assert [each.is_duplicate for each in found] == [number % times > 0 for number in range(20)]
     for each in found:
-        assert not (each.held and each.opens_shot)
-        assert (each.forward_px is None) == (each.held or each.item == 0)
-        if each.item % times == 0 and each.item > 0:
-            step = MARK * (each.item // times * 2 % 5 - (each.item // times - 1) * 2 % 5)
+        assert not (each.is_duplicate and each.starts_shot)
+        assert (each.forward_px is None) == (each.is_duplicate or each.picture == 0)
+        if each.picture % times == 0 and each.picture > 0:
+            step = MARK * (each.picture // times * 2 % 5 - (each.picture // times - 1) * 2 % 5)
             assert each.forward_px.mean().item() == pytest.approx(step, abs=1e-5)
 
 
 def test_a_cut_to_a_held_picture():
     found = tracked([(0, 0), (0, 1), *[(1, 0)] * 5])
-    assert [each.opens_shot for each in found] == [True, False, True, False, False, False, False]
-    assert [each.held for each in found] == [False, False, False, True, True, True, False]
+    assert [each.starts_shot for each in found] == [True, False, True, False, False, False, False]
+    assert [each.is_duplicate for each in found] == [False, False, False, True, True, True, False]
     assert found[6].forward_px.abs().max() == 0
 
 
@@ -115,9 +119,9 @@ def test_what_stays_longer_than_four_frames_is_seen_to_last(count):
     """And costs no network."""
     network, frames = Subtraction(), ((number, LOOKS[0]) for number in range(count))
     found = list(track(frames, network))
-    assert [each.item for each in found] == list(range(count))
-    assert [each.item for each in found if each.held] == [1, 2, 3]
-    assert [each.item for each in found if each.opens_shot] == [0]
+    assert [each.picture for each in found] == list(range(count))
+    assert [each.picture for each in found if each.is_duplicate] == [1, 2, 3]
+    assert [each.picture for each in found if each.starts_shot] == [0]
     assert all(each.forward_px is not None and each.forward_px.abs().max() == 0 for each in found[4:])
     assert network.most == 1
 
@@ -128,20 +132,20 @@ def test_what_comes_back_as_it_was_is_seen_to_last(times, batch_frames):
     """A light goes on and off: only before it has gone on again is nothing known."""
     frames = [(number, LOOKS[0] + MARK * (number // times % 2)) for number in range(24)]
     found = list(track(frames, Subtraction(), batch_frames=batch_frames))
-    assert [each.item for each in found if each.held] == [n for n in range(2 * times) if n % times]
+    assert [each.picture for each in found if each.is_duplicate] == [n for n in range(2 * times) if n % times]
 
 
 def test_a_kept_frame_between_does_not_hide_that_a_picture_comes_back():
     proxies = [LOOKS[0] + MARK * (number // 2 % 2) for number in range(12)]
-    frames = [Given(n, p + MARK if n == 3 else p, p, "flash" if n == 3 else None) for n, p in enumerate(proxies)]
-    assert [each.item for each in track(frames, Subtraction()) if each.held] == [1]
+    frames = [record(n, p + MARK if n == 3 else p, p, "flash" if n == 3 else None) for n, p in enumerate(proxies)]
+    assert [each.picture for each in track(frames, Subtraction()) if each.is_duplicate] == [1]
 
 
 def test_repeats_that_are_none_to_the_last_bit_are_followed():
     """Something small moves on a still."""
     frames = ((number, LOOKS[0] + 1e-4 * number) for number in range(10))
     found = list(track(frames, Subtraction()))
-    assert [each.item for each in found if each.held] == [1, 2, 3]
+    assert [each.picture for each in found if each.is_duplicate] == [1, 2, 3]
     assert found[5].forward_px.mean().item() == pytest.approx(1e-4, rel=0.02)
 
 
@@ -149,13 +153,13 @@ def test_repeats_that_are_none_to_the_last_bit_are_followed():
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=26), st.integers(1, 9))
 def test_any_sequence(pictures, batch_frames):
     found = tracked(pictures, batch_frames=batch_frames)
-    assert [each.item for each in found] == list(range(len(pictures)))
+    assert [each.picture for each in found] == list(range(len(pictures)))
     for before, each in zip([None, *pictures], found, strict=False):
-        if each.held:
-            assert before == pictures[each.item]
-            assert not each.opens_shot
-        assert (each.forward_px is None) == (each.backward_px is None) == (each.opens_shot or each.held)
-    assert not found or found[0].opens_shot
+        if each.is_duplicate:
+            assert before == pictures[each.picture]
+            assert not each.starts_shot
+        assert (each.forward_px is None) == (each.backward_px is None) == (each.starts_shot or each.is_duplicate)
+    assert not found or found[0].starts_shot
 
 
 def test_no_more_than_a_batch_is_asked_for_at_once():
@@ -167,7 +171,7 @@ def test_no_more_than_a_batch_is_asked_for_at_once():
             yield number, LOOKS[0] + MARK * (number % 2)
 
     for each in track(frames(), flow, batch_frames=5):
-        assert len(asked) <= each.item + 1 + 2 * 5
+        assert len(asked) <= each.picture + 1 + 2 * 5
     assert flow.most <= 6
 
 
@@ -178,10 +182,10 @@ def test_motion_and_cuts_are_looked_for_in_the_guide():
     """The video jumps about; its guide is calm but for a cut."""
     guide = [(0, 0), (0, 1), (0, 3), (2, 0), (2, 5)]
     frames = [
-        Given(number, LOOKS[number % 4], LOOKS[which] + MARK * mark) for number, (which, mark) in enumerate(guide)
+        record(number, LOOKS[number % 4], LOOKS[which] + MARK * mark) for number, (which, mark) in enumerate(guide)
     ]
     found = list(track(frames, Subtraction()))
-    assert [each.opens_shot for each in found] == [True, False, False, True, False]
+    assert [each.starts_shot for each in found] == [True, False, False, True, False]
     steps = [None if each.forward_px is None else round(float(each.forward_px.mean()) / MARK) for each in found]
     assert steps == [None, 1, 2, None, 5]
     for number, each in enumerate(found):
@@ -189,13 +193,13 @@ def test_motion_and_cuts_are_looked_for_in_the_guide():
 
 
 def test_what_repeats_is_judged_by_the_video():
-    frames = [Given(number, LOOKS[0] + MARK * (number // 2), LOOKS[1]) for number in range(6)]
-    assert [each.held for each in track(frames, Subtraction())] == [False, True] * 3
+    frames = [record(number, LOOKS[0] + MARK * (number // 2), LOOKS[1]) for number in range(6)]
+    assert [each.is_duplicate for each in track(frames, Subtraction())] == [False, True] * 3
 
 
-def keyed(found: list[Tracked[int]]) -> dict[int, int]:
+def keyed(found: list[FrameRecord]) -> dict[int, int]:
     """Frames that were matched to a key, with the marks between."""
-    return {each.item: round(float(each.to_key_px.mean()) / MARK) for each in found if each.to_key_px is not None}
+    return {each.picture: round(float(each.to_key_px.mean()) / MARK) for each in found if each.to_key_px is not None}
 
 
 @pytest.mark.parametrize("batch_frames", [1, 3, 8])
@@ -221,10 +225,10 @@ def test_no_flow_to_a_key_unless_it_is_asked_for():
 # --- Frames that are kept as they are ---------------------------------------------------------------------------------
 
 
-def with_kept(count: int, kept: set[int], **options: int) -> list[Tracked[int]]:
+def with_kept(count: int, kept: set[int], **options: int) -> list[FrameRecord]:
     """A look in slowly changing light, of which these frames are kept."""
     proxies = [LOOKS[0] + MARK * (number % 2) + MARK / 4 * number for number in range(count)]
-    frames = [Given(n, proxy, proxy, "excluded" if n in kept else None) for n, proxy in enumerate(proxies)]
+    frames = [record(n, proxy, proxy, "excluded" if n in kept else None) for n, proxy in enumerate(proxies)]
     return list(track(frames, Subtraction(), **options))
 
 
@@ -232,47 +236,47 @@ def with_kept(count: int, kept: set[int], **options: int) -> list[Tracked[int]]:
 @pytest.mark.parametrize("kept", [{5}, {5, 6, 7}, {0, 1}, {19}, {7, 8, 9, 10, 11, 12, 13, 14}, {3, 9, 15}])
 def test_kept_frames_have_no_motion_and_the_next_leads_back_over_them(kept, batch_frames):
     found = with_kept(20, kept, batch_frames=batch_frames)
-    assert [each.item for each in found] == list(range(20))
-    assert {each.item for each in found if each.kept} == kept
+    assert [each.picture for each in found] == list(range(20))
+    assert {each.picture for each in found if each.skip} == kept
     before = None
     for each in found:
-        if each.kept:
+        if each.skip:
             assert each.forward_px is None
             continue
         if before is not None:
             step = each.proxy.mean() - before.proxy.mean()
             torch.testing.assert_close(each.forward_px.mean(), step, atol=1e-5, rtol=0)
-            assert each.after_gap == (each.item - before.item > 1)
+            assert each.after_gap == (each.picture - before.picture > 1)
         before = each
-    assert [each.item for each in found if each.opens_shot and not each.kept] == [min(set(range(20)) - kept)]
+    assert [each.picture for each in found if each.starts_shot and not each.skip] == [min(set(range(20)) - kept)]
 
 
 @pytest.mark.parametrize("batch_frames", [1, 8])
 def test_a_long_gap_opens_a_shot(batch_frames):
     found = with_kept(40, set(range(10, 10 + LONGEST_GAP + 1)), batch_frames=batch_frames)
     opening = 10 + LONGEST_GAP + 1
-    assert [each.item for each in found if each.opens_shot and not each.kept] == [0, opening]
+    assert [each.picture for each in found if each.starts_shot and not each.skip] == [0, opening]
     # What waits in the shot before can go on as soon as the gap is too long.
-    assert [each.item for each in found if each.opens_shot and each.kept] == [opening - 1]
+    assert [each.picture for each in found if each.starts_shot and each.skip] == [opening - 1]
 
 
 def test_a_cut_within_a_gap_is_found():
     frames = [
-        Given(n, look := LOOKS[n > 10] + MARK * (n % 2), look, "excluded" if 8 <= n <= 12 else None) for n in range(20)
+        record(n, look := LOOKS[n > 10] + MARK * (n % 2), look, "excluded" if 8 <= n <= 12 else None) for n in range(20)
     ]
-    assert [each.item for each in track(frames, Subtraction()) if each.opens_shot] == [0, 13]
+    assert [each.picture for each in track(frames, Subtraction()) if each.starts_shot] == [0, 13]
 
 
 def test_what_repeats_a_kept_frame_is_a_picture():
     """It is not the picture before the kept frame once more."""
     proxies = [LOOKS[0] + MARK * 2 * min(n, 5) for n in range(10)]
-    found = list(track([Given(n, p, p, "flash" if n == 5 else None) for n, p in enumerate(proxies)], Subtraction()))
-    assert [each.item for each in found if each.held] == [7, 8, 9]
+    found = list(track([record(n, p, p, "flash" if n == 5 else None) for n, p in enumerate(proxies)], Subtraction()))
+    assert [each.picture for each in found if each.is_duplicate] == [7, 8, 9]
     assert found[6].forward_px.mean().item() == pytest.approx(2 * MARK, abs=1e-5)
 
 
 def test_no_video_of_kept_frames_makes_anybody_wait():
-    frames = iter([Given(n, LOOKS[0], LOOKS[0], "excluded") for n in range(60)])
+    frames = iter([record(n, LOOKS[0], LOOKS[0], "excluded") for n in range(60)])
     stream = track(frames, Subtraction(), batch_frames=4)
-    assert [next(stream).item for _ in range(20)] == list(range(20))
-    assert next(frames).item <= 24
+    assert [next(stream).picture for _ in range(20)] == list(range(20))
+    assert next(frames).picture <= 24

@@ -1,7 +1,9 @@
-"""Hashes of the frames that come out, by every route through the product: `python -m tests.pipeline.golden`.
+"""Hashes of the frames that come out, by every route through the product.
 
-Prints one JSON object: a clip, preset and route to the SHA-256 of the decoded planes. Run it through `run`, which pins
-the arithmetic: fp32, one thread, AVX2 kernels, so that the hashes hold on every x86 machine with the same torch.
+`python -m tests.pipeline.golden CASE ...` prints one JSON object: cases such as `bunny/fast/file` to the SHA-256 of the
+decoded planes. `run` pins the arithmetic first: fp32, one thread, AVX2 kernels, so that the hashes hold on every x86
+machine with the same torch. `python -m tests.pipeline.golden --write` records the hashes of every case of the file
+again; do so only with a measured reason.
 """
 
 from __future__ import annotations
@@ -113,9 +115,7 @@ def by_frames(source: Path, preset: str, folder: Path) -> str:
 
 def by_resuming(source: Path, preset: str, folder: Path) -> str:
     from deflicker import deflicker
-    from deflicker.pipeline.checkpoint import runner as keeping
 
-    keeping.SEGMENT_S = 0
     settings = settings_of(preset, resume=True)
 
     def tell(step: Any) -> None:
@@ -123,7 +123,7 @@ def by_resuming(source: Path, preset: str, folder: Path) -> str:
             raise Stop
 
     try:
-        deflicker(source, folder / "out.mkv", settings, on_progress=tell)
+        deflicker(source, folder / "out.mkv", settings, on_progress=tell, checkpoint_s=0)
     except Stop:
         deflicker(source, folder / "out.mkv", settings)
     else:
@@ -133,21 +133,22 @@ def by_resuming(source: Path, preset: str, folder: Path) -> str:
 
 def by_segments(source: Path, preset: str, folder: Path) -> str:
     from deflicker import deflicker
-    from deflicker.pipeline.distributed import segments as shots
-    from deflicker.pipeline.distributed.scheduler import Film, decide_to_file
-    from deflicker.pipeline.engine import Networks
+    from deflicker.pipeline.distributed.scheduler import ShotScheduler
+    from deflicker.pipeline.distributed.segments import SegmentWork, store_segment
+    from deflicker.pipeline.models import Models
 
-    shots.LEAST_FRAMES = 1
-    settings, networks = settings_of(preset), Networks()
+    settings, models = settings_of(preset), Models()
 
     class Here:
         size = 1
 
-        def piece(self, source: Path, piece: Any, target: Path, *, motion: bool, stop: Any) -> None:
-            decide_to_file(source, piece, settings, target, networks, motion=motion, stop=stop)
+        def store_segment(self, source: Path, segment: Any, target: Path, *, motion: bool, stop: Any) -> None:
+            store_segment(source, segment, settings, target, SegmentWork(models, motion, stop))
 
-    with Film(source, folder / "out.mkv", settings, Here()) as decider:
-        deflicker(source, folder / "out.mkv", settings, decider=decider)
+    scheduler = ShotScheduler(source, folder / "out.mkv", settings, Here())
+    scheduler.min_frames = 1
+    with scheduler as corrections:
+        deflicker(source, folder / "out.mkv", settings, corrections=corrections)
     return hash_of_file(folder / "out.mkv")
 
 
@@ -173,5 +174,17 @@ def main(cases: Sequence[str]) -> None:
     print(json.dumps(hashes, indent=1))
 
 
+def write() -> None:
+    """Record the hashes of every recorded case again."""
+    import platform
+
+    import torch
+
+    path = Path(__file__).with_name("golden_planes.json")
+    cases = sorted(json.loads(path.read_text(encoding="utf-8"))["hashes"])
+    versions = {"torch": torch.__version__.split("+")[0], "machine": platform.machine()}
+    path.write_text(json.dumps({"with": versions, "hashes": run(cases)}, indent=1) + "\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    write() if sys.argv[1:] == ["--write"] else main(sys.argv[1:])

@@ -80,10 +80,10 @@ def test_missing_weights_are_a_reason_and_no_failure(
 ) -> None:
     load = weights.load
 
-    def none(name: str, **options: object) -> object:
-        if name == "lpips_alex":
+    def none(record: weights.Weights, **options: object) -> object:
+        if record.name == "lpips_alex":
             raise WeightsError("no weights for lpips_alex")
-        return load(name, **options)  # type: ignore[arg-type]
+        return load(record, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(weights, "load", none)
     found = deflicker(clip, tmp_path / "out.mp4", FAST, measure=True).measures

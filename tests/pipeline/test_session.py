@@ -15,9 +15,11 @@ import torch
 from PIL import Image
 
 from deflicker import Cancelled, Deflicker, Settings, WindowReport
-from deflicker.pipeline import engine
+from deflicker.pipeline.models import Models
 from tests.assets import drifting, make_video
+from tests.conftest import NoMotion
 
+STILL = Models(flow=NoMotion())
 FAST = Settings(preset="fast", device="cpu", precision="fp32", encoder_preset="ultrafast")
 
 
@@ -32,16 +34,12 @@ def shaking(frames: Any) -> float:
 
 
 @pytest.mark.usefixtures("raft")
-def test_networks_are_loaded_once(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loads: list[str] = []
-    load = engine.load_flow
-    monkeypatch.setattr(engine, "load_flow", lambda *given: loads.append("once") or load(*given))
-    deflicker = Deflicker(FAST)
-    assert loads == []
+def test_networks_are_loaded_once(clip: Path, tmp_path: Path) -> None:
+    deflicker, steps = Deflicker(FAST), []
     frames = codes(6)
     assert shaking(list(deflicker(frames))) < 0.3 * shaking(frames)
-    assert deflicker.file(clip, tmp_path / "out.mp4").frames_changed >= 10
-    assert loads == ["once"]
+    assert deflicker.file(clip, tmp_path / "out.mp4", on_progress=steps.append).frames_changed >= 10
+    assert "weights" not in {step.stage for step in steps}
 
 
 @pytest.mark.usefixtures("raft")
@@ -62,10 +60,9 @@ def test_two_threads_at_once_get_what_each_gets_alone() -> None:
     assert not (alone[0][0] == alone[1][0]).all()
 
 
-@pytest.mark.usefixtures("no_motion")
 def test_windows_are_told_of(clip: Path, tmp_path: Path) -> None:
     windows: list[WindowReport] = []
-    deflicker = Deflicker(FAST)
+    deflicker = Deflicker(FAST, STILL)
     given = codes(40)
     list(deflicker(given, on_window=windows.append))
     assert sum(window.frames for window in windows) == 40
@@ -79,10 +76,9 @@ def test_windows_are_told_of(clip: Path, tmp_path: Path) -> None:
     assert [window.frames for window in windows] == [report.frames]
 
 
-@pytest.mark.usefixtures("no_motion")
 def test_a_run_can_be_stopped_from_outside(tmp_path: Path) -> None:
     clip, stop = make_video(tmp_path / "in.mp4", frames=60), threading.Event()
-    deflicker = Deflicker(FAST)
+    deflicker = Deflicker(FAST, STILL)
     with pytest.raises(Cancelled, match="as asked"):
         deflicker.file(clip, tmp_path / "out.mp4", cancel=stop, on_window=lambda _: stop.set())
     assert os.listdir(tmp_path) == ["in.mp4"]
@@ -99,17 +95,16 @@ def test_it_can_be_awaited(clip: Path, tmp_path: Path) -> None:
     assert asyncio.run(both()) == [12, 12]
 
 
-@pytest.mark.usefixtures("no_motion")
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_images_of_pillow(mode: str) -> None:
     frames = [Image.fromarray(code).convert(mode) for code in codes(10)]
-    steady = list(Deflicker(FAST)(frames))
+    steady = list(Deflicker(FAST, STILL)(frames))
     assert {(type(image), image.mode, image.size) for image in steady} == {(Image.Image, mode, (64, 48))}
     assert shaking([image.convert("RGB") for image in steady]) < 0.3 * shaking([i.convert("RGB") for i in frames])
-    same = list(Deflicker(FAST)([np.asarray(image) for image in frames]))
+    same = list(Deflicker(FAST, STILL)([np.asarray(image) for image in frames]))
     assert all((np.asarray(a) == b).all() for a, b in zip(steady, same, strict=True))
     with pytest.raises(ValueError, match="mode L"):
-        next(Deflicker(FAST)([frames[0].convert("L")]))
+        next(Deflicker(FAST, STILL)([frames[0].convert("L")]))
 
 
 @pytest.mark.usefixtures("raft")

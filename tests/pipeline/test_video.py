@@ -156,7 +156,7 @@ def test_motion_that_is_no_number_leaves_its_window_and_says_so(
     pairs = list(zip(frames_of(clip), frames_of(tmp_path / "out.mkv"), strict=True))
     assert all(same_planes(a.planes, b.planes) for a, b in pairs[: len(left)])
     assert f"frames 0 to {left[-1]} stay as they are" in caplog.text
-    assert f"as is:   {len(left)} frames" in "\n".join(summary(report))
+    assert f"uncorrected: {len(left)} frames" in "\n".join(summary(report))
 
 
 def test_a_part_of_a_video(clip: Path, tmp_path: Path) -> None:
@@ -334,8 +334,8 @@ def test_a_truncated_file_gives_what_it_holds_and_says_so(truncated: Path, tmp_p
     report = deflicker(truncated, tmp_path / "out.mkv", PLAIN)
     assert 8 < report.frames < 20
     assert len(frames_of(tmp_path / "out.mkv")) == report.frames
-    assert any("before its header says" in what for what, _ in report.losses)
-    assert report.to_dict()["losses"] == dict(report.losses)
+    assert any("before its header says" in what for what, _ in report.damage)
+    assert report.to_dict()["damage"] == dict(report.damage)
     assert "damaged: the file ends" in "\n".join(summary(report))
 
 
@@ -348,7 +348,7 @@ def test_strict_refuses_a_damaged_file(truncated: Path, tmp_path: Path) -> None:
 
 
 def test_strict_takes_a_sound_file(clip: Path, tmp_path: Path) -> None:
-    assert deflicker(clip, tmp_path / "out.mp4", replace(PLAIN, strict=True)).losses == ()
+    assert deflicker(clip, tmp_path / "out.mp4", replace(PLAIN, strict=True)).damage == ()
 
 
 def test_a_bound_on_memory_covers_what_headers_claim(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from deflicker.report.gallery_builder import Album, encode, heat_colours, luma_change, to_array
+from deflicker.report.gallery_builder import GalleryBuilder, encode, heat_colours, luma_change, to_array
 
 
 def gray(level: float) -> torch.Tensor:
@@ -18,10 +18,10 @@ def opened(image):
     return np.asarray(Image.open(io.BytesIO(image.jpeg)).convert("RGB")).astype(int)
 
 
-def fill(album, pairs):
+def fill(builder, pairs):
     for number, (before, after) in enumerate(pairs):
-        album.add(number, before, after, lambda side, b=before, a=after: a if side else b)
-    return album.gallery()
+        builder.add(number, before, after, lambda side, b=before, a=after: a if side else b)
+    return builder.build()
 
 
 def test_to_array_by_hand():
@@ -42,7 +42,7 @@ def test_colours_go_from_dark_to_bright():
 
 
 def test_the_slice_has_a_column_for_each_frame():
-    found = fill(Album(pair=True), [(gray(0.2 * t), gray(0.5)) for t in range(5)])
+    found = fill(GalleryBuilder(pair=True), [(gray(0.2 * t), gray(0.5)) for t in range(5)])
     assert (found.slice_before.width, found.slice_before.height, found.slice_frames) == (5, 16, 5)
     assert opened(found.slice_before)[8, :, 0].tolist() == pytest.approx([51 * t for t in range(5)], abs=6)
     assert opened(found.slice_after)[8, :, 0].tolist() == pytest.approx([128] * 5, abs=4)
@@ -50,7 +50,7 @@ def test_the_slice_has_a_column_for_each_frame():
 
 def test_the_frame_that_changed_most():
     pairs = [(gray(0.5), gray(0.5 + change)) for change in (0.0, 0.1, 0.3, 0.05)]
-    found = fill(Album(pair=True), pairs)
+    found = fill(GalleryBuilder(pair=True), pairs)
     assert found.frame == 2
     assert opened(found.frame_after).mean() == pytest.approx(0.8 * 255, abs=3)
     assert found.heat_peak == pytest.approx(255 * 0.45 / 4, rel=0.01)
@@ -58,22 +58,22 @@ def test_the_frame_that_changed_most():
 
 def test_nothing_changed():
     same = gray(0.5)
-    found = fill(Album(pair=True), [(same, same)] * 3)
+    found = fill(GalleryBuilder(pair=True), [(same, same)] * 3)
     assert found.heat is None
     assert found.frame_after is not None
 
 
 def test_one_video():
     same = gray(0.5)
-    found = fill(Album(pair=False), [(same, same)])
+    found = fill(GalleryBuilder(pair=False), [(same, same)])
     assert found.slice_after is found.frame_after is found.heat is None
     assert found.frame_before is not None
-    assert Album(pair=False).gallery().slice_before is None
+    assert GalleryBuilder(pair=False).build().slice_before is None
 
 
 def test_bounded_in_a_long_video():
-    album = Album(pair=True)
-    found = fill(album, [(gray(0.5), gray(0.5)) for _ in range(600)])
+    builder = GalleryBuilder(pair=True)
+    found = fill(builder, [(gray(0.5), gray(0.5)) for _ in range(600)])
     assert found.slice_before.width < 600
 
 

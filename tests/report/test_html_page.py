@@ -5,8 +5,13 @@ from html.parser import HTMLParser
 
 import pytest
 
-from deflicker.report.html_page import page
+from deflicker.report.html_page import render
 from tests.report.made import measurement, measures, report
+
+
+def page(made):
+    return render(made.to_dict(), made.gallery)
+
 
 VOID = {"meta", "img", "input"}
 EVIL = '<script>alert(1)</script>"><img src=x onerror=alert(1)>.mp4'

@@ -27,7 +27,7 @@ def test_many_shots_are_counted() -> None:
     for frame in range(9):
         shots.add(frame, True, PIXEL)
     words = texture_lines(shots.shots)
-    assert (len(words), words[-1]) == (7, "and 3 shots more")
+    assert (len(words), words[-1]) == (7, "and 3 more shots")
 
 
 def test_nothing_is_said_of_nothing() -> None:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from deflicker.core.blocks import stored
 from deflicker.correction.texture.differences import LEVELS, doubt_of, products, usual_part, visible_of
 from deflicker.correction.texture.laplacian import cell_means, pool, shrink, split_bands, spread
 
@@ -52,6 +53,7 @@ class Neighbours:
     """`[N, 2, H, W]`: where in its own frame each of them was taken from."""
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class Boil:
     """What one frame's texture does."""

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from deflicker.core.blocks import stored
 from deflicker.correction.texture.band_energy import energy, lacking
 from deflicker.correction.texture.boil import Neighbours
 from deflicker.correction.texture.differences import LEVELS, doubt_of, products, usual_part, visible_of
@@ -71,6 +72,7 @@ _LOUDEST = 1.5
 """Most that a band is raised, in amplitude."""
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class Lasting:
     """What one key picture shows of boil that lasts a while."""

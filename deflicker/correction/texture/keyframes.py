@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-from deflicker.core.oom import Ladder
+from deflicker.core.oom import OomFallback
 from deflicker.correction.texture.boil_gate import numbers, usual_boil
 from deflicker.correction.texture.keyframe_locking import (
     FAR,
@@ -20,27 +18,25 @@ from deflicker.correction.texture.keyframe_locking import (
 from deflicker.correction.texture.links import walked_home
 from deflicker.correction.texture.pictures import Pictures
 
-T = TypeVar("T")
 
-
-def tell(pictures: Pictures[T], key: int, ladder: Ladder) -> None:
+def tell(pictures: Pictures, key: int, fallback: OomFallback) -> None:
     """Find out what boils with a memory at a key; at the shot's edge a picture further in tells it."""
     last = len(pictures) - 1
     if last < 2 * FAR[0]:
         return
     inner = max(FAR[0], min(key, last - FAR[0]))
 
-    def found(rung: int) -> Lasting | None:
-        if rung > 0:
+    def found(level: int) -> Lasting | None:
+        if level > 0:
             pictures.spare()
         return lasting(pictures.view(inner).luma, pictures.neighbours(inner))
 
-    told = pictures[key].lasting = ladder.run(found)
+    told = pictures[key].lasting = fallback.run(found)
     if told is not None:
         pictures.openings = [*pictures.openings, told.opening()][-USUAL:]
 
 
-def lock(pictures: Pictures[T], key: int, end: int, ladder: Ladder) -> None:
+def lock(pictures: Pictures, key: int, end: int, fallback: OomFallback) -> None:
     """Lock the pictures after a key to it and to the next key, which is at `end` unless the shot ends there."""
     keys, end = [at for at in (key, end) if at < len(pictures)], min(end, len(pictures))
     if any(pictures[at].lasting is None for at in keys):
@@ -48,10 +44,10 @@ def lock(pictures: Pictures[T], key: int, end: int, ladder: Ladder) -> None:
     boils = [picture.boil for picture in pictures[key : end + 1] if picture.boil]
     [how_far] = numbers([how_far_locked(pictures.openings, usual_boil(boils))])
     if how_far > 0:
-        ladder.run(lambda rung: _lock(pictures, keys, end, how_far, on_cpu=rung > 0))
+        fallback.run(lambda level: _lock(pictures, keys, end, how_far, on_cpu=level > 0))
 
 
-def _lock(pictures: Pictures[T], keys: list[int], end: int, how_far: float, *, on_cpu: bool) -> None:
+def _lock(pictures: Pictures, keys: list[int], end: int, how_far: float, *, on_cpu: bool) -> None:
     if on_cpu:
         pictures.spare()
     between = range(keys[0] + 1, end)

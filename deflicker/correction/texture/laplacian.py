@@ -50,10 +50,10 @@ def shrink(image: Tensor) -> Tensor:
 def enlarge(image: Tensor) -> Tensor:
     """Twice the size, bilinear between the middles of pixels: `[..., H, W]` → `[..., 2 H, 2 W]`."""
     if torch.is_grad_enabled() and image.requires_grad:
-        lead = image.shape[:-3]
-        flat = image.flatten(0, -4) if len(lead) > 1 else image
+        height, width = image.shape[-2:]
+        flat = image.reshape(-1, 1, height, width)
         large = F.interpolate(flat, scale_factor=2, mode="bilinear", align_corners=False)
-        return large.unflatten(0, lead) if len(lead) > 1 else large
+        return large.reshape(*image.shape[:-2], 2 * height, 2 * width)
     height, width = image.shape[-2:]
     rows = image.new_empty(*image.shape[:-2], 2 * height, width)
     most = image * 0.75

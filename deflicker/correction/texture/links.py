@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.correction.texture.laplacian import shrink
 from deflicker.correction.texture.planes import Planes, to_planes
 from deflicker.motion.filters import length
 from deflicker.motion.lucas_kanade import even_luma, refine
@@ -27,27 +26,19 @@ class View:
     """`[1, 1, H, W]` in [0, 1], tone corrected."""
     even: Tensor
     """`even_luma` of it."""
-    chroma: Tensor | None = None
-    """`[1, 2, ⌈H / 2⌉, ⌈W / 2⌉]`: differences of colour (`planes`); None where there is luma alone."""
+    chroma: Tensor
+    """`[1, 2, ⌈H / 2⌉, ⌈W / 2⌉]`: differences of colour (`planes`)."""
 
     @classmethod
-    def of(cls, luma: Tensor) -> View:
-        """The view of luma `[H, W]`."""
-        return cls(luma[None, None], even_luma(luma[None, None]))
-
-    @classmethod
-    def of_colours(cls, rgb: Tensor) -> View:
+    def of(cls, rgb: Tensor) -> View:
         """The view of R'G'B' `[3, H, W]`."""
         planes = to_planes(rgb[None])
         return cls(planes.luma, even_luma(planes.luma), planes.chroma)
 
     @property
     def planes(self) -> Planes:
-        """Its luma and differences of colour, which are 0 where there is luma alone."""
-        if self.chroma is not None:
-            return Planes(self.luma, self.chroma)
-        grey = shrink(torch.zeros_like(self.luma)).expand(-1, 2, -1, -1)
-        return Planes(self.luma, grey)
+        """Its luma and differences of colour."""
+        return Planes(self.luma, self.chroma)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from deflicker.core.oom import moved as to
-from deflicker.correction.apply import Correction
+from deflicker.core.oom import moved
+from deflicker.correction.apply import toned_colours
 from deflicker.correction.texture.boil import Boil, Neighbours
 from deflicker.correction.texture.compared import Values
 from deflicker.correction.texture.keyframe_locking import Lasting
 from deflicker.correction.texture.laplacian import shrink
 from deflicker.correction.texture.links import Link, View, walked
-from deflicker.correction.texture.planes import Planes, change_of_rgb, moved
+from deflicker.correction.texture.planes import Planes, along, change_of_rgb
 from deflicker.correction.texture.temporal_attention import MEMORY
-from deflicker.correction.types import Corrected
+from deflicker.correction.types import FrameRecord
 from deflicker.motion.warp import warp
 
-T = TypeVar("T")
 
-LumaOf = Callable[[T, Correction | None], Tensor]
-"""Luma `[H, W]` in [0, 1] of an item with its correction applied, at the size at which texture is looked at."""
-ColoursOf = Callable[[T, Correction | None], Tensor]
-"""R'G'B' `[3, H, W]` in [0, 1] of it likewise."""
+@dataclass(frozen=True)
+class Sight:
+    """How the pictures of a video are looked at."""
+
+    size: tuple[int, int]
+    """Height and width at which texture is looked at."""
+    device: torch.device
+    reach: int
+    """Neighbours that texture is compared with on each side."""
 
 
-class Picture(Generic[T]):
+class Picture:
     """A picture of a shot with the frames that show it, and what is known of it so far."""
 
-    def __init__(self, frame: Corrected[T]) -> None:
-        self.frames = [frame]
+    def __init__(self, *frames: FrameRecord) -> None:
+        self.frames = list(frames)
         self.looked = self.renewed = False
         self.boil: Boil | None = None
         self.change: Planes | None = None
@@ -46,7 +51,7 @@ class Picture(Generic[T]):
         self.how_far_locked = 0.0
         self.view: View | None = None
         self.colours: Tensor | None = None
-        """`[1, 3, H, W]` in [0, 1], tone corrected; only where something boils."""
+        """`[1, 3, H, W]` in [0, 1], tone corrected; only where latents or keys are asked for."""
         self.link: Link | None = None
         """From the picture before to this one."""
 
@@ -67,45 +72,37 @@ class Picture(Generic[T]):
         """Leave out what is large and can be seen again."""
         self.view = self.colours = self.link = None
 
-    def __getstate__(self) -> dict[str, Any]:
-        """To be kept for a later run."""
-        return self.__dict__ | {"view": None, "colours": None, "link": None}
+    def state_dict(self) -> dict[str, object]:
+        """All that is known of it but what can be seen again."""
+        return {name: value for name, value in vars(self).items() if name not in ("view", "colours", "link")}
 
 
-class Pictures(list[Picture[T]]):
+class Pictures(list[Picture]):
     """The pictures of a shot between the first that is still needed and the last that has arrived."""
 
-    def __init__(self, luma_of: LumaOf[T], colours_of: ColoursOf[T] | None, reach: int) -> None:
+    def __init__(self, sight: Sight) -> None:
         super().__init__()
-        self._luma_of, self._colours_of, self._reach = luma_of, colours_of, reach
+        self._sight, self.reach = sight, sight.reach
         self.forgotten = 0
         """Pictures of the shot before those."""
         self.spares = False
         """Whether everything is on the CPU, because there is no memory left for it elsewhere."""
         self.openings: list[Tensor] = []
         """How far each of the latest keys lets texture be locked, 0 … 1; see `keys`."""
-        self._latest: tuple[Picture[T], Neighbours] | None = None
+        self._latest: tuple[Picture, Neighbours] | None = None
 
     def view(self, index: int) -> View:
         """What texture is compared by."""
         picture = self[index]
         if picture.view is None:
-            frame = picture.frames[0]
-            if self._colours_of is None:
-                picture.view = View.of(self._here(self._luma_of(frame.item, frame.correction)))
-            else:
-                picture.view = View.of_colours(self._here(self._colours_of(frame.item, frame.correction)))
+            picture.view = View.of(self._here(toned_colours(self._rgb(picture), picture.frames[0].correction)))
         return picture.view
 
     def colours(self, index: int) -> Tensor:
         """`[1, 3, H, W]` in [0, 1]."""
         picture = self[index]
         if picture.colours is None:
-            frame = picture.frames[0]
-            if self._colours_of is None:
-                picture.colours = self.view(index).luma.expand(-1, 3, -1, -1)
-            else:
-                picture.colours = self._here(self._colours_of(frame.item, frame.correction))[None]
+            picture.colours = self._here(toned_colours(self._rgb(picture), picture.frames[0].correction))[None]
         return picture.colours
 
     def link(self, index: int) -> Link:
@@ -139,20 +136,19 @@ class Pictures(list[Picture[T]]):
     def aligned_colours(self, index: int) -> Tensor:
         """`[N, 3, H, W]`: the pictures around one, aligned to it, in the order of `neighbours`."""
         around = self.neighbours(index)
-        there = torch.cat([self.colours(index + offset) for offset in around.offsets])
         assert around.flow_px is not None
-        return warp(there, around.flow_px, "bicubic")
+        return warp(torch.cat([self.colours(index + offset) for offset in around.offsets]), around.flow_px, "bicubic")
 
     def values(self, index: int) -> Values:
         """What the attention compares a picture with: those around it, and the one before as it was decided."""
         around = self.neighbours(index)
         assert around.flow_px is not None
-        chroma = torch.cat([self.view(index + offset).planes.chroma for offset in around.offsets])
+        chroma = torch.cat([self.view(index + offset).chroma for offset in around.offsets])
         chroma = warp(chroma, shrink(around.flow_px) / 2, "bicubic")
         luma, visible, offsets = around.luma, around.visible, around.offsets
         if index > 0 and (change := self[index - 1].change) is not None:
-            link, own = self.link(index), self.view(index).planes
-            memory = moved(self.view(index - 1).planes + change, link.back_px)
+            link, own = self.link(index), self.view(index)
+            memory = along(self.view(index - 1).planes + change, link.back_px)
             sane = memory.luma.isfinite()
             luma = torch.cat([luma, torch.where(sane, memory.luma, own.luma)])
             chroma = torch.cat([chroma, torch.where(memory.chroma.isfinite(), memory.chroma, own.chroma)])
@@ -161,7 +157,7 @@ class Pictures(list[Picture[T]]):
 
     def _paths(self, index: int, sign: int) -> list[tuple[Tensor, Tensor]]:
         """Flow and visibility from a picture to each of its neighbours on one side, nearest first."""
-        last = index + sign * self._reach
+        last = index + sign * self.reach
         if sign > 0:
             return walked(map(self.link, range(index + 1, min(last + 1, len(self)))))
         return walked(self.link(later).reversed() for later in range(index, max(0, last), -1))
@@ -173,11 +169,10 @@ class Pictures(list[Picture[T]]):
         self.spares, self._latest = True, None
         for each in self:
             each.forget_sight()
-            each.boil, each.lasting = to(each.boil, "cpu"), to(each.lasting, "cpu")
-            each.locked, each.change, each.renewal = (
-                to(kept, "cpu") for kept in (each.locked, each.change, each.renewal)
-            )
-        self.openings = to(self.openings, "cpu")
+            each.boil, each.lasting = moved(each.boil, "cpu"), moved(each.lasting, "cpu")
+            each.locked, each.renewal = moved(each.locked, "cpu"), moved(each.renewal, "cpu")
+            each.change = moved(each.change, "cpu")
+        self.openings = moved(self.openings, "cpu")
 
     def forget_sights(self, end: int) -> None:
         """Leave out what is large and can be seen again of the pictures before `end`."""
@@ -190,9 +185,23 @@ class Pictures(list[Picture[T]]):
         del self[:count]
         self.forgotten += count
 
-    def __getstate__(self) -> dict[str, Any]:
-        """To be kept for a later run."""
-        return self.__dict__ | {"_latest": None}
+    def state_dict(self) -> dict[str, object]:
+        """All that is known of the pictures but what can be seen again."""
+        rest = {"forgotten": self.forgotten, "spares": self.spares, "openings": self.openings}
+        return {"pictures": [picture.state_dict() for picture in self], **rest}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self.forgotten, self.spares, self.openings = state["forgotten"], state["spares"], state["openings"]
+        self[:] = [Picture() for _ in state["pictures"]]
+        for picture, known in zip(self, state["pictures"], strict=True):
+            vars(picture).update(known)
+
+    def _rgb(self, picture: Picture) -> Tensor:
+        shown = picture.frames[0].picture
+        if shown is None:
+            raise ValueError("texture is looked at in the frame itself: its record has none")
+        return shown.rgb(self._sight.size, self._sight.device)
 
     def _here(self, tensor: Tensor) -> Tensor:
         return tensor.cpu() if self.spares else tensor

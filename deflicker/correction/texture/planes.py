@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from deflicker.core.blocks import stored
 from deflicker.correction.texture.laplacian import enlarge, shrink
 from deflicker.motion.warp import warp
 
@@ -38,6 +39,7 @@ def change_of_rgb(change: Planes) -> Tensor:
     return torch.cat([change.luma + red, change.luma + green, change.luma + blue], -3)
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class Planes:
     """Pictures as luma and, at half the size, differences of colour (`to_planes`), or changes of them."""
@@ -51,6 +53,6 @@ class Planes:
         return Planes(self.luma + change.luma, self.chroma + change.chroma)
 
 
-def moved(planes: Planes, flow_px: Tensor, mode: str = "bicubic") -> Planes:
+def along(planes: Planes, flow_px: Tensor, mode: str = "bicubic") -> Planes:
     """W(planes) along flow `[B, 2, H, W]` in pixels of the luma."""
     return Planes(warp(planes.luma, flow_px, mode), warp(planes.chroma, shrink(flow_px) / 2, mode))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from deflicker.core.blocks import stored
 from deflicker.correction.texture.links import SLACK_PX, Link, View
 from deflicker.motion.lucas_kanade import refine
 from deflicker.motion.warp import compose, round_trip, warp
@@ -31,6 +32,7 @@ class Anchor:
     """0 … 1: how much of its weight it has."""
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class Held:
     """The first picture and the way to it from the latest one that was seen."""

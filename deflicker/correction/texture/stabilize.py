@@ -1,15 +1,15 @@
-"""Second pass over the stream, for texture: frames whose tone is settled in, the same frames with their detail out."""
+"""Second pass over the stream: take tone-corrected frames, add the detail that removes texture boil."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
-from deflicker.core.oom import Ladder
+from deflicker.core.oom import OomFallback
 from deflicker.correction.apply import Correction
 from deflicker.correction.texture.boil import Boil, boiling
 from deflicker.correction.texture.boil_gate import numbers, opening, usual_boil
@@ -17,14 +17,12 @@ from deflicker.correction.texture.compared import Bands, Compared, drawn_anew
 from deflicker.correction.texture.kept_sharp import kept_sharp
 from deflicker.correction.texture.keyframe_locking import FAR, KEYS_APART
 from deflicker.correction.texture.keyframes import lock, tell
-from deflicker.correction.texture.pictures import ColoursOf, LumaOf, Picture, Pictures
+from deflicker.correction.texture.pictures import Picture, Pictures, Sight
 from deflicker.correction.texture.planes import Planes, change_of_rgb
 from deflicker.correction.texture.reference_hold import Anchor, Held
 from deflicker.correction.texture.space import Renewal
 from deflicker.correction.texture.temporal_attention import load_attention
-from deflicker.correction.types import Choice, Corrected
-
-T = TypeVar("T")
+from deflicker.correction.types import FrameRecord, SpaceDecision
 
 log = logging.getLogger("deflicker")
 
@@ -36,75 +34,84 @@ AHEAD = 8
 """Pictures whose boil is known before one is given out."""
 
 
-@dataclass
-class Steadying(Generic[T]):
-    """How far `steady` has come: all it remembers whenever it asks for a frame."""
+class TextureStage:
+    """The stage that completes a frame's correction by the detail that takes its boil away.
 
-    shot: _Shot[T] | None = None
-
-
-def steady(
-    frames: Iterable[Corrected[T]],
-    luma_of: LumaOf[T],
-    *,
-    reach: int,
-    colours_of: ColoursOf[T] | None = None,
-    locks: bool = True,
-    renewal: Renewal | None = None,
-    ladder: Ladder | None = None,
-    at: Steadying[T] | None = None,
-) -> Iterator[Corrected[T]]:
-    """Yield every frame once, in order, its correction completed by the detail that takes its boil away.
-
-    reach: neighbours compared with on each side; 0 looks at nothing. colours_of: None where there is luma alone.
-    locks: whether texture that boils with a memory is locked to keys, which takes colours_of and a reach of 3. renewal: finds detail in latents, of colours too, where
-    something boils; None for pixels alone. Nothing is carried across a shot's end. at: where an earlier run stopped, to
-    go on there; it is kept up to date. ladder: see `step_down`.
+    Nothing is carried across a shot's end.
     """
-    if reach == 0:
-        yield from frames
-        return
-    at, ladder = at or Steadying(), ladder or step_down()
-    locks = locks and colours_of is not None and reach >= FAR[0]
-
-    def opened() -> _Shot[T]:
-        return _Shot(Pictures(luma_of, colours_of, reach), reach, locks, ladder, renewal)
-
-    at.shot = at.shot or opened()
-    for frame in frames:
-        if frame.opens_shot:
-            yield from at.shot.finish()
-            at.shot = opened()
-        yield from at.shot.add(frame)
-    yield from at.shot.finish()
-
-
-class _Shot(Generic[T]):
-    """The pictures of one shot between the first that is still needed and the last that has arrived."""
 
     def __init__(
         self,
-        pictures: Pictures[T],
-        reach: int,
-        locks: bool,
-        ladder: Ladder,
-        renewal: Renewal | None,
+        sight: Sight,
+        *,
+        locks: bool = True,
+        renewal: Renewal | None = None,
+        fallback: OomFallback | None = None,
     ) -> None:
-        self.pictures, self._reach, self._locks = pictures, reach, locks
-        self._ladder = ladder
+        """sight: how pictures are looked at, and how many neighbours each is compared with.
+
+        locks: whether texture that boils with a memory is locked to keys, which takes a reach of 3. renewal: finds
+        detail in latents, of colours too, where something boils; None for pixels alone.
+        fallback: as `texture_fallback` gives it.
+        """
+        self._sight, self._renewal = sight, renewal
+        self._locks = locks and sight.reach >= FAR[0]
+        self._fallback = fallback or texture_fallback()
+        self._shot = self._new_shot()
+
+    def push(self, record: FrameRecord) -> Iterator[FrameRecord]:
+        """Take the next frame; the frames whose texture is decided by now."""
+        if record.starts_shot:
+            yield from self._shot.finish()
+            self._shot = self._new_shot()
+        yield from self._shot.add(record)
+
+    def finish(self) -> Iterator[FrameRecord]:
+        """The frames that are left."""
+        yield from self._shot.finish()
+
+    def state_dict(self) -> dict[str, object]:
+        """All that it remembers."""
+        return self._shot.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self._shot.load_state_dict(state)
+
+    def _new_shot(self) -> _Shot:
+        return _Shot(Pictures(self._sight), self._locks, self._fallback, self._renewal)
+
+
+class _Shot:
+    """The pictures of one shot between the first that is still needed and the last that has arrived."""
+
+    def __init__(self, pictures: Pictures, locks: bool, fallback: OomFallback, renewal: Renewal | None) -> None:
+        self.pictures, self._reach, self._locks = pictures, pictures.reach, locks
+        self._fallback = fallback
         self._renewal = renewal
-        self._choice: Choice | None = None
+        self._choice: SpaceDecision | None = None
         """Where the shot's texture is steadied, once some of it boils."""
         self._held: Held | None = None
         """What texture is held to, once the first picture is steadied."""
         self._looked_at = self._given = 0
         self._suspected = False
 
-    def add(self, frame: Corrected[T]) -> Iterator[Corrected[T]]:
-        if (frame.held or frame.kept) and self.pictures:
+    def state_dict(self) -> dict[str, object]:
+        """All that it remembers; what can be seen again is left out."""
+        numbers = {"looked_at": self._looked_at, "given": self._given, "suspected": self._suspected}
+        return {"choice": self._choice, "held": self._held, **numbers, **self.pictures.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self._choice, self._held, self._suspected = state["choice"], state["held"], state["suspected"]
+        self._looked_at, self._given = state["looked_at"], state["given"]
+        self.pictures.load_state_dict(state)
+
+    def add(self, frame: FrameRecord) -> Iterator[FrameRecord]:
+        if not frame.is_picture and self.pictures:
             self.pictures[-1].frames.append(frame)
             return
-        if frame.kept:
+        if frame.skip:
             yield frame
             return
         self.pictures.append(Picture(frame))
@@ -112,7 +119,7 @@ class _Shot(Generic[T]):
             self._look(self._looked_at + BLOCK)
             yield from self._give(self._looked_at - AHEAD)
 
-    def finish(self) -> Iterator[Corrected[T]]:
+    def finish(self) -> Iterator[FrameRecord]:
         while self._looked_at < len(self.pictures):
             self._look(min(self._looked_at + BLOCK, len(self.pictures)))
         last = len(self.pictures) - 1
@@ -128,7 +135,7 @@ class _Shot(Generic[T]):
         has not been given out yet."""
         self._study(self._looked_at)
         if self._locks:
-            tell(self.pictures, self._looked_at, self._ladder)
+            tell(self.pictures, self._looked_at, self._fallback)
             self._lock(self._looked_at - BLOCK)
         if self._suspected or self._boils(end):
             for index in range(self._given, end):
@@ -138,7 +145,7 @@ class _Shot(Generic[T]):
             self._renew(end)
         self._suspected, self._looked_at = self._boils(end), end
 
-    def _give(self, end: int) -> Iterator[Corrected[T]]:
+    def _give(self, end: int) -> Iterator[FrameRecord]:
         given = range(self._given, end)
         openings = numbers([self._gate(index - AHEAD, index + AHEAD + 1) for index in given])
         details = [self.pictures[at].detail(gate) for at, gate in zip(given, openings, strict=True)]
@@ -149,7 +156,7 @@ class _Shot(Generic[T]):
         for index, detail, insane in zip(given, details, wrong, strict=True):
             picture = self.pictures[index]
             for frame in picture.frames:
-                if frame.kept is not None or detail is None:
+                if frame.skip is not None or detail is None:
                     yield frame
                 else:
                     yield replace(frame, diverged=True) if insane else self._detailed(frame, detail)
@@ -157,7 +164,7 @@ class _Shot(Generic[T]):
         self._given = max(self._given, end)
         self._forget()
 
-    def _detailed(self, frame: Corrected[T], detail: Tensor) -> Corrected[T]:
+    def _detailed(self, frame: FrameRecord, detail: Tensor) -> FrameRecord:
         correction = frame.correction or Correction(detail.new_zeros(3, 1, 1))
         detail = detail.to(correction.log_gain.device)
         return replace(frame, correction=replace(correction, detail=detail), texture=self._choice)
@@ -189,7 +196,7 @@ class _Shot(Generic[T]):
         inner = max(1, min(index, last - 1))
         if inner != index:
             self._study(inner)
-        picture.boil = self._ladder.run(lambda rung: self._boil(index, inner, on_cpu=rung > 0))
+        picture.boil = self._fallback.run(lambda level: self._boil(index, inner, on_cpu=level > 0))
 
     def _boil(self, index: int, inner: int, *, on_cpu: bool) -> Boil | None:
         """Boil of a picture, at the shot's edge that of the one beside it."""
@@ -203,7 +210,7 @@ class _Shot(Generic[T]):
         """Decide a picture, once; pictures come in order, as each remembers the one before."""
         picture = self.pictures[index]
         if picture.change is None and len(self.pictures) > 2:
-            picture.change = self._ladder.run(lambda rung: self._attended(index, on_cpu=rung > 0))
+            picture.change = self._fallback.run(lambda level: self._attended(index, on_cpu=level > 0))
 
     def _attended(self, index: int, *, on_cpu: bool) -> Planes:
         if on_cpu:
@@ -216,7 +223,7 @@ class _Shot(Generic[T]):
     def _lock(self, key: int) -> None:
         """Lock the pictures between a key, if it is one, and the next."""
         if self._locks and key >= 0:
-            lock(self.pictures, key, key + BLOCK, self._ladder)
+            lock(self.pictures, key, key + BLOCK, self._fallback)
 
     def _renew(self, end: int) -> None:
         """Find the detail of the pictures up to `end` in latents, where the shot's texture is steadied there."""
@@ -228,7 +235,7 @@ class _Shot(Generic[T]):
             for index in range(self._given, end):
                 self._renew_one(index, self._renewal, self._choice)
 
-    def _renew_one(self, index: int, renewal: Renewal, choice: Choice) -> None:
+    def _renew_one(self, index: int, renewal: Renewal, choice: SpaceDecision) -> None:
         """Put the detail that latents give in the place of what the pixels gave, or halfway between the two."""
         picture = self.pictures[index]
         boil = picture.boil or self.pictures[max(0, index - 1)].boil
@@ -236,14 +243,14 @@ class _Shot(Generic[T]):
             return
         picture.renewed, attended = True, change_of_rgb(picture.change)
 
-        def found(rung: int) -> Tensor:
-            if rung > 0:  # no memory for it: what the pixels gave stays
+        def found(level: int) -> Tensor:
+            if level > 0:  # no memory for it: what the pixels gave stays
                 return attended
             around, aligned = self.pictures.neighbours(index), self.pictures.aligned_colours(index)
             anchor = self._anchor(index, renewal.hold)
             return renewal.texture.residual(self.pictures.colours(index), aligned, around, boil, anchor)
 
-        residual = self._ladder.run(found)
+        residual = self._fallback.run(found)
         picture.renewal = (residual + attended) / 2 if choice.space == "both" else residual
         if renewal.hold > 0 and self.pictures.forgotten + index == 0:
             self._held = Held(self.pictures.colours(index) + picture.renewal, self.pictures.view(index).even)
@@ -258,6 +265,6 @@ class _Shot(Generic[T]):
         return self._held.anchor(hold) if self._held is not None and number > self._reach else None
 
 
-def step_down() -> Ladder:
+def texture_fallback() -> OomFallback:
     """What becomes of texture where memory ends."""
-    return Ladder("texture", ("on the CPU",))
+    return OomFallback("texture", ("on the CPU",))

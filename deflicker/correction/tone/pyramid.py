@@ -6,6 +6,8 @@ that have to agree.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -26,11 +28,11 @@ def interpolation(coarse: int, fine: int) -> Tensor:
     position = position.clamp(0, coarse - 1)
     left = position.floor().clamp(max=max(coarse - 2, 0)).long()
     right = (left + 1).clamp(max=coarse - 1)
-    share = position - left
+    weight = position - left
     matrix = torch.zeros(fine, coarse, dtype=torch.float64)
     rows = torch.arange(fine)
-    matrix.index_put_((rows, left), 1 - share, accumulate=True)
-    matrix.index_put_((rows, right), share, accumulate=True)
+    matrix.index_put_((rows, left), 1 - weight, accumulate=True)
+    matrix.index_put_((rows, right), weight, accumulate=True)
     return matrix.float()
 
 
@@ -81,3 +83,35 @@ class Pyramid:
         for level in reversed(range(len(self.sizes) - 1)):
             field = bands[level] + self.finer(level, field)
         return field
+
+
+class MultiscaleUnknowns:
+    """c = fixed + free · Σ_l up(s_l u_l): a correction as unknowns of unit variance, scaled by the gate."""
+
+    def __init__(self, pyramid: Pyramid, scale: Sequence[Tensor], free: Tensor) -> None:
+        """scale: s_l, one number or `[1, 1, h_l, w_l]` for each level; free: `[T]`, 0 for frames that are decided."""
+        self.pyramid = pyramid
+        self.free = free.view(-1, 1, 1, 1)
+        self.levels = [level for level in range(len(pyramid.sizes)) if bool((scale[level] > 0).any())]
+        """Those that flicker."""
+        self.scale = [scale[level] * self.free for level in self.levels]
+        cells = pyramid.sizes[0][0] * pyramid.sizes[0][1]
+        self.cells_per_unknown = [cells / (h * w) for h, w in (pyramid.sizes[level] for level in self.levels)]
+
+    def zeros(self, frames: int, like: Tensor) -> list[Tensor]:
+        """u = 0: `[T, 3, h_l, w_l]` for each level."""
+        return [like.new_zeros(frames, 3, *self.pyramid.sizes[level]) for level in self.levels]
+
+    def expand(self, unknowns: list[Tensor]) -> Tensor:
+        """Σ_l up(s_l u_l), `[T, 3, h, w]`."""
+        parts = [
+            self.pyramid.expand(level, scale * u)
+            for level, scale, u in zip(self.levels, self.scale, unknowns, strict=True)
+        ]
+        return torch.stack(parts).sum(0)
+
+    def collect(self, cells: Tensor) -> list[Tensor]:
+        """Adjoint of `expand`."""
+        return [
+            scale * self.pyramid.collect(level, cells) for level, scale in zip(self.levels, self.scale, strict=True)
+        ]

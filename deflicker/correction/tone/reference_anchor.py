@@ -15,8 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deflicker.core.blocks import stored
+from deflicker.correction.tone.losses import anchor_energy
 from deflicker.correction.tone.observations import Step, observe, without_outliers
 from deflicker.correction.tone.seam_detection import REGIONS, region_steps
+from deflicker.correction.tone.tone_problem import Energy
 from deflicker.motion.correspondence import LongMatch, Match
 
 _CANDIDATES = 5
@@ -38,6 +41,7 @@ _ROUNDS = 4
 """Reweighting rounds of the mean over regions."""
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class AnchorMemory:
     """What a shot's next window must know."""
@@ -58,6 +62,8 @@ class Anchors:
     """`[T, 3, 1, 1]`, the same all over the picture."""
     _path: Tensor
     _memory: AnchorMemory
+    energy: Energy | None = None
+    """`losses.anchor_energy`; None where nothing was solved."""
 
     @classmethod
     def none(cls, frames: int, memory: AnchorMemory) -> Anchors:
@@ -88,22 +94,23 @@ def find_drift(
     key = reference if reference is not None else frames[0] if memory.key is None else memory.key
     key_path = known.new_zeros(known.shape[1:]) if memory.key_path is None else memory.key_path
     steps = {offset: without_outliers(observe(frames, match)) for offset, match in matches.items()}
-    energy = _Energy.of(steps, matches, count)
+    problem = DriftProblem.of(steps, matches, count)
     direct = [_direct(frames, key, match) for match in long_matches if float(match.visible.mean()) >= _SEEN_FAR]
-    if len(known) or (reference is not None and direct):
-        energy.fix(range(len(known)), known)
-        energy.tie(direct, key_path)
-        path = energy.minimum()
-    else:  # the shot's first window: everything is relative to its first picture until the reference is chosen
-        energy.fix([0], key_path[None])
-        energy.tie(direct, key_path)
-        path = energy.minimum()
+    begins = not (len(known) or (reference is not None and direct))
+    if begins:  # in the shot's first window all is relative to its first picture until the reference is chosen
+        problem.fix([0], key_path[None])
+    else:
+        problem.fix(range(len(known)), known)
+    problem.tie(direct, key_path)
+    path = problem.minimum()
+    energy = problem.energy(path)
+    if begins:
         offset = path[choose_reference(frames, path)]
         path = path - offset
         key_path = key_path - offset if reference is None else key_path
-    shared, spread = shared_gain(path, energy.mass)
-    log_gain = (shared * sureness(shared, spread)).clamp(-_LARGEST, _LARGEST)
-    return Anchors(log_gain, path, AnchorMemory(path, key, key_path))
+    shared, deviation = shared_gain(path, problem.mass)
+    log_gain = (shared * drift_confidence(shared, deviation)).clamp(-_LARGEST, _LARGEST)
+    return Anchors(log_gain, path, AnchorMemory(path, key, key_path), energy)
 
 
 def choose_reference(frames: Tensor, path: Tensor) -> int:
@@ -134,9 +141,9 @@ def shared_gain(path: Tensor, mass: Tensor) -> tuple[Tensor, Tensor]:
     return shared, variance.mean(1, keepdim=True).sqrt()
 
 
-def sureness(shared: Tensor, spread: Tensor) -> Tensor:
-    """How much of a shared gain is drift, 0 … 1, `[T, 1, 1, 1]`: its energy beside that of the regions' spread."""
-    ratio = (shared.square().mean(1, keepdim=True) / spread.square().clamp_min(1e-9)).square()
+def drift_confidence(shared: Tensor, deviation: Tensor) -> Tensor:
+    """How much of a shared gain is drift, 0 … 1, `[T, 1, 1, 1]`: its energy relative to the regions' deviation."""
+    ratio = (shared.square().mean(1, keepdim=True) / deviation.square().clamp_min(1e-9)).square()
     return ratio / (1 + ratio)
 
 
@@ -149,14 +156,20 @@ def _direct(frames: Tensor, key: Tensor, match: LongMatch) -> tuple[int, Tensor,
     return match.picture, (total / mass.clamp_min(1e-6))[0], mass[0]
 
 
-class _Energy:
+class DriftProblem:
     """`losses.anchor_energy` of every region and channel as its normal equations, H a = g over time."""
 
-    def __init__(self, hessian: Tensor, gradient: Tensor, mass: Tensor) -> None:
-        self._hessian, self._gradient, self.mass = hessian, gradient, mass
+    def __init__(self, frames: int, mass: Tensor) -> None:
+        """mass: `[3, r, r]`, how much is seen of each region."""
+        self.mass = mass
+        self._hessian = mass.new_zeros(mass.numel(), frames, frames)
+        self._gradient = mass.new_zeros(mass.numel(), frames)
+        self._steps: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        self._direct: list[tuple[int, Tensor, Tensor]] = []
+        self._fixed: dict[int, Tensor] = {}
 
     @classmethod
-    def of(cls, steps: Mapping[int, Step], matches: Mapping[int, Match], frames: int) -> _Energy:
+    def of(cls, steps: Mapping[int, Step], matches: Mapping[int, Match], frames: int) -> DriftProblem:
         """The terms of the steps between neighbours, and the one that holds a gain where there are none."""
         value, weight, start, lag = region_steps(steps)
         seen = [
@@ -167,7 +180,7 @@ class _Energy:
         usable = (torch.cat(seen) >= _SEEN) & (seen[0].mean() >= _SEEN)
         weight = weight * usable.view(-1, 1, 1, 1)
         regions = value[0].numel()
-        new = cls(value.new_zeros(regions, frames, frames), value.new_zeros(regions, frames), weight.mean(0))
+        new = cls(frames, weight.mean(0))
         new._add(start, start + lag, value.flatten(1).T, weight.flatten(1).T)
         ahead = torch.arange(1, frames, device=value.device)
         none = value.new_zeros(regions, frames - 1)
@@ -176,6 +189,7 @@ class _Energy:
 
     def _add(self, here: Tensor, there: Tensor, value: Tensor, weight: Tensor) -> None:
         """Σ w (a_there − a_here + d)²; value d and weight w are `[regions, rows]`."""
+        self._steps.append((here, there, value, weight))
         region = torch.arange(len(value), device=value.device)[:, None]
         for a, b, sign in ((here, here, 1), (there, there, 1), (here, there, -1), (there, here, -1)):
             self._hessian.index_put_((region, a[None], b[None]), sign * weight, accumulate=True)
@@ -185,12 +199,14 @@ class _Energy:
     def tie(self, direct: Sequence[tuple[int, Tensor, Tensor]], key: Tensor) -> None:
         """Σ w (a_key − a_t + d)² for every direct match; key: `[3, r, r]`."""
         for picture, value, weight in direct:
+            self._direct.append((picture, (value + key).flatten(), weight.flatten()))
             self._hessian[:, picture, picture] += weight.flatten()
             self._gradient[:, picture] += (weight * (value + key)).flatten()
 
     def fix(self, pictures: Sequence[int], path: Tensor) -> None:
         """Let these pictures have these gains, `[n, 3, r, r]`."""
         for picture, gain in zip(pictures, path, strict=True):
+            self._fixed[picture] = gain
             self._hessian[:, picture, picture] += _FIXED
             self._gradient[:, picture] += _FIXED * gain.flatten()
 
@@ -198,3 +214,21 @@ class _Energy:
         """`[T, 3, r, r]`."""
         path: Tensor = torch.linalg.solve(self._hessian, self._gradient[..., None])[..., 0]
         return path.T.reshape(-1, *self.mass.shape)
+
+    def energy(self, path: Tensor) -> Energy:
+        """Of gains `[T, 3, r, r]`, and of none but those that are fixed."""
+        none = torch.zeros_like(path)
+        for picture, gain in self._fixed.items():
+            none[picture] = gain
+        return Energy(self._energy(none), self._energy(path))
+
+    def _energy(self, path: Tensor) -> Tensor:
+        gains = path.flatten(1).T
+        left = torch.cat([value + gains[:, there] - gains[:, here] for here, there, value, _ in self._steps], 1)
+        none = path.new_zeros(0)
+        return anchor_energy(
+            left,
+            torch.cat([none, *(value - gains[:, picture] for picture, value, _ in self._direct)]),
+            step_weight=torch.cat([weight for *_, weight in self._steps], 1),
+            reference_weight=torch.cat([none, *(weight for *_, weight in self._direct)]),
+        )

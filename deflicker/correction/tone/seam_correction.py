@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deflicker.core.blocks import stored
 from deflicker.correction.apply import relight, spread
 from deflicker.correction.tone.flicker_gate import flicker_scale
 from deflicker.correction.tone.observations import Step, observe, without_outliers
@@ -44,6 +45,7 @@ _GONE = 0.0005
 """Log gain below which a leaking correction is dropped."""
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class SeamMemory:
     """What a shot's next window must know of its seams."""

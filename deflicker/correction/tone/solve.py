@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from deflicker.core.presets import Preset
-from deflicker.core.settings import Settings
 from deflicker.correction.apply import Correction, relight, spread
 from deflicker.correction.curve import bend
-from deflicker.correction.tone.gain_field import ToneOptions, solve_tone
+from deflicker.correction.tone.gain_field import solve_gains
 from deflicker.correction.tone.highlights import highlight_light
-from deflicker.correction.tone.observations import CLIPPED, Step, observe
+from deflicker.correction.tone.observations import CLIPPED, observe
 from deflicker.correction.tone.reference_anchor import Anchors, find_drift
 from deflicker.correction.tone.seam_correction import Seams, find_seams
 from deflicker.correction.tone.state import State, Window, join
-from deflicker.correction.tone.static_check import asked_everywhere, taken_back
-from deflicker.correction.tone.tone_curve import CurveOptions, solve_curve
+from deflicker.correction.tone.static_check import is_global, rollback_gain
+from deflicker.correction.tone.tone_curve import solve_curve
+from deflicker.correction.tone.tone_options import ToneOptions
+from deflicker.correction.tone.tone_problem import Energy
 from deflicker.metrics.flicker import FlickerSums, flicker_sums
 from deflicker.motion.correspondence import Match, build_matches
 from deflicker.motion.filters import CELL_PX
@@ -43,60 +43,74 @@ class Solution:
     after: FlickerSums
     state: State
     """For the shot's next window."""
+    energy: Mapping[str, Energy] = field(default_factory=dict)
+    """Of what was solved: `losses.tone_energy` of the `curves` and the `gains`, `losses.anchor_energy` of the
+    `anchors`; over the whole window."""
 
     def corrections(self) -> list[Correction | None]:
         """One per frame of the core; None where the frame stays as it is."""
-        bent = self.curve.abs().amax((1, 2)).tolist()
+        curved = self.curve.abs().amax((1, 2)).tolist()
         touched = self.log_gain.abs().amax((1, 2, 3)).tolist()
         highlights = self.highlights if self.highlights is not None else [None] * len(touched)
         return [
-            Correction(gain, kept, curve if curved > 0 else None) if moved > 0 or curved > 0 else None
-            for gain, kept, curve, moved, curved in zip(
-                self.log_gain, highlights, self.curve, touched, bent, strict=True
+            Correction(gain, kept, curve if bent > 0 else None) if moved > 0 or bent > 0 else None
+            for gain, kept, curve, moved, bent in zip(
+                self.log_gain, highlights, self.curve, touched, curved, strict=True
             )
         ]
 
 
-def solve(window: Window, state: State | None, preset: Preset, settings: Settings = Settings()) -> Solution:
+def solve(window: Window, state: State | None, options: ToneOptions) -> Solution:
     """Decide the correction of a window's core, given what the shot's earlier windows decided (None: nothing yet).
 
-    Seams are taken off first, as whole steps. Then flow-warp consistency, temporal smoothness and fidelity are
-    minimised over history, core and look-ahead together, for a tone curve of each frame and for the gains of cells; the
-    history's correction is fixed, the look-ahead's is thrown away and decided by the next window. Last, drift away
-    from the reference is taken back as far as the user asks.
+    Seams are removed first, as whole steps. Then flow-warp consistency, temporal smoothness and fidelity are minimised
+    over history, core and look-ahead together, for a tone curve of each frame and for the gains of cells; the history's
+    correction is fixed, the look-ahead's is discarded and decided by the next window. Last, drift away from the
+    reference is removed as far as the user asks.
     """
     height, width = window.proxies.shape[-2:]
     state = state or State.empty(window, (height // CELL_PX, width // CELL_PX))
     proxies, forward_px, backward_px = join(state, window)
     past, decided = len(state.proxies), len(state.proxies) + window.core
 
-    matches = build_matches(forward_px, backward_px, preset.lags)
+    matches = build_matches(forward_px, backward_px, options.lags)
     steps = {offset: observe(proxies, match) for offset, match in matches.items()}
-    gaps = [past + picture for picture in window.gaps]
-    seams = _seams(proxies, matches, steps, state, settings, gaps)
-    joined = _relit(proxies, seams.log_gain)
-    curve, bent = _bent(proxies, joined, seams.log_gain, matches, state.curve, settings)
-    tone = solve_tone(
-        torch.where(proxies < CLIPPED, bent, 1.0),  # what was cut off must not pass for a grey that was seen
+    seams = Seams.none(len(proxies), state.seams)
+    if options.seams:
+        seams = find_seams(proxies, matches, steps, state.seams, gaps=[past + picture for picture in window.gaps])
+    joined = _corrected(proxies, seams.log_gain)
+    curve, curve_energy = solve_curve(joined, matches, fixed=state.curve, options=options.curve)
+    curved = _curved(proxies, curve, seams.log_gain, joined)
+    if curved is not joined and options.curve.shared and not is_global(joined, curved):
+        curve = torch.cat([state.curve, torch.zeros_like(curve[len(state.curve) :])])
+        curved, curve_energy = _curved(proxies, curve, seams.log_gain, joined), None
+    tone, gain_energy = solve_gains(
+        torch.where(proxies < CLIPPED, curved, 1.0),  # what was clipped must not pass for a grey that was seen
         matches,
         fixed=state.tone,
-        options=ToneOptions(iterations=preset.iterations, without=settings.without),
-        steps=steps if bent is proxies else None,
+        options=options.gains,
+        steps=steps if curved is proxies else None,
     )
-    steady = tone + _taken_back(joined, _relit(bent, tone), settings)
-    anchors = _anchors(_relit(bent, steady), matches, window, state, settings)
-    relit = _relit(bent, steady + settings.anchor * anchors.log_gain)
+    corrected = _corrected(curved, tone)
+    stable = tone
+    if options.static_check and corrected is not joined:
+        stable = tone + rollback_gain(joined, corrected)
+    anchors = _anchors(_corrected(curved, stable), matches, window, state, options)
+    done = _corrected(curved, stable + options.anchor * anchors.log_gain)
 
-    keep_lamps = relit is not proxies and "highlights" not in settings.without
-    highlights = highlight_light(proxies, relit, matches, past, decided) if keep_lamps else None
+    highlights = None
+    if options.highlights and done is not proxies:
+        highlights = highlight_light(proxies, done, matches, past, decided)
     before = flicker_sums(proxies, matches, past, decided)
-    after = flicker_sums(relit, matches, past, decided)
-    kept = slice(max(0, decided - preset.history_frames), decided)
-    links = slice(kept.start, decided - 1)
-    memories = seams.memory(kept, window.core), anchors.memory(kept)
-    carried = State(proxies[kept], forward_px[links], backward_px[links], tone[kept], curve[kept], *memories)
-    log_gain = seams.log_gain + steady + settings.anchor * anchors.log_gain
-    return Solution(log_gain[past:decided], curve[past:decided], highlights, before, after, carried)
+    after = flicker_sums(done, matches, past, decided)
+    history = slice(max(0, decided - options.history_frames), decided)
+    links = slice(history.start, decided - 1)
+    memories = seams.memory(history, window.core), anchors.memory(history)
+    carried = State(proxies[history], forward_px[links], backward_px[links], tone[history], curve[history], *memories)
+    log_gain = seams.log_gain + stable + options.anchor * anchors.log_gain
+    energies = {"curves": curve_energy, "gains": gain_energy, "anchors": anchors.energy}
+    energy = {name: each for name, each in energies.items() if each is not None}
+    return Solution(log_gain[past:decided], curve[past:decided], highlights, before, after, carried, energy)
 
 
 def is_sound(solution: Solution, window: Window) -> bool:
@@ -112,52 +126,22 @@ def is_sound(solution: Solution, window: Window) -> bool:
     return bool((gains < _ABSURD).all() & torch.stack(rest).isfinite().all())
 
 
-def _seams(
-    proxies: Tensor,
-    matches: Mapping[int, Match],
-    steps: Mapping[int, Step],
-    state: State,
-    settings: Settings,
-    gaps: Sequence[int],
-) -> Seams:
-    if "seams" in settings.without:
-        return Seams.none(len(proxies), state.seams)
-    return find_seams(proxies, matches, steps, state.seams, gaps=gaps)
+def _curved(proxies: Tensor, curve: Tensor, seams: Tensor, joined: Tensor) -> Tensor:
+    """The frames under curves and without seams; `joined` itself where no frame has a curve."""
+    return _corrected(bend(proxies, curve).clamp(0, 1), seams) if bool(curve.any()) else joined
 
 
-def _bent(
-    proxies: Tensor,
-    joined: Tensor,
-    seams: Tensor,
-    matches: Mapping[int, Match],
-    fixed: Tensor,
-    settings: Settings,
-) -> tuple[Tensor, Tensor]:
-    """Curves of the window's frames, and `joined` under them: the same object where no frame has any."""
-    options = CurveOptions(without=settings.without)
-    curve = solve_curve(joined, matches, fixed=fixed, options=options)
-    bent = _relit(bend(proxies, curve).clamp(0, 1), seams) if bool(curve.any()) else joined
-    if bent is joined or "shared" in settings.without or asked_everywhere(joined, bent):
-        return curve, bent
-    curve = torch.cat([fixed, torch.zeros_like(curve[len(fixed) :])])
-    return curve, _relit(bend(proxies, curve).clamp(0, 1), seams) if bool(curve.any()) else joined
-
-
-def _taken_back(frames: Tensor, corrected: Tensor, settings: Settings) -> Tensor | float:
-    if corrected is frames or "in-place" in settings.without:
-        return 0.0
-    return taken_back(frames, corrected)
-
-
-def _anchors(relit: Tensor, matches: Mapping[int, Match], window: Window, state: State, settings: Settings) -> Anchors:
-    if settings.anchor == 0 or "anchors" in settings.without:
-        return Anchors.none(len(relit), state.anchors)
+def _anchors(
+    frames: Tensor, matches: Mapping[int, Match], window: Window, state: State, options: ToneOptions
+) -> Anchors:
+    if options.anchor == 0:
+        return Anchors.none(len(frames), state.anchors)
     far = [replace(match, picture=match.picture + len(state.proxies)) for match in window.long_matches]
-    return find_drift(relit, matches, far, state.anchors, window.reference)
+    return find_drift(frames, matches, far, state.anchors, window.reference)
 
 
-def _relit(frames: Tensor, log_gain: Tensor) -> Tensor:
-    """Corrected frames; the same object where there is no correction."""
+def _corrected(frames: Tensor, log_gain: Tensor) -> Tensor:
+    """Frames under a log gain of cells; the same object where that is 0."""
     if not bool(log_gain.any()):
         return frames
     return relight(frames, spread(log_gain, (frames.shape[-2], frames.shape[-1]))).clamp(0, 1)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
-from deflicker.core.oom import Ladder, moved
-from deflicker.core.presets import Preset
-from deflicker.core.settings import Settings
+from deflicker.core.oom import OomFallback, moved
 from deflicker.correction.tone.solve import Solution, solve
 from deflicker.correction.tone.state import State, Window
+from deflicker.correction.tone.tone_options import ToneOptions
 
 
 class Solver(Protocol):
     """Decides a window; see `solve`."""
 
-    def __call__(self, window: Window, state: State | None, preset: Preset, settings: Settings) -> Solution:
+    def __call__(self, window: Window, state: State | None, options: ToneOptions) -> Solution:
         """Its solution, on the window's device."""
 
 
@@ -24,19 +23,19 @@ class SparingSolver:
 
     def __init__(self, solver: Solver = solve) -> None:
         self._solve = solver
-        self._ladder = Ladder("solving", ("without looking ahead", "on the CPU"))
+        self._fallback = OomFallback("solving", ("without looking ahead", "on the CPU"))
 
-    def __call__(self, window: Window, state: State | None, preset: Preset, settings: Settings) -> Solution:
+    def __call__(self, window: Window, state: State | None, options: ToneOptions) -> Solution:
         """As `solve`."""
-        return self._ladder.run(lambda rung: self._solved(window, state, preset, settings, rung))
+        return self._fallback.run(lambda level: self._solved(window, state, options, level))
 
-    def _solved(self, window: Window, state: State | None, preset: Preset, settings: Settings, rung: int) -> Solution:
-        if rung == 0:
-            return self._solve(window, state, preset, settings)
+    def _solved(self, window: Window, state: State | None, options: ToneOptions, level: int) -> Solution:
+        if level == 0:
+            return self._solve(window, state, options)
         short = without_lookahead(window)
-        if rung == 1:
-            return self._solve(short, state, preset, settings)
-        solution = self._solve(moved(short, "cpu"), moved(state, "cpu"), preset, settings)
+        if level == 1:
+            return self._solve(short, state, options)
+        solution = self._solve(moved(short, "cpu"), moved(state, "cpu"), options)
         return moved(solution, window.proxies.device)
 
 

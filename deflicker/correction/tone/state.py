@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from deflicker.core.blocks import stored
 from deflicker.correction.curve import KNOTS
 from deflicker.correction.tone.reference_anchor import AnchorMemory
 from deflicker.correction.tone.seam_correction import SeamMemory
@@ -34,6 +35,7 @@ class Window:
     """Pictures that others lie before that are not here: light may have changed meanwhile, so no seam is seen."""
 
 
+@stored
 @dataclass(frozen=True, eq=False)
 class State:
     """The end of what has been decided. Empty at the beginning of a shot."""

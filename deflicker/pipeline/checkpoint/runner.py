@@ -1,165 +1,137 @@
-"""Go on where an interrupted run stopped, and keep what is found out in case that this one is interrupted too."""
+"""Corrections that go on where an interrupted run stopped, kept in case that this run is interrupted too."""
 
 from __future__ import annotations
 
-import io
 import logging
-import struct
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Self
 
-import torch
-
+from deflicker.core.blocks import Damaged
 from deflicker.core.errors import DeflickerError
-from deflicker.correction.types import Corrected
-from deflicker.media.frame import Frame
-from deflicker.pipeline.barriers import Mark, Marker
-from deflicker.pipeline.checkpoint.fingerprint import differences
-from deflicker.pipeline.checkpoint.serialize import Damaged, freeze, thaw
-from deflicker.pipeline.checkpoint.store import Folder, Unfinished
-from deflicker.pipeline.stages import Following, Standing
+from deflicker.correction.types import FrameRecord
+from deflicker.media.probe import VideoInfo
+from deflicker.pipeline.checkpoint.chain import CheckpointChain
+from deflicker.pipeline.run_context import Run
+from deflicker.pipeline.source_pictures import SourcePicture
+from deflicker.pipeline.stages import Barrier, Stage, Step, build_steps, records, run_stages
+from deflicker.pipeline.store.block_files import PartFile, read_state, write_state
+from deflicker.pipeline.store.folder import Store
 
 log = logging.getLogger("deflicker")
 
-SEGMENT_S = 60.0
-"""A segment is complete once it has taken this long: no more work is lost, and keeping it takes a small part of it."""
-_LENGTH = struct.Struct("<Q")
+CHECKPOINT_S = 60.0
+"""Time between two checkpoints: no more work is lost, and keeping it takes a small part of it."""
 
 
-class Decide(Protocol):
-    """`pipeline.stages.decide` with all but these given."""
+@dataclass(frozen=True, eq=False)
+class _Snapshot(Barrier):
+    """What the stages remember where this barrier lies."""
 
-    def __call__(
-        self, frames: Iterator[Frame], *, at: Standing[Frame], marker: Marker
-    ) -> Generator[Corrected[Frame], None, None]:
-        """The correction of every frame, and the marker's marks between them."""
-
-
-class _Snapshot(Mark):
-    """What the stages remember where this mark lies."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.states: dict[str, Unfinished] = {}
-        self.held: set[int] = set()
-        self.taken = 0
-        self.error: OSError | None = None
+    frames_in: int
+    states: dict[str, PartFile] = field(default_factory=dict)
+    pictures: set[int] = field(default_factory=set)
+    errors: list[OSError] = field(default_factory=list)
 
     def close(self) -> None:
-        """Leave unfinished what is."""
+        """Remove what is not complete."""
         for file in self.states.values():
             file.close()
 
 
-class Keeping:
+class Checkpointer:
     """Progress towards one output, kept while a `with` block runs, and removed when it ends without an exception.
 
     Raises OutputError where another run keeps its own there.
     """
 
-    def __init__(self, target: Path) -> None:
-        self._folder = Folder(target)
+    def __init__(self, target: Path, every_s: float = CHECKPOINT_S) -> None:
+        self._store, self._every_s = Store(target), every_s
+        self._chain = CheckpointChain(self._store)
         self._keeps = True
-        self._since, self._done = time.monotonic(), 0
-        self._named: Mapping[str, object] = {}
-        self._marks = 0
+        self._since, self._done, self._before = time.monotonic(), 0, 0
+        self._barriers = 0
         self._on_the_way: list[_Snapshot] = []
         self.notes: list[str] = []
 
-    def look(self, about: dict[str, str]) -> None:
-        """Find what an earlier run under the same circumstances has left; anything else is forgotten, and said."""
+    def load(self, fingerprint: dict[str, str]) -> None:
+        """Find what an earlier run under the same circumstances has left; anything else is removed, and said."""
         try:
-            before = self._folder.about()
-            other = differences(before, about) if before is not None else []
-            if other:
-                what = f"{', '.join(other)} {'differs' if len(other) == 1 else 'differ'}"
-                log.warning("what an earlier run had kept is not used, because %s: starting afresh", what)
-            for wrong in self._folder.find() if before is not None and not other else []:
+            for wrong in self._chain.find() if self._store.begin(fingerprint) else []:
                 log.warning("of what an earlier run had kept, %s: that part is done again", wrong)
-            if self._folder.segment.number == 0:
-                self._folder.begin(about)
+            if self._chain.last.number == 0:
+                self._store.clear(fingerprint)
         except OSError as error:
             self._stop(error)
 
-    def go_on(
-        self, frames: Iterator[Frame], decide: Decide, named: Mapping[str, object], device: torch.device
-    ) -> Generator[Corrected[Frame], None, None]:
-        """The correction of every frame: what was kept first, then what `decide` finds out.
-
-        named: what the stages hold and every run has, by name.
-        """
-        last, held = self._folder.segment, dict[int, Frame]()
-        at: Standing[Frame] = Standing()
+    def corrections(
+        self, pictures: Iterator[SourcePicture], run: Run, info: VideoInfo
+    ) -> Generator[FrameRecord, None, None]:
+        """The correction of every frame: what was kept first, then what the stages find out."""
+        last, needed = self._chain.last, dict[int, SourcePicture]()
+        device, steps = run.device.torch_device, build_steps(run, info)
         if last.number:
             self.notes.append(f"went on after {last.frames} frames that an interrupted run had decided")
-        with _readable():
-            for kept in self._kept(device):
-                yield replace(kept, item=_next(frames, held, last.held))
-            for _ in range(last.frames, last.taken):
-                _next(frames, held, last.held)
-            for stage in last.states:
-                with self._folder.state(stage) as file:
-                    setattr(at, stage, thaw(file, named, held, device))
-        del held
-        self._done, self._named, self._since = last.frames, named, time.monotonic()
-        with closing(decide(frames, at=at, marker=self)) as decided:
-            for frame in decided:
-                if isinstance(frame, _Snapshot):
-                    self._finish(frame)
-                else:
-                    self._add(frame)
-                    self._done += 1
-                    yield frame
+            with _readable():
+                for kept in self._chain.records(device):
+                    yield replace(kept, picture=_next(pictures, needed, last.pictures))
+                for _ in range(last.frames, last.frames_in):
+                    _next(pictures, needed, last.pictures)
+                self._load_states(steps, needed, run)
+        del needed
+        self._done, self._before, self._since = last.frames, last.frames_in, time.monotonic()
+        with closing(
+            run_stages(records(pictures, run.proxy_size, device), steps, device, threads=True, listener=self)
+        ) as found:
+            for each in found:
+                if isinstance(each, _Snapshot):
+                    self._finish(each)
+                elif isinstance(each, FrameRecord):
+                    self._add(each)
+                    yield each
 
-    def mark(self) -> Mark | None:
-        """A mark where a segment may end."""
-        if not self._keeps or time.monotonic() - self._since < SEGMENT_S:
+    def _load_states(self, steps: Iterable[Step], pictures: dict[int, SourcePicture], run: Run) -> None:
+        for step in steps:
+            with self._chain.state(step.name) as file:
+                step.stage.load_state_dict(read_state(file, pictures, run.device.torch_device))
+
+    def next_barrier(self, frames_in: int) -> Barrier | None:
+        """A barrier where a checkpoint may be."""
+        if not self._keeps or time.monotonic() - self._since < self._every_s:
             return None
-        self._since, self._marks = time.monotonic(), self._marks + 1
-        snapshot = _Snapshot(self._marks)
+        self._since, self._barriers = time.monotonic(), self._barriers + 1
+        snapshot = _Snapshot(self._barriers, self._before + frames_in)
         self._on_the_way.append(snapshot)
         return snapshot
 
-    def seen(self, mark: Mark, stage: str, memory: object) -> None:
+    def save_stage(self, barrier: Barrier, name: str, stage: Stage) -> None:
         """Write down what a stage remembers, on its own thread."""
-        assert isinstance(mark, _Snapshot)
-        if isinstance(memory, Following):
-            mark.taken = memory.frames
+        assert isinstance(barrier, _Snapshot)
         try:
-            mark.states[stage] = file = self._folder.state_to_be(stage, mark.number)
-            mark.held |= freeze(memory, file, self._named)
+            barrier.states[name] = file = self._chain.state_file(name, barrier.number)
+            barrier.pictures.update(write_state(file, stage.state_dict()))
         except OSError as error:
-            mark.error = error
+            barrier.errors.append(error)
 
-    def _kept(self, device: torch.device) -> Iterator[Corrected[Any]]:
-        for number in range(1, self._folder.segment.number + 1):
-            with self._folder.frames(number) as file:
-                while head := file.read(_LENGTH.size):
-                    yield thaw(io.BytesIO(file.read(_LENGTH.unpack(head)[0])), {}, {}, device)
-
-    def _add(self, frame: Corrected[Frame]) -> None:
-        if not self._keeps:
-            return
-        record = io.BytesIO()
-        bare: Corrected[Any] = frame  # the frame itself is decoded again, and motion has served
-        freeze(replace(bare, item=None, forward_px=None, backward_px=None), record, {})
-        try:
-            self._folder.add(lambda file: file.write(_LENGTH.pack(record.tell()) + record.getbuffer()))
-        except OSError as error:
-            self._stop(error)
+    def _add(self, record: FrameRecord) -> None:
+        if self._keeps:
+            try:
+                self._chain.add(record)
+            except OSError as error:
+                self._stop(error)
+        self._done += 1
 
     def _finish(self, snapshot: _Snapshot) -> None:
-        """A mark has come out: all before it is decided."""
+        """A barrier has come out: all before it is decided."""
         try:
-            if snapshot.error and self._keeps:
-                raise snapshot.error
-            if self._keeps and self._done > self._folder.segment.frames:
-                self._folder.finish(self._done, snapshot.taken, snapshot.held, snapshot.states)
+            if self._keeps and snapshot.errors:
+                raise snapshot.errors[0]
+            if self._keeps and self._done > self._chain.last.frames:
+                self._chain.finish(self._done, snapshot.frames_in, snapshot.pictures, snapshot.states)
         except OSError as error:
             self._stop(error)
         finally:
@@ -169,7 +141,7 @@ class Keeping:
     def _stop(self, error: OSError) -> None:
         """Progress that cannot be kept is no reason to end what works."""
         self._keeps = False
-        self._folder.give_up()
+        self._chain.give_up()
         log.warning("progress is not kept any further, but the run goes on: %s", error.strerror or error)
 
     def __enter__(self) -> Self:
@@ -178,29 +150,32 @@ class Keeping:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        frames = self._folder.segment.frames
+        frames = self._chain.last.frames
         for snapshot in self._on_the_way:
             snapshot.close()
-        self._folder.close(remove=kind is None or frames == 0)
+        self._chain.give_up()
+        self._store.close(remove=kind is None or frames == 0)
         if kind is not None and frames:
             log.warning("progress is kept, %d frames: the same command with resume goes on there", frames)
 
 
-def _next(frames: Iterator[Frame], held: dict[int, Frame], wanted: tuple[int, ...]) -> Frame:
-    """The next frame, set aside where it is wanted later."""
-    frame = next(frames, None)
-    if frame is None:
+def _next(
+    pictures: Iterator[SourcePicture], needed: dict[int, SourcePicture], wanted: tuple[int, ...]
+) -> SourcePicture:
+    """The next picture, set aside where it is wanted later."""
+    picture = next(pictures, None)
+    if picture is None:
         raise DeflickerError("the input ends before what an earlier run had decided: run it again without resume")
-    if frame.index in wanted:
-        held[frame.index] = frame
-    return frame
+    if picture.index in wanted:
+        needed[picture.index] = picture
+    return picture
 
 
 @contextmanager
 def _readable() -> Iterator[None]:
     try:
         yield
-    except Damaged as error:
+    except (Damaged, KeyError) as error:
         raise DeflickerError(
             f"what an earlier run had kept cannot be used ({error}): run it again without resume"
         ) from error

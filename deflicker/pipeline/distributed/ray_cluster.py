@@ -1,4 +1,4 @@
-"""Videos over a Ray cluster: workers that keep the networks, and files, or pieces of one film, handed to them.
+"""Videos over a Ray cluster: workers that keep the networks, and files, or segments of one film, handed to them.
 
 Driver and workers see the same files under the same names. What is Ray's own: https://docs.ray.io/en/latest/ray-core.
 """
@@ -26,12 +26,12 @@ from deflicker.pipeline.distributed.resources import share
 from deflicker.report.model import Report
 
 if TYPE_CHECKING:
-    from deflicker.pipeline.distributed.segments import Piece
+    from deflicker.pipeline.distributed.segments import Segment
 
 log = logging.getLogger("deflicker")
 
 ATTEMPTS = 3
-"""Workers that one file or piece may lose."""
+"""Workers that one file or segment may lose."""
 POLL_S = 0.2
 KNOCK_S = 10.0
 PATIENCE_S = 30.0
@@ -63,13 +63,13 @@ class Worker:
         with _warnings() as messages:
             return self._deflicker.file(source, target, cancel=self._stop, **extras), messages
 
-    def piece(self, source: Path, piece: Piece, target: Path, motion: bool) -> tuple[None, list[str]]:
+    def segment(self, source: Path, segment: Segment, target: Path, motion: bool) -> tuple[None, list[str]]:
         """Nothing, and the warnings that came with it."""
-        from deflicker.pipeline.distributed.scheduler import decide_to_file
+        from deflicker.pipeline.distributed.segments import SegmentWork, store_segment
 
-        settings, networks = self._deflicker.settings, self._deflicker.networks
+        work = SegmentWork(self._deflicker.models, motion, self._stop)
         with _warnings() as messages:
-            decide_to_file(source, piece, settings, target, networks, motion=motion, stop=self._stop)
+            store_segment(source, segment, self._deflicker.settings, target, work)
             return None, messages
 
     def stop(self) -> None:
@@ -144,16 +144,16 @@ class Cluster:
             log.warning("%s: %s", source, message)
         return replace(report, source=str(source), target=str(target))
 
-    def piece(self, source: Path, piece: Piece, target: Path, *, motion: bool, stop: Event) -> None:
-        """`scheduler.decide_to_file` on the next free worker, and again on another where that one is lost.
+    def store_segment(self, source: Path, segment: Segment, target: Path, *, motion: bool, stop: Event) -> None:
+        """`segments.store_segment` on the next free worker, and again on another where that one is lost.
 
         Raises what that raises, and what `file` raises of workers.
         """
         _, messages = self._by_some_worker(
-            lambda worker: worker.piece.remote(source.resolve(), piece, target.resolve(), motion), stop
+            lambda worker: worker.segment.remote(source.resolve(), segment, target.resolve(), motion), stop
         )
         for message in messages:
-            log.warning("%s, counted from frame %d on: %s", source, piece.part.first, message)
+            log.warning("%s, counted from frame %d on: %s", source, segment.shots.first, message)
 
     def _by_some_worker(
         self, work: Callable[[Any], Any], stop: Event, on_lost: Callable[[], None] = lambda: None

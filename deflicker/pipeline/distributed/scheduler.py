@@ -1,4 +1,4 @@
-"""One long film, its shots decided elsewhere, many at a time: found here, handed out, put together in order.
+"""One long film, its shots corrected elsewhere, many at a time: found here, handed out, put together in order.
 
 What comes back are corrections, in files beside the output, not pictures: so the film is encoded once, here, as in a
 run by one machine, and nothing of it is held in memory but a frame. Files that are there from an interrupted run are
@@ -7,161 +7,132 @@ used again.
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Literal, Protocol, Self
 
 import torch
 
-from deflicker.core import memory
+from deflicker.core.blocks import Damaged
 from deflicker.core.device import choose
-from deflicker.core.errors import Cancelled, InputError
-from deflicker.core.presets import Preset
+from deflicker.core.errors import Cancelled, DeflickerError, OutputError
 from deflicker.core.progress import OnProgress, Progress
 from deflicker.core.settings import Settings
-from deflicker.correction.texture.autoencoder.loading import bytes_of
-from deflicker.correction.types import Corrected
-from deflicker.media.color import with_proxies
-from deflicker.media.demux import limits_of
-from deflicker.media.frame import Frame, frame_bytes
+from deflicker.correction.types import FrameRecord
+from deflicker.media.color import proxy_size
+from deflicker.media.frame import Frame
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
 from deflicker.media.source import take_in
-from deflicker.motion.tracking import Tracked
-from deflicker.pipeline.distributed import correction_files as records
-from deflicker.pipeline.distributed.segment_store import PieceStore
-from deflicker.pipeline.distributed.segments import Differs, Piece, decide_piece, find_pieces
-from deflicker.pipeline.engine import Networks
-from deflicker.pipeline.observers import Witness
+from deflicker.pipeline.distributed.segments import MIN_FRAMES, Segment, find_segments
+from deflicker.pipeline.run_context import VideoSize
+from deflicker.pipeline.source_pictures import DecodedPicture
+from deflicker.pipeline.stages import record_of
+from deflicker.pipeline.store.block_files import read_records
+from deflicker.pipeline.store.fingerprint import run_fingerprint
+from deflicker.pipeline.store.folder import Store
 from deflicker.report.model import Report
+
+log = logging.getLogger("deflicker")
 
 _POLL_S = 0.2
 _JOIN_S = 60.0
-OnPiece = Callable[[Literal["done", "found"], Piece], None]
-"""Told of each piece once it is there: decided now, or found decided by an earlier run. Called by several threads."""
+OnSegment = Callable[[Literal["done", "found"], Segment], None]
+"""Told of each segment once it is there: corrected now, or found from an earlier run. Called by several threads."""
 
 
-class Hands(Protocol):
-    """Who decides pieces; see `pipeline.distributed.ray_cluster.Cluster`."""
+class SegmentExecutor(Protocol):
+    """Who corrects segments; see `pipeline.distributed.ray_cluster.Cluster`."""
 
     @property
     def size(self) -> int:
         """How many at a time."""
 
-    def piece(self, source: Path, piece: Piece, target: Path, *, motion: bool, stop: threading.Event) -> None:
-        """Do what `decide_to_file` does, and raise what it raises, or Cancelled once `stop` is set."""
+    def store_segment(
+        self, source: Path, segment: Segment, target: Path, *, motion: bool, stop: threading.Event
+    ) -> None:
+        """Do what `segments.store_segment` does, and raise what it raises, or Cancelled once `stop` is set."""
 
 
-def decide_to_file(
-    source: Path,
-    piece: Piece,
-    settings: Settings,
-    target: Path,
-    networks: Networks | None = None,
-    *,
-    motion: bool = False,
-    stop: threading.Event | None = None,
-) -> None:
-    """Find the corrections of a piece and store them in `target`. motion: as `correction_files.write` takes it.
+class ShotScheduler:
+    """A film on its way through many workers while the block runs; the corrections of one run of `deflicker`.
 
-    Raises what a run over the film would, InputError where the film is not the one in which the piece was found, and
-    Cancelled once `stop` is set.
+    Raises what probing the film raises, OutputError where another run has its progress.
     """
 
-    def frames(through: bool) -> Iterator[Corrected[Frame]]:
-        return decide_piece(source, piece, settings, networks, through=through, cancel=stop)
-
-    with suppress(Differs):
-        records.write(target, frames(through=False), motion=motion)
-        return
-    try:
-        records.write(target, frames(through=True), motion=motion)
-    except Differs:
-        raise InputError(f"{source}: its frames are not the same each time they are read") from None
-
-
-class Film:
-    """A film on its way through many hands while the block runs; the decider of one run of `pipeline.video.deflicker`.
-
-    motion: whether the run is measured. Raises what probing the film raises, OutputError where another run has it.
-    """
+    min_frames = MIN_FRAMES
+    """As `find_segments` takes it."""
 
     def __init__(
         self,
         source: Path,
         target: Path,
         settings: Settings,
-        hands: Hands,
+        executor: SegmentExecutor,
         *,
         motion: bool = False,
-        on_piece: OnPiece | None = None,
+        on_segment: OnSegment | None = None,
     ) -> None:
-        self._source, self._settings, self._hands, self._motion = source, settings, hands, motion
-        self._on_piece = on_piece or (lambda how, piece: None)
-        self._store = PieceStore(target, settings, motion)
+        """motion: whether the run is measured."""
+        self._source, self._target, self._settings, self._executor = source, target, settings, executor
+        self._motion = motion
+        self._on_segment = on_segment or (lambda how, segment: None)
         self._stop = threading.Event()
-        self._pieces: queue.SimpleQueue[tuple[Path, Future[None]] | BaseException | None] = queue.SimpleQueue()
+        self._segments: queue.SimpleQueue[tuple[Path, Future[None]] | BaseException | None] = queue.SimpleQueue()
         self._frames_done: list[int] = []
-        self._pool = ThreadPoolExecutor(hands.size, thread_name_prefix="deflicker-piece")
-        self._scout = threading.Thread(target=self._look, name="deflicker-scout", daemon=True)
+        self._pool = ThreadPoolExecutor(executor.size, thread_name_prefix="deflicker-segment")
+        self._planner = threading.Thread(target=self._plan, name="deflicker-planner", daemon=True)
 
     def __enter__(self) -> Self:
-        self._store.open()
-        self._scout.start()
+        self._store = Store(self._target)
+        self._planner.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._scout.join(_JOIN_S)
+        self._planner.join(_JOIN_S)
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._store.close(complete=error is None)
+        keeps = error is not None and not self._store.is_empty()
+        self._store.close(remove=not keeps)
+        if keeps:
+            log.warning("what was done of %s is kept: the same command goes on from there", self._target)
 
     def __call__(
-        self, frames: Iterator[Frame], info: VideoInfo, witnesses: Sequence[Witness], tell: OnProgress
-    ) -> Generator[Corrected[Frame], None, None]:
-        """The correction of every frame, as the pieces come in. `tell` is called while it waits for them."""
+        self, frames: Iterator[Frame], info: VideoInfo, on_progress: OnProgress
+    ) -> Generator[FrameRecord, None, None]:
+        """The correction of every frame, as segments come in. `on_progress` is called while it waits for them."""
         device = choose(self._settings.device, self._settings.precision).torch_device
-        found = self._records(device, info, tell)
-        if not witnesses:
-            yield from (replace(each, item=frame) for frame, each in zip(frames, found, strict=True))
-            return
-        waiting: deque[Corrected[Frame]] = deque()
-
-        def tracked() -> Iterator[Tracked[Frame]]:
-            proxies = with_proxies(frames, info.layout, _preset(info, self._settings), device)
-            for (frame, proxy), each in zip(proxies, found, strict=True):
-                waiting.append(replace(each, item=frame))
-                motion = each.forward_px, each.backward_px
-                yield Tracked(frame, proxy, each.opens_shot, each.held, *motion, kept=each.kept)
-
-        through: Iterator[Tracked[Frame]] = tracked()
-        for witness in witnesses:
-            through = witness.follow(through)
-        for _ in through:
-            yield waiting.popleft()
+        size = self._proxy_size(info)
+        for frame, record in zip(frames, self._records(device, info, on_progress), strict=True):
+            picture = DecodedPicture.of(frame, info.layout)
+            proxy = record_of(picture, size, device).proxy if self._motion else record.proxy
+            yield replace(record, picture=picture, proxy=proxy)
 
     def signed(self, report: Report) -> Report:
-        """A run's report, which says who decided."""
-        why = f"{self._hands.size} at a time decided {len(self._frames_done)} pieces of it"
+        """A run's report, which says who found the corrections."""
+        why = f"{self._executor.size} at a time decided {len(self._frames_done)} pieces of it"
         return replace(report, device="workers", device_reason=why)
 
-    def _records(self, device: torch.device, info: VideoInfo, tell: OnProgress) -> Iterator[Corrected[Any]]:
+    def _proxy_size(self, info: VideoInfo) -> tuple[int, int]:
+        preset = VideoSize.of(info).fitted(self._settings)
+        return proxy_size(info.height, info.width, preset.flow_max_side_px)
+
+    def _records(self, device: torch.device, info: VideoInfo, on_progress: OnProgress) -> Iterator[FrameRecord]:
         def wait() -> None:
-            tell(Progress("shots", sum(self._frames_done), info.frame_count_hint))
+            on_progress(Progress("shots", sum(self._frames_done), info.frame_count_hint))
 
         while True:
             try:
-                found = self._pieces.get(timeout=_POLL_S)
+                found = self._segments.get(timeout=_POLL_S)
             except queue.Empty:
                 wait()
                 continue
@@ -174,38 +145,51 @@ class Film:
                 wait_for([done], timeout=_POLL_S)
                 wait()
             done.result()
-            yield from records.read(path, device)
+            try:
+                with path.open("rb") as file:
+                    yield from read_records(file, device)
+            except Damaged as error:
+                path.unlink()
+                raise DeflickerError(
+                    f"{path} was damaged ({error}) and is removed: run the same command again"
+                ) from error
 
-    def _look(self) -> None:
-        """Find the pieces and hand each out at once. On a thread of its own."""
+    def _plan(self) -> None:
+        """Find the segments and hand each out at once. On a thread of its own."""
         try:
-            bounds = limits_of(self._settings)
+            options = self._settings.input()
             with (
-                take_in(self._source, self._settings, limits=bounds) as intake,
-                Reader.of(intake.info, self._settings, limits=bounds, cancel=self._stop) as reader,
+                take_in(self._source, options) as intake,
+                Reader(intake.info.path, options, info=intake.info, cancel=self._stop) as reader,
             ):
+                self._begin(reader.info)
                 device = choose(self._settings.device, self._settings.precision).torch_device
-                preset = _preset(reader.info, self._settings)
-                for piece in find_pieces(reader, self._settings, preset, device):
+                size = self._proxy_size(reader.info)
+                for segment in find_segments(reader, self._settings, size, device, self.min_frames):
                     if self._stop.is_set():
                         return
-                    path = self._store.path(piece)
-                    self._pieces.put((path, self._pool.submit(self._have, piece, path)))
-            self._pieces.put(None)
-        except BaseException as error:  # raised again where the pieces are waited for
-            self._pieces.put(error)
+                    path = self._store.path / segment.filename
+                    self._segments.put((path, self._pool.submit(self._have, segment, path)))
+            self._segments.put(None)
+        except BaseException as error:  # raised again where the segments are waited for
+            self._segments.put(error)
 
-    def _have(self, piece: Piece, path: Path) -> None:
-        """See to it that a piece is decided."""
+    def _begin(self, info: VideoInfo) -> None:
+        """Find what an earlier run under the same circumstances has left."""
+        preset = VideoSize.of(info).fitted(self._settings)
+        workers = f"workers, {self._settings.device} {self._settings.precision}"
+        kind = {"the kind of run": f"by shots{', measured' if self._motion else ''}"}
+        try:
+            self._store.begin(run_fingerprint(info.path, self._settings, preset, workers) | kind)
+        except OSError as error:
+            raise OutputError(f"{self._store.path} cannot be written: {error.strerror or error}") from error
+
+    def _have(self, segment: Segment, path: Path) -> None:
+        """See to it that a segment is corrected."""
         if self._stop.is_set():
             raise Cancelled("stopped, as asked")
         found = path.exists()
         if not found:
-            self._hands.piece(self._source, piece, path, motion=self._motion, stop=self._stop)
-        self._frames_done.append(len(piece.part))
-        self._on_piece("found" if found else "done", piece)
-
-
-def _preset(info: VideoInfo, settings: Settings) -> Preset:
-    size = frame_bytes(info.width, info.height, info.layout)
-    return memory.fit(info.width, info.height, size, settings.plan, settings.max_memory, bytes_of(settings.autoencoder))
+            self._executor.store_segment(self._source, segment, path, motion=self._motion, stop=self._stop)
+        self._frames_done.append(len(segment.shots))
+        self._on_segment("found" if found else "done", segment)

@@ -1,11 +1,12 @@
-"""A film in pieces that begin where shots do: found in one cheap pass, and each corrected by itself exactly as in a run
-over the whole film. Nothing is carried across a cut, so that is a matter of looking at the same frames."""
+"""A film in segments that begin where shots do: found in one cheap pass, and each corrected by itself exactly as in a
+run over the whole film. Nothing is carried across a cut, so that is a matter of looking at the same frames."""
 
 from __future__ import annotations
 
+import hashlib
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
@@ -15,174 +16,185 @@ from threading import Event
 import numpy as np
 import torch
 
-from deflicker.core.memory import BATCH_FRAMES, QUEUED_FRAMES
-from deflicker.core.presets import Preset
+from deflicker.core.errors import InputError, OutputError
+from deflicker.core.memory import QUEUED_FRAMES
 from deflicker.core.settings import Settings
 from deflicker.core.threads import prefetch
 from deflicker.core.values import TimePoint
-from deflicker.correction.types import Corrected
-from deflicker.media.color import proxy_size, with_proxies
-from deflicker.media.demux import limits_of
-from deflicker.media.frame import Frame, frame_bytes
+from deflicker.correction.types import FrameRecord
+from deflicker.media.frame import Frame
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
 from deflicker.media.source import take_in
-from deflicker.motion.segment import NoFlow, Part
-from deflicker.motion.tracking import Given, Tracked, Tracking, track
-from deflicker.pipeline.engine import Engine, Networks
-from deflicker.pipeline.guide import guide_proxies, in_step
-from deflicker.pipeline.stages import Deciding, Following, Standing, mark_flashes
+from deflicker.motion.segment import SegmentShots
+from deflicker.pipeline.models import Models
+from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.source_pictures import DecodedPicture
+from deflicker.pipeline.stages import build_steps, record_of, run_stages, scan_shots
+from deflicker.pipeline.store.block_files import PartFile, write_record
 
-LEAST_FRAMES = 24
-"""Shots are joined until a piece has as many: to seek and to decode from a key frame costs something too."""
+MIN_FRAMES = 24
+"""Shots are joined until a segment has as many: to seek and to decode from a key frame costs something too."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A frame as it was seen by who looked for the shots."""
+class FrameFingerprint:
+    """A frame as it was when the shots were looked for."""
 
     pts: int
-    print: int
+    crc: int
     """CRC-32 of its planes: whoever reads the frame elsewhere can tell that it is the same."""
+
+    @classmethod
+    def of(cls, frame: Frame) -> FrameFingerprint:
+        """The fingerprint of a decoded frame."""
+        found = 0
+        for plane in frame.planes:
+            found = zlib.crc32(np.ascontiguousarray(plane).data, found)
+        return cls(frame.pts, found)
 
 
 @dataclass(frozen=True)
-class Piece:
+class Segment:
     """One or more shots of a film."""
 
-    part: Part
-    frames: tuple[Seen, ...]
+    shots: SegmentShots
+    frames: tuple[FrameFingerprint, ...]
     seconds: Fraction
-    """From the video's first frame to the piece's."""
+    """From the video's first frame to the segment's."""
+
+    @property
+    def filename(self) -> str:
+        """Of its corrections."""
+        return f"{self.shots.first}.{hashlib.sha256(repr(self).encode()).hexdigest()[:12]}.frames"
 
 
-class Differs(Exception):
+class SourceChanged(Exception):
     """A frame is not the one that was seen when shots were looked for."""
 
 
-def find_pieces(reader: Reader, settings: Settings, preset: Preset, device: torch.device) -> Iterator[Piece]:
-    """The pieces of a video, in order, each as soon as it is known where it ends.
+def find_segments(
+    reader: Reader, settings: Settings, size: tuple[int, int], device: torch.device, min_frames: int = MIN_FRAMES
+) -> Iterator[Segment]:
+    """The segments of a video, in order, each as soon as it is known where it ends.
 
-    reader: opened with the settings' start, end and exclusions. Raises what reading raises.
+    reader: opened with the settings' start, end and exclusions. size: of proxies, height and width. min_frames: shots
+    are joined until a segment has as many. Raises what reading raises.
     """
     info = reader.info
-    waiting: list[Tracked[Seen]] = []
+    waiting: list[tuple[FrameFingerprint, FrameRecord]] = []
     first = gap = 0
-    for frame in track(_given(reader, settings, preset, device), NoFlow(), batch_frames=BATCH_FRAMES):
-        # A shot that begins with frames that are kept as they are has no picture to begin a piece with.
-        if frame.opens_shot and frame.kept is None and len(waiting) >= LEAST_FRAMES:
-            yield _piece(waiting, first, gap, info)
-            first += len(waiting)
-            gap = _kept_at_the_end(waiting)
-            waiting = []
-        waiting.append(Tracked(frame.item, frame.proxy[:0], frame.opens_shot, frame.held, None, None, kept=frame.kept))
+    with closing(prefetch(reader.frames(), QUEUED_FRAMES)) as frames:
+        pictures = (DecodedPicture.of(frame, info.layout) for frame in frames)
+        for record in scan_shots(pictures, settings, size, device):
+            # A shot that begins with frames that are skipped has no picture to begin a segment with.
+            if record.starts_shot and record.skip is None and len(waiting) >= min_frames:
+                yield _segment(waiting, first, gap, info)
+                first += len(waiting)
+                gap = _skipped_at_the_end(waiting)
+                waiting = []
+            assert isinstance(record.picture, DecodedPicture)
+            waiting.append((FrameFingerprint.of(record.picture.frame), record.decision()))
     if waiting:
-        yield _piece(waiting, first, gap, info)
+        yield _segment(waiting, first, gap, info)
 
 
-def decide_piece(
-    source: Path,
-    piece: Piece,
-    settings: Settings,
-    networks: Networks | None = None,
-    *,
-    through: bool,
-    cancel: Event | None = None,
-) -> Iterator[Corrected[Frame]]:
-    """The correction of every frame of a piece of `source`, as a run over the whole film finds it.
+def store_segment(
+    source: Path, segment: Segment, settings: Settings, target: Path, work: SegmentWork | None = None
+) -> None:
+    """Find the corrections of a segment and store them in `target`.
 
-    through: decode all that comes before it, instead of jumping to it. Once `cancel` is set, the next frame raises
-    Cancelled. Raises Differs where other frames are found there: the jump led astray, or the file is another by now.
+    Raises what a run over the film would, InputError where the film is not the one in which the segment was found,
+    Cancelled once it is to stop, and OutputError.
     """
-    bounds = limits_of(settings)
-    through = through or piece.part.first == 0
-    start = settings.start if through else TimePoint(seconds=piece.seconds)
-    end = settings.end if through else None
-    with (
-        take_in(source, settings, limits=bounds) as intake,
-        Reader.of(
-            intake.info, replace(settings, start=start, end=end, exclude=()), limits=bounds, cancel=cancel
-        ) as reader,
-    ):
-        info = reader.info
-        bulk = frame_bytes(info.width, info.height, info.layout)
-        engine = Engine.load(info.width, info.height, bulk, settings, lambda _: None, networks)
-        device = engine.device.torch_device
-        preset = engine.preset
-        stand: Standing[Frame] = Standing(Following(track=Tracking.of(piece.part)))
-        size = proxy_size(info.height, info.width, preset.flow_max_side_px)
-        with ExitStack() as stack:
-            frames = stack.enter_context(closing(prefetch(reader.frames(), QUEUED_FRAMES)))
-            skipped = piece.part.first if through else 0
-            ours = _checked(islice(frames, skipped, skipped + len(piece.part)), piece)
-            given: Iterable[Given[Frame]] = (
-                Given(frame, proxy, proxy, kept)
-                for (frame, proxy), kept in zip(
-                    with_proxies(ours, info.layout, preset, device), piece.part.kept, strict=True
-                )
-            )
-            if settings.guide is not None:
-                guide = stack.enter_context(closing(guide_proxies(settings.guide, settings, size, device)))
-                along = islice(guide, piece.part.first, piece.part.first + len(piece.part))
-                given = in_step(given, along, settings.guide)
-            # What the guide is for is done, and flashes are marked.
-            rest = replace(settings, guide=None, without=settings.without | {"flashes"})
-            decided = Deciding(info, engine, rest).decide(given, at=stand)
-            yield from stack.enter_context(closing(decided))
+    work = work or SegmentWork()
+    for seek in (True, False):
+        with suppress(SourceChanged), closing(correct_segment(source, segment, settings, work, seek=seek)) as found:
+            _store(target, found, motion=work.motion)
+            return
+    raise InputError(f"{source}: its frames are not the same each time they are read")
 
 
-def fingerprint(frame: Frame) -> Seen:
-    """What a frame is known by."""
-    found = 0
-    for plane in frame.planes:
-        found = zlib.crc32(np.ascontiguousarray(plane).data, found)
-    return Seen(frame.pts, found)
+@dataclass(frozen=True, eq=False)
+class SegmentWork:
+    """What a worker has to do segments with."""
+
+    models: Models | None = None
+    """Networks loaded before, to be used again."""
+    motion: bool = False
+    """How the picture moved is stored too, which only a report asks for."""
+    cancel: Event | None = None
+    """Once it is set, the next frame raises Cancelled."""
 
 
-def _checked(frames: Iterable[Frame], piece: Piece) -> Iterator[Frame]:
+def _store(target: Path, found: Iterable[FrameRecord], *, motion: bool) -> None:
+    try:
+        with closing(PartFile(target)) as file:
+            for record in found:
+                write_record(file, record, motion=motion)
+            file.complete()
+    except OSError as error:
+        raise OutputError(f"{target}: corrections cannot be stored there: {error.strerror or error}") from error
+
+
+def correct_segment(
+    source: Path, segment: Segment, settings: Settings, work: SegmentWork, *, seek: bool
+) -> Generator[FrameRecord, None, None]:
+    """The correction of every frame of a segment of `source`, as a run over the whole film finds it.
+
+    seek: jump to it, instead of decoding all that comes before. Raises SourceChanged where other frames are found
+    there: the jump led astray, or the file is another by now.
+    """
+    shots, options = segment.shots, replace(settings.input(), exclude=())
+    seek = seek and shots.first > 0
+    if seek:
+        options = replace(options, start=TimePoint(seconds=segment.seconds), end=None)
+    with ExitStack() as stack:
+        intake = stack.enter_context(take_in(source, options))
+        reader = stack.enter_context(Reader(intake.info.path, options, info=intake.info, cancel=work.cancel))
+        run = Run.prepare(VideoSize.of(reader.info), settings, work.models, lambda _: None)
+        frames = stack.enter_context(closing(prefetch(reader.frames(), QUEUED_FRAMES)))
+        before = 0 if seek else shots.first
+        ours = _checked(islice(frames, before, before + len(shots)), segment)
+        steps, device = build_steps(run, reader.info, shots), run.device.torch_device
+        found = run_stages(_known(ours, reader.info, segment, run), steps, device, threads=True)
+        yield from (each for each in stack.enter_context(closing(found)) if isinstance(each, FrameRecord))
+
+
+def _known(frames: Iterable[Frame], info: VideoInfo, segment: Segment, run: Run) -> Iterator[FrameRecord]:
+    """The frames' records, with what is known of them."""
+    for frame, skip in zip(frames, segment.shots.skip, strict=True):
+        record = record_of(DecodedPicture.of(frame, info.layout), run.proxy_size, run.device.torch_device)
+        yield replace(record, skip=skip)
+
+
+def _checked(frames: Iterable[Frame], segment: Segment) -> Iterator[Frame]:
     count = 0
-    for frame, seen in zip(frames, piece.frames, strict=False):
-        if fingerprint(frame) != seen:
-            raise Differs
+    for frame, seen in zip(frames, segment.frames, strict=False):
+        if FrameFingerprint.of(frame) != seen:
+            raise SourceChanged
         count += 1
         yield frame
-    if count < len(piece.frames):
-        raise Differs
+    if count < len(segment.frames):
+        raise SourceChanged
 
 
-def _given(reader: Reader, settings: Settings, preset: Preset, device: torch.device) -> Iterator[Given[Seen]]:
-    """Every frame, marked where the user excludes it or it is a flash, with the guide's proxy where there is one."""
-    info = reader.info
-    with closing(prefetch(reader.frames(), QUEUED_FRAMES)) as decoded:
-        frames: Iterable[Given[Seen]] = (
-            Given(fingerprint(frame), proxy, proxy, "excluded" if frame.as_is else None)
-            for frame, proxy in with_proxies(decoded, info.layout, preset, device)
-        )
-        if settings.guide is None:
-            yield from mark_flashes(frames, settings)
-            return
-        size = proxy_size(info.height, info.width, preset.flow_max_side_px)
-        with closing(guide_proxies(settings.guide, settings, size, device)) as guide:
-            frames = in_step(frames, guide, settings.guide)
-            yield from mark_flashes(frames, settings)
-
-
-def _piece(frames: list[Tracked[Seen]], first: int, gap: int, info: VideoInfo) -> Piece:
-    part = Part(
+def _segment(frames: list[tuple[FrameFingerprint, FrameRecord]], first: int, gap: int, info: VideoInfo) -> Segment:
+    fingerprints, records = zip(*frames, strict=True)
+    shots = SegmentShots(
         first,
-        tuple(frame.opens_shot for frame in frames),
-        tuple(frame.held for frame in frames),
-        tuple(frame.kept for frame in frames),
+        tuple(record.starts_shot for record in records),
+        tuple(record.is_duplicate for record in records),
+        tuple(record.skip for record in records),
         gap,
     )
-    seconds = (frames[0].item.pts - info.first_pts) * info.time_base
-    return Piece(part, tuple(frame.item for frame in frames), seconds)
+    return Segment(shots, fingerprints, (fingerprints[0].pts - info.first_pts) * info.time_base)
 
 
-def _kept_at_the_end(frames: list[Tracked[Seen]]) -> int:
+def _skipped_at_the_end(frames: list[tuple[FrameFingerprint, FrameRecord]]) -> int:
     count = 0
-    for frame in reversed(frames):
-        if frame.kept is None:
+    for _, record in reversed(frames):
+        if record.skip is None:
             break
         count += 1
     return count

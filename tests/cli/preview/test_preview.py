@@ -283,7 +283,7 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
     workshop = Workshop(SAMPLES / "synthetic.mp4", Settings(preset="fast", device="cpu"))
     server = PreviewServer(workshop, port=0, start="0", seconds="0.5")
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    ready = "document.body.dataset.ready && document.body.dataset.before && document.body.dataset.after"
+    ready = "document.body?.dataset.ready && document.body.dataset.before && document.body.dataset.after"
     try:
         with Browser(server.address) as page:
             page.until(ready)

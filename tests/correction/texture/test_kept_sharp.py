@@ -14,7 +14,9 @@ NOTHING = [torch.zeros(1, 1, 8, 8)] * LEVELS
 def picture(seed=0):
     generator = torch.Generator().manual_seed(seed)
     return sum(
-        torch.nn.functional.interpolate(0.1 * torch.randn(1, 1, 128 // s, 128 // s, generator=generator), size=(128, 128))
+        torch.nn.functional.interpolate(
+            0.1 * torch.randn(1, 1, 128 // s, 128 // s, generator=generator), size=(128, 128)
+        )
         for s in (1, 2, 4, 8)
     )
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from deflicker.correction.texture.boil import Neighbours, boiling
 from deflicker.correction.texture.autoencoder.codec import Codec
 from deflicker.correction.texture.autoencoder.kl import AutoencoderKL
 from deflicker.correction.texture.autoencoder.own import CHANNELS, GROUPS, OwnAutoencoder
 from deflicker.correction.texture.autoencoder.taesd import Taesd
+from deflicker.correction.texture.boil import Neighbours, boiling
 from deflicker.correction.texture.latent import (
     LatentOptions,
     LatentTexture,
@@ -19,10 +19,11 @@ from deflicker.correction.texture.latent import (
     latent_variance,
     link_strengths,
 )
+from deflicker.correction.texture.pictures import Sight
 from deflicker.correction.texture.space import Renewal
-from deflicker.correction.texture.stabilize import steady, step_down
+from deflicker.correction.texture.stabilize import TextureStage
 from tests.correction.texture.autoencoder.networks import halves, kl
-from tests.correction.texture.test_stabilize import boil, clean, interrupted, luma_of, psnr, shot
+from tests.correction.texture.test_stabilize import CPU, SIZE, boil, clean, interrupted, psnr, run, shot
 
 OFFSETS = (1, 2, -1, -2)
 
@@ -111,28 +112,22 @@ def test_links_are_stiff_for_boil_weak_for_change_and_cut_where_hidden() -> None
     assert torch.equal(link_strengths(latents, seen, 0 * variance, LatentOptions()), torch.zeros(4, 20, 20))
 
 
-def colours(item: tuple[int, Tensor], correction: object) -> Tensor:
-    return item[1].expand(3, -1, -1)
-
-
-def run(frames: list, renewal: Renewal | None) -> list:
-    return list(steady(iter(frames), luma_of, reach=2, colours_of=colours, renewal=renewal))
-
-
 def test_a_shot_is_steadied_in_latents_from_the_first_frame_to_the_last() -> None:
     """The first and the last frames have neighbours on one side only."""
     truth = clean()
     frames = shot(truth + boil(22, 0.02))
-    found = run(frames, Renewal(LatentTexture(codec()), "latent"))
+    found = run(frames, renewal=Renewal(LatentTexture(codec()), "latent"))
     for before, after in zip(frames, found, strict=True):
         assert after.texture.space == "latent"
         assert after.correction.detail.shape == (3, 72, 96)
-        assert psnr(before.item[1] + after.correction.detail[0], truth) > psnr(before.item[1], truth) + 1.5
+        assert psnr(before.picture.value + after.correction.detail[0], truth) > psnr(before.picture.value, truth) + 1.5
 
 
 def test_a_still_shot_is_not_touched() -> None:
     frames = shot([clean()] * 20)
-    assert all(a is b for a, b in zip(run(frames, Renewal(LatentTexture(codec()), "latent")), frames, strict=True))
+    assert all(
+        a is b for a, b in zip(run(frames, renewal=Renewal(LatentTexture(codec()), "latent")), frames, strict=True)
+    )
 
 
 def test_what_is_chosen_is_done() -> None:
@@ -144,7 +139,7 @@ def test_what_is_chosen_is_done() -> None:
             assert boil_rms == pytest.approx(0.02, rel=0.5)
             return replace(super().choose(boil_share, boil_rms), space="pixel")
 
-    chosen, plain = run(frames, Pixels(LatentTexture(codec()))), run(frames, None)
+    chosen, plain = run(frames, Pixels(LatentTexture(codec()))), run(frames, renewal=None)
     for a, b in zip(chosen, plain, strict=True):
         assert torch.equal(a.correction.detail, b.correction.detail)
         assert (a.texture.space, b.texture) == ("pixel", None)
@@ -184,7 +179,7 @@ def test_an_anchor_is_worth_what_it_is_made_of() -> None:
 
 
 def detail_of(frames: list, hold: float) -> Tensor:
-    done = run(frames, Renewal(LatentTexture(codec()), "latent", hold))
+    done = run(frames, renewal=Renewal(LatentTexture(codec()), "latent", hold))
     return torch.stack([frame.correction.detail[0] for frame in done])
 
 
@@ -192,7 +187,7 @@ def test_texture_is_held_to_that_of_the_first_picture() -> None:
     """What is left of the boil becomes less, behind the window the first picture is in, and the same before."""
     truth = clean()
     frames = shot(truth + boil(14, 0.02))
-    boiling = torch.stack([frame.item[1] for frame in frames])
+    boiling = torch.stack([frame.picture.value for frame in frames])
     free, held = (boiling + detail_of(frames, hold) for hold in (0.0, 1.0))
     assert torch.equal(held[:3], free[:3])
     assert psnr(held[3:], truth) > psnr(free[3:], truth) + 0.2
@@ -211,14 +206,13 @@ def test_nothing_is_held_to_what_was_there_before() -> None:
 
 def test_texture_that_stays_is_not_touched_by_an_anchor() -> None:
     frames = shot([clean()] * 20)
-    done = run(frames, Renewal(LatentTexture(codec()), "latent", 1.0))
+    done = run(frames, renewal=Renewal(LatentTexture(codec()), "latent", 1.0))
     assert all(a is b for a, b in zip(done, frames, strict=True))
 
 
 def test_what_it_is_held_to_outlives_an_interruption() -> None:
     """The first picture is long forgotten when the run goes on; what comes out is what would have, bit for bit."""
-    renewal, ladder = Renewal(LatentTexture(codec()), "latent", 1.0), step_down()
-    named = {"luma": luma_of, "renewal": renewal, "ladder": ladder, "colours": colours}
-    options = {"colours_of": colours, "renewal": renewal, "ladder": ladder}
-    found, wanted = interrupted(shot(clean() + boil(30, 0.02)), 25, named, reach=2, **options)
+    renewal = Renewal(LatentTexture(codec()), "latent", 1.0)
+    frames = shot(clean() + boil(30, 0.02))
+    found, wanted = interrupted(frames, 25, lambda: TextureStage(Sight(SIZE, CPU, 2), renewal=renewal))
     assert all(torch.equal(a.correction.detail, b.correction.detail) for a, b in zip(found, wanted, strict=True))

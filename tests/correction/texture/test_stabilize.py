@@ -7,15 +7,21 @@ import pytest
 import torch
 from torch.nn.functional import avg_pool2d, interpolate
 
+from deflicker.core.oom import OomFallback
 from deflicker.correction.apply import Correction
-from deflicker.correction.texture import keyframes as keys_module
-from deflicker.correction.texture import stabilize as steady_module
-from deflicker.correction.texture.stabilize import AHEAD, BLOCK, Steadying, steady
-from deflicker.correction.types import Corrected
-from deflicker.pipeline.checkpoint.serialize import freeze, thaw
+from deflicker.correction.texture.boil import Boil
+from deflicker.correction.texture.pictures import Sight
+from deflicker.correction.texture.planes import Planes
+from deflicker.correction.texture.stabilize import AHEAD, BLOCK, TextureStage
+from deflicker.correction.types import FrameRecord
+from deflicker.pipeline.store.block_files import read_state, write_state
 from tests.correction.scenes import texture
+from tests.driving import Shown, drive, stabilize
 
-STILL = torch.zeros(2, 9, 12)
+SIZE = (72, 96)
+NO_MOTION = torch.zeros(2, 9, 12)
+STILL = {"forward_px": NO_MOTION, "backward_px": NO_MOTION}
+CPU = torch.device("cpu")
 
 
 def boil(frames, deviation, seed=2):
@@ -29,18 +35,17 @@ def shot(lumas, *, first=0, held=()):
     """A still shot whose frames are (number, luma)."""
     frames = []
     for number, luma in enumerate(lumas):
-        motion = (None, None) if number == 0 or number in held else (STILL, STILL)
-        frames.append(Corrected((first + number, luma), None, number == 0, None, None, number in held, *motion))
+        motion = {} if number == 0 or number in held else STILL
+        frames.append(record(first + number, luma, starts_shot=number == 0, is_duplicate=number in held, **motion))
     return frames
 
 
-def luma_of(item, correction):
-    assert correction is None
-    return item[1]
+def record(number, luma, **fields):
+    return FrameRecord(picture=Shown(number, luma), proxy=NO_MOTION[:1].expand(3, -1, -1), **fields)
 
 
-def run(frames, reach=2):
-    return list(steady(iter(frames), luma_of, reach=reach))
+def run(frames, reach=2, **options):
+    return list(stabilize(frames, SIZE, reach, **{"locks": False} | options))
 
 
 def clean(seed=0):
@@ -51,12 +56,12 @@ def psnr(a, b):
     return float(-10 * (a - b).square().mean().log10())
 
 
-@pytest.mark.parametrize("reach", [0, 2, 4])
+@pytest.mark.parametrize("reach", [2, 4])
 @pytest.mark.parametrize("count", [1, 2, 3, BLOCK, BLOCK + AHEAD + 3, 3 * BLOCK + 5])
 def test_every_frame_comes_once_and_in_order(count, reach):
     found = run(shot(clean() + boil(count, 0.02)), reach)
-    assert [frame.item[0] for frame in found] == list(range(count))
-    assert [frame.opens_shot for frame in found] == [True] + [False] * (count - 1)
+    assert [frame.picture.index for frame in found] == list(range(count))
+    assert [frame.starts_shot for frame in found] == [True] + [False] * (count - 1)
 
 
 def test_a_still_shot_comes_back_as_the_same_objects():
@@ -75,10 +80,10 @@ def test_boil_goes_from_the_first_frame_to_the_last(reach, gain_db):
     frames = shot(truth + boil(22, 0.02))
     found = run(frames, reach)
     for before, after in zip(frames, found, strict=True):
-        luma = before.item[1]
+        luma = before.picture.value
         assert psnr(luma + after.correction.detail[0], truth) > psnr(luma, truth) + gain_db - 1.5
     inner = found[reach:-reach]
-    gains = [psnr(f.item[1] + f.correction.detail[0], truth) - psnr(f.item[1], truth) for f in inner]
+    gains = [psnr(f.picture.value + f.correction.detail[0], truth) - psnr(f.picture.value, truth) for f in inner]
     assert sum(gains) / len(gains) > gain_db
 
 
@@ -102,11 +107,11 @@ def test_a_long_shot_keeps_few_pictures():
     """What has been given out and is not asked for any more is let go."""
     alive = 0
 
-    class Luma:
-        def __init__(self, luma):
+    class Counted(Shown):
+        def __init__(self, index, value):
             nonlocal alive
             alive += 1
-            self.luma = luma
+            super().__init__(index, value)
 
         def __del__(self):
             nonlocal alive
@@ -117,11 +122,11 @@ def test_a_long_shot_keeps_few_pictures():
     def frames():
         nonlocal most
         for number, luma in enumerate(clean() + boil(90, 0.02)):
-            motion = (STILL, STILL) if number else (None, None)
-            yield Corrected(Luma(luma), None, number == 0, None, None, False, *motion)
+            motion = STILL if number else {}
+            yield replace(record(number, luma, starts_shot=number == 0, **motion), picture=Counted(number, luma))
             most = max(most, alive)
 
-    for _ in steady(frames(), lambda item, _: item.luma, reach=2):
+    for _ in stabilize(frames(), SIZE, 2, locks=False):
         pass
     assert most <= 2 * AHEAD + BLOCK + 2 * 2 + 4
 
@@ -130,10 +135,9 @@ def test_tone_is_kept_beside_the_detail():
     lumas = clean() + boil(20, 0.02)
     gain = Correction(torch.full((3, 2, 2), 0.1))
     frames = [
-        Corrected((n, luma), gain, n == 0, None, None, False, *((STILL, STILL) if n else (None, None)))
-        for n, luma in enumerate(lumas)
+        record(n, luma, correction=gain, starts_shot=n == 0, **(STILL if n else {})) for n, luma in enumerate(lumas)
     ]
-    found = list(steady(iter(frames), lambda item, correction: item[1], reach=2))
+    found = run(frames)
     assert all(torch.equal(frame.correction.log_gain, gain.log_gain) for frame in found)
     assert all(frame.correction.detail is not None for frame in found)
 
@@ -145,7 +149,9 @@ def test_boil_found_late_is_taken_out_of_what_still_waits():
     lumas[:3] = lumas[1]
     found = run(shot(lumas))
     assert all(frame.correction is not None for frame in found[4:])
-    assert all(psnr(f.item[1] + f.correction.detail[0], truth) > psnr(f.item[1], truth) + 1 for f in found[4:])
+    assert all(
+        psnr(f.picture.value + f.correction.detail[0], truth) > psnr(f.picture.value, truth) + 1 for f in found[4:]
+    )
 
 
 def test_one_odd_picture_opens_no_gate():
@@ -155,65 +161,65 @@ def test_one_odd_picture_opens_no_gate():
     assert all(a is b for a, b in zip(run(frames), frames, strict=True))
 
 
-def test_detail_that_is_no_number_is_left_out(monkeypatch):
-    """The picture stays as tone left it, and says so; those around it are steadied, and remember nothing of it."""
-    honest = steady_module.load_attention
-    frames = shot(clean() + boil(22, 0.02))
-    usual = run(frames)
+class Spoilt(OomFallback):
+    """What is found for one picture is no number."""
 
-    def failing(device):
-        def attended(seen):
-            found = honest(device)(seen)
-            if torch.equal(seen.own_luma[0, 0, :72, :96], frames[9].item[1]):
-                found = replace(found, luma=[band * float("nan") for band in found.luma])
-            return found
+    def __init__(self, at, kind):
+        super().__init__("texture", ())
+        self.left, self.kind = at, kind
 
-        return attended
-
-    monkeypatch.setattr(steady_module, "load_attention", failing)
-    found = run(frames)
-    assert [frame.item[0] for frame in found if frame.diverged] == [9]
-    assert found[9].correction is None
-    for a, b in zip(found[:9], usual[:9], strict=True):
-        assert torch.equal(a.correction.detail, b.correction.detail)
-    for a, b in zip(found[10:], usual[10:], strict=True):
-        assert float((a.correction.detail - b.correction.detail).abs().mean()) < 0.005
-
-
-def test_boil_that_is_no_number_does_not_hide_the_boil_around_it(monkeypatch):
-    honest = steady_module.boiling
-    frames = shot(clean() + boil(22, 0.02))
-
-    def failing(luma, neighbours):
-        found = honest(luma, neighbours)
-        if torch.equal(luma[0, 0], frames[8].item[1]):
-            nan = found.explained * float("nan")
-            found = replace(found, explained=nan, change=nan)
+    def run(self, work):
+        found = super().run(work)
+        if isinstance(found, self.kind):
+            self.left -= 1
+            if self.left == 0:
+                names = ["luma", "chroma"] if self.kind is Planes else ["explained", "change"]
+                return replace(found, **{name: getattr(found, name) * float("nan") for name in names})
         return found
 
-    monkeypatch.setattr(steady_module, "boiling", failing)
-    found = run(frames)
+
+def test_detail_that_is_no_number_is_left_out():
+    """The picture stays as tone left it; those around it are stabilised, and remember nothing of it."""
+    frames = shot(clean() + boil(22, 0.02))
+    usual, found = run(frames), run(frames, fallback=Spoilt(11, Planes))
+    left = [number for number, frame in enumerate(found) if frame.correction is None]
+    assert len(left) == 1
+    assert all(frame.diverged == (frame.picture.index in left) for frame in found)
+    for number in set(range(22)) - set(left):
+        difference = found[number].correction.detail - usual[number].correction.detail
+        assert float(difference.abs().mean()) < (1e-9 if number < left[0] else 0.005)
+
+
+def test_boil_that_is_no_number_hides_none_of_that_around_it():
+    frames = shot(clean() + boil(22, 0.02))
+    found = run(frames, fallback=Spoilt(5, Boil))
     assert all(frame.correction is not None and frame.correction.detail.isfinite().all() for frame in found)
 
 
+class FullOnce(OomFallback):
+    """Memory ends at one call."""
+
+    def __init__(self, at):
+        super().__init__("texture", ("on the CPU",))
+        self.left = at
+
+    def run(self, work):
+        def full(level):
+            self.left -= 1
+            if self.left == 0:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return work(level)
+
+        return super().run(full)
+
+
 @pytest.mark.parametrize("at", [1, 3, 12])
-def test_where_memory_ends_texture_goes_on_elsewhere(monkeypatch, at):
+def test_where_memory_ends_texture_goes_on_elsewhere(at):
     """On the CPU all the while here; what was seen before is seen anew."""
     frames = shot(clean() + boil(22, 0.02))
-    expected = run(frames)
-    calls = []
-
-    def full_once(*arguments):
-        calls.append(1)
-        if len(calls) == at:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return boiling(*arguments)
-
-    boiling = steady_module.boiling
-    monkeypatch.setattr(steady_module, "boiling", full_once)
-    ladder = steady_module.step_down()
-    found = list(steady(iter(frames), luma_of, reach=2, ladder=ladder))
-    assert ladder.rung == 1
+    expected, fallback = run(frames), FullOnce(at)
+    found = run(frames, fallback=fallback)
+    assert fallback.level == 1
     for one, other in zip(found, expected, strict=True):
         assert torch.equal(one.correction.detail, other.correction.detail)
 
@@ -233,17 +239,13 @@ def remembered(frames, memory, deviation):
     return deviation * torch.stack(states[20:])
 
 
-def in_colour(item, correction):
-    return item[1].expand(3, -1, -1)
-
-
 def locking(frames, **options):
-    return list(steady(iter(frames), luma_of, reach=4, colours_of=in_colour, **options))
+    return list(stabilize(frames, SIZE, 4, **options))
 
 
 def lumas_of(frames):
     return torch.stack(
-        [f.item[1] if f.correction is None else (f.item[1] + f.correction.detail.mean(0)) for f in frames]
+        [f.picture.value if f.correction is None else (f.picture.value + f.correction.detail.mean(0)) for f in frames]
     )
 
 
@@ -283,65 +285,42 @@ def test_a_still_shot_is_not_locked():
     assert all(a is b for a, b in zip(locking(frames), frames, strict=True))
 
 
-@pytest.mark.parametrize("at", [1, 2])
-def test_locking_goes_on_where_memory_ends(monkeypatch, at):
+@pytest.mark.parametrize("at", [2, 9, 17])
+def test_locking_goes_on_where_memory_ends(at):
     """On the CPU all the while here; what was seen before is seen anew."""
     frames = shot(clean() + remembered(22, 0.8, 0.03))
-    expected, calls, locked = locking(frames), [], keys_module.locked
-
-    def full_once(*arguments):
-        calls.append(1)
-        if len(calls) == at:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return locked(*arguments)
-
-    monkeypatch.setattr(keys_module, "locked", full_once)
-    ladder = steady_module.step_down()
-    found = locking(frames, ladder=ladder)
-    assert ladder.rung == 1
+    expected, fallback = locking(frames), FullOnce(at)
+    found = locking(frames, fallback=fallback)
+    assert fallback.level == 1
     assert torch.equal(lumas_of(found), lumas_of(expected))
 
 
-def interrupted(frames, stop, named, **options):
-    """(what comes out when a run that was frozen before frame `stop` goes on, the same of one that never stopped)."""
-    at, kept, done, before = Steadying(), io.BytesIO(), [], 0
-
-    def source():
-        nonlocal before
-        for number, frame in enumerate(frames):
-            if number == stop:
-                before = len(done)
-                freeze(at, kept, named)
-            yield frame
-
-    for frame in steady(source(), luma_of, at=at, **options):
-        done.append(frame)
-    again = thaw(io.BytesIO(kept.getvalue()), named, {})
-    rest = list(steady(iter(frames[stop:]), luma_of, at=again, **options))
-    assert [frame.item[0] for frame in rest] == list(range(before, len(frames)))
+def interrupted(frames, stop, make):
+    """(what comes out when a run whose state was stored before frame `stop` goes on, the same without a stop)."""
+    stage, done, kept = make(), [], io.BytesIO()
+    for each in frames[:stop]:
+        done += stage.push(each)
+    before, pictures = len(done), write_state(kept, stage.state_dict())
+    done += drive(stage, frames[stop:])
+    kept.seek(0)
+    again = make()
+    again.load_state_dict(read_state(kept, {number: frames[number].picture for number in pictures}, CPU))
+    rest = list(drive(again, frames[stop:]))
+    assert [frame.picture.index for frame in rest] == list(range(before, len(frames)))
     return rest, done[before:]
 
 
 def test_locking_outlives_an_interruption():
     """What comes out when the run goes on is what would have, bit for bit."""
-    ladder = steady_module.step_down()
-    named = {"luma": luma_of, "colours": in_colour, "ladder": ladder}
     frames = shot(clean() + remembered(30, 0.8, 0.03))
-    found, wanted = interrupted(frames, 21, named, reach=4, colours_of=in_colour, ladder=ladder)
+    found, wanted = interrupted(frames, 21, lambda: TextureStage(Sight(SIZE, CPU, 4)))
     assert torch.equal(lumas_of(found), lumas_of(wanted))
 
 
 def test_a_long_locked_shot_keeps_few_sights():
     """Views, colours and motion of pictures before the last key are let go."""
-    at = Steadying()
-    most = 0
-
-    def source():
-        nonlocal most
-        for frame in shot(clean() + remembered(60, 0.8, 0.03)):
-            if at.shot is not None:
-                most = max(most, sum(picture.view is not None for picture in at.shot.pictures))
-            yield frame
-
-    list(steady(source(), luma_of, reach=4, colours_of=in_colour, at=at))
+    stage, most = TextureStage(Sight(SIZE, CPU, 4)), 0
+    for each in shot(clean() + remembered(60, 0.8, 0.03)):
+        most = max(most, sum(picture.view is not None for picture in stage._shot.pictures))
+        list(stage.push(each))
     assert BLOCK <= most <= 2 * BLOCK + 2 * 4 + 1

@@ -24,7 +24,9 @@ def clean(seed=0, size=SIZE):
 def boil(count, deviation, *, seed=1, size=SIZE, channels=3):
     """Noise of 2 and 4 px in colour, `[N, C, H, W]`."""
     parts = [
-        F.interpolate(torch.randn(count, channels, size[0] // s, size[1] // s, generator=rng(seed + s)), size=size, mode="bicubic")
+        F.interpolate(
+            torch.randn(count, channels, size[0] // s, size[1] // s, generator=rng(seed + s)), size=size, mode="bicubic"
+        )
         for s in (2, 4)
     ]
     total = sum(part / part.std() for part in parts)

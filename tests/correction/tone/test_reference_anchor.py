@@ -7,11 +7,11 @@ from deflicker.correction.tone.losses import anchor_energy
 from deflicker.correction.tone.reference_anchor import (
     AnchorMemory,
     Anchors,
-    _Energy,
+    DriftProblem,
     choose_reference,
+    drift_confidence,
     find_drift,
     shared_gain,
-    sureness,
 )
 from deflicker.correction.tone.seam_detection import REGIONS, region_steps
 from deflicker.motion.correspondence import LongMatch
@@ -138,10 +138,10 @@ def test_the_minimum_is_one_of_the_energy():
     direct = [(6, 0.1 * torch.randn(3, *REGIONS, generator=rng(1)), torch.full((3, *REGIONS), 0.7))]
     key = 0.1 * torch.randn(3, *REGIONS, generator=rng(2))
     known = 0.1 * torch.randn(2, 3, *REGIONS, generator=rng(3))
-    energy = _Energy.of(steps, matches_of(8, tuple(steps)), 8)
-    energy.tie(direct, key)
-    energy.fix([0, 1], known)
-    path = energy.minimum().double()
+    problem = DriftProblem.of(steps, matches_of(8, tuple(steps)), 8)
+    problem.tie(direct, key)
+    problem.fix([0, 1], known)
+    path = problem.minimum().double()
     assert torch.allclose(path[:2].float(), known, atol=1e-4)
 
     value, weight, start, lag = region_steps(steps)
@@ -155,6 +155,9 @@ def test_the_minimum_is_one_of_the_energy():
     (gradient,) = torch.autograd.grad(loss, free)
     assert gradient[2:].abs().max() < 0.005  # what holds unseen regions has a small weight of its own
     assert gradient[:2].abs().max() > 0.05
+    energy = problem.energy(path.float())
+    assert energy.after.item() == pytest.approx(loss.item(), rel=0.01)  # and that term
+    assert energy.after < energy.before
 
 
 def test_the_reference_is_the_middle_of_the_first_pictures():
@@ -173,7 +176,7 @@ def test_what_regions_share():
     assert spread.max() < 0.2
 
 
-def test_sureness_by_hand():
+def test_drift_confidence_by_hand():
     shared = torch.tensor([0.0, 0.1, 0.2]).view(-1, 1, 1, 1).expand(3, 3, 1, 1)
-    found = sureness(shared, torch.full((3, 1, 1, 1), 0.1)).flatten()
+    found = drift_confidence(shared, torch.full((3, 1, 1, 1), 0.1)).flatten()
     assert found.tolist() == pytest.approx([0, 0.5, 16 / 17], abs=1e-4)

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import torch
 
-from deflicker.core.presets import PRESETS, Preset
-from deflicker.core.settings import Settings
+from deflicker.core.presets import PRESETS
 from deflicker.correction.tone.solve import Solution, solve
 from deflicker.correction.tone.solve_oom import SparingSolver, without_lookahead
 from deflicker.correction.tone.state import State, Window
+from deflicker.correction.tone.tone_options import ToneOptions
 from deflicker.motion.correspondence import LongMatch
 
-FAST = PRESETS["fast"]
+FAST = ToneOptions.of(PRESETS["fast"])
 
 
 def window(pictures: int = 12, core: int = 8, *, first: bool = True) -> Window:
@@ -43,20 +43,20 @@ class Room:
         self.pictures = pictures
         self.seen: list[int] = []
 
-    def __call__(self, window: Window, state: State | None, preset: Preset, settings: Settings) -> Solution:
+    def __call__(self, window: Window, state: State | None, options: ToneOptions) -> Solution:
         self.seen.append(len(window.proxies))
         if len(window.proxies) > self.pictures:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return solve(window, state, preset, settings)
+        return solve(window, state, options)
 
 
 def test_a_step_down_decides_the_same_frames() -> None:
     room = Room(8)
     solver = SparingSolver(room)
-    solution = solver(window(), None, FAST, Settings())
+    solution = solver(window(), None, FAST)
     assert len(solution.corrections()) == 8
     assert all(solution.corrections())
-    following = solver(window(first=False), solution.state, FAST, Settings())
+    following = solver(window(first=False), solution.state, FAST)
     assert len(following.corrections()) == 8
     assert room.seen == [12, 8, 8]
 
@@ -64,14 +64,14 @@ def test_a_step_down_decides_the_same_frames() -> None:
 def test_the_cpu_is_the_last_step() -> None:
     calls: list[Any] = []
 
-    def twice_full(window: Window, state: State | None, preset: Preset, settings: Settings) -> Solution:
+    def twice_full(window: Window, state: State | None, options: ToneOptions) -> Solution:
         calls.append(window.proxies.device.type)
         if len(calls) < 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return solve(window, state, preset, settings)
+        return solve(window, state, options)
 
     given = window()
-    solution = SparingSolver(twice_full)(given, None, FAST, Settings())
+    solution = SparingSolver(twice_full)(given, None, FAST)
     assert calls == ["cpu"] * 3
     expected = solve(without_lookahead(given), None, FAST)
     assert torch.equal(solution.log_gain, expected.log_gain)

@@ -13,10 +13,9 @@ from deflicker.core.settings import Settings
 from deflicker.correction.apply import Correction
 from deflicker.correction.curve import bend
 from deflicker.correction.tone.solve import solve
-from deflicker.correction.tone.windows import correct
-from deflicker.correction.types import Corrected
-from deflicker.motion.tracking import Tracked
+from deflicker.correction.types import FrameRecord
 from tests.correction.scenes import global_noise, local_noise, pan, shaking, still
+from tests.driving import correct, record
 
 HEIGHT, WIDTH = 32, 48
 SMALL = replace(PRESETS["fast"], lags=(1, 2), history_frames=4, core_frames=4, lookahead_frames=4, iterations=(4, 4))
@@ -25,7 +24,7 @@ LARGER = replace(SMALL, history_frames=8, core_frames=8, lookahead_frames=8, ite
 
 def as_tracked(shots: Sequence[torch.Tensor], holds: Sequence[int] = (), step: tuple[int, int] = (0, 0)) -> list:
     """A stream of shots; picture i is shown `holds[i]` times more (the list goes round)."""
-    stream: list[Tracked[int]] = []
+    stream: list[FrameRecord] = []
     flow_px = torch.tensor(step).float().view(2, 1, 1)
     pictures = 0
     for shot in shots:
@@ -33,9 +32,10 @@ def as_tracked(shots: Sequence[torch.Tensor], holds: Sequence[int] = (), step: t
             opens = number == 0
             there = None if opens else flow_px.expand(2, *proxy.shape[-2:])
             back = None if opens else -flow_px.expand(2, *proxy.shape[-2:])
-            stream.append(Tracked(len(stream), proxy, opens, False, there, back))
+            motion = {"forward_px": there, "backward_px": back}
+            stream.append(replace(record(len(stream), proxy), starts_shot=opens, **motion))
             for _ in range(holds[pictures % len(holds)] if holds else 0):
-                stream.append(Tracked(len(stream), proxy, False, True, None, None))
+                stream.append(replace(record(len(stream), proxy), is_duplicate=True))
             pictures += 1
     return stream
 
@@ -45,7 +45,7 @@ def flickering(frames: int, seed: int = 0, sd: float = 0.1) -> torch.Tensor:
     return clean * global_noise(frames, sd, seed + 1).exp() if frames > 1 else clean
 
 
-def gains(corrected: Sequence[Corrected[int]]) -> torch.Tensor:
+def gains(corrected: Sequence[FrameRecord]) -> torch.Tensor:
     """Log gain of a mid-grey in every cell, curve and cells together."""
     none = torch.zeros(3, HEIGHT // 8, WIDTH // 8)
     return torch.stack([none if each.correction is None else of_grey(each.correction) for each in corrected])
@@ -56,10 +56,10 @@ def of_grey(correction: Correction) -> torch.Tensor:
     return correction.log_gain + (grey if correction.curve is None else bend(grey, correction.curve)).log() - grey.log()
 
 
-def total_frames(corrected: Sequence[Corrected[int]]) -> tuple[float, float]:
+def total_frames(corrected: Sequence[FrameRecord]) -> tuple[float, float]:
     return tuple(
         sum(float(sums.frames) for each in corrected if (sums := getattr(each, when)) is not None)
-        for when in ("before", "after")
+        for when in ("flicker_before", "flicker_after")
     )
 
 
@@ -71,14 +71,14 @@ lengths = st.lists(st.integers(1, 15), min_size=0, max_size=4)
 def test_every_frame_once_and_in_order(shots, holds):
     stream = as_tracked([flickering(n, seed) for seed, n in enumerate(shots)], holds)
     found = list(correct(stream, SMALL))
-    assert [each.item for each in found] == [each.item for each in stream]
-    assert [each.opens_shot for each in found] == [each.opens_shot for each in stream]
+    assert [each.picture for each in found] == [each.picture for each in stream]
+    assert [each.starts_shot for each in found] == [each.starts_shot for each in stream]
     for tracked, each in zip(stream, found, strict=True):
         assert each.correction is None or each.correction.log_gain.shape == (3, HEIGHT // 8, WIDTH // 8)
         assert each.correction is None or of_grey(each.correction).abs().max() > 0
-        assert (each.before is None) == (each.after is None)
-        if tracked.held:
-            assert torch.equal(gains([each]), gains([found[each.item - 1]]))
+        assert (each.flicker_before is None) == (each.flicker_after is None)
+        if tracked.is_duplicate:
+            assert torch.equal(gains([each]), gains([found[each.picture - 1]]))
 
 
 @settings(deadline=None, max_examples=10)
@@ -101,7 +101,7 @@ def test_flicker_is_counted_once(shots, holds):
     assert total_frames(list(correct(stream, SMALL))) == (expected, expected)
 
 
-def summed(corrected: Sequence[Corrected[int]], when: str) -> tuple[float, float]:
+def summed(corrected: Sequence[FrameRecord], when: str) -> tuple[float, float]:
     total = None
     for each in corrected:
         sums = getattr(each, when)
@@ -113,8 +113,8 @@ def summed(corrected: Sequence[Corrected[int]], when: str) -> tuple[float, float
 def test_windows_measure_what_the_whole_clip_does():
     stream = as_tracked([flickering(30)])
     whole = replace(SMALL, core_frames=40)
-    assert summed(list(correct(stream, SMALL)), "before") == pytest.approx(
-        summed(list(correct(stream, whole)), "before"), rel=1e-4
+    assert summed(list(correct(stream, SMALL)), "flicker_before") == pytest.approx(
+        summed(list(correct(stream, whole)), "flicker_before"), rel=1e-4
     )
 
 
@@ -134,7 +134,7 @@ def test_no_joints_between_windows(step):
     assert shaking(left_whole) < shaking(flicker) / 10
     jumps = (left[1:] - left[:-1]).mean((1, 2, 3)).abs()
     assert jumps.max() < 0.15 * (flicker[1:] - flicker[:-1]).abs().max()
-    assert summed(windows, "after")[0] < summed(windows, "before")[0] / 10
+    assert summed(windows, "flicker_after")[0] < summed(windows, "flicker_before")[0] / 10
 
 
 def test_regions_come_to_rest_in_windows_too():
@@ -142,7 +142,7 @@ def test_regions_come_to_rest_in_windows_too():
     clip = still(32, HEIGHT, WIDTH) * flicker.exp()
 
     found = list(correct(as_tracked([clip]), LARGER))
-    before, after = summed(found, "before"), summed(found, "after")
+    before, after = summed(found, "flicker_before"), summed(found, "flicker_after")
     assert after[1] < before[1] / 3
 
 
@@ -151,7 +151,7 @@ def test_a_clean_clip_is_left_alone(name):
     for step in STEPS:
         found = list(correct(as_tracked([pan(40, HEIGHT, WIDTH, step=step)], step=step), PRESETS[name]))
         assert [each.correction for each in found] == [None] * 40
-        assert summed(found, "before") == summed(found, "after")
+        assert summed(found, "flicker_before") == summed(found, "flicker_after")
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -178,7 +178,7 @@ def test_waiting_is_bounded(holds):
     most = SMALL.core_frames + SMALL.lookahead_frames
     longest = max(holds, default=0) + 1
     for each in correct(stream(), SMALL):
-        assert taken - each.item <= 2 * most + longest + 1
+        assert taken - each.picture <= 2 * most + longest + 1
 
 
 def test_a_preset_is_taken_at_its_word():
@@ -262,12 +262,12 @@ def spoilt(frames: int, at: int, value: float) -> list:
 @pytest.mark.parametrize(("at", "left"), [(3, range(4)), (7, range(8)), (12, range(8, 12)), (19, range(12, 20))])
 def test_a_window_that_sees_no_number_stays_as_it_is(value, at, left, caplog):
     found = list(correct(spoilt(20, at, value), SMALL))
-    assert [each.item for each in found if each.diverged] == list(left)
+    assert [each.picture for each in found if each.diverged] == list(left)
     assert all((each.correction is None) == each.diverged for each in found)
     assert all(each.correction is None or gains([each]).isfinite().all() for each in found)
     spans = [(int(r.args[0]), int(r.args[1])) for r in caplog.records]  # type: ignore[index, arg-type]
     assert [n for first, last in spans for n in range(first, last + 1)] == list(left)
-    assert all(sums is None or sums.index() for each in found for sums in (each.before, each.after))
+    assert all(sums is None or sums.index() for each in found for sums in (each.flicker_before, each.flicker_after))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("-inf"), 9.0])
@@ -275,8 +275,8 @@ def test_a_solve_that_diverges_changes_nothing(value, caplog):
     """9 is a gain of 8000: a number, but not one that light has."""
     calls = []
 
-    def diverging(window, state, preset, settings):
-        solution = solve(window, state, preset, settings)
+    def diverging(window, state, options):
+        solution = solve(window, state, options)
         calls.append(window.core)
         if len(calls) == 2:
             solution.log_gain[1, 0, 0, 0] = value
@@ -284,7 +284,7 @@ def test_a_solve_that_diverges_changes_nothing(value, caplog):
 
     found = list(correct(as_tracked([flickering(20)], holds=[1]), SMALL, solver=diverging))
     first, core = 2 * calls[0], 2 * calls[1]
-    assert [each.item for each in found if each.diverged] == list(range(first, first + core))
+    assert [each.picture for each in found if each.diverged] == list(range(first, first + core))
     assert all((each.correction is None) == each.diverged for each in found)
     assert [record.getMessage().split(":")[0] for record in caplog.records] == [
         f"frames {first} to {first + core - 1} stay as they are"
@@ -294,17 +294,18 @@ def test_a_solve_that_diverges_changes_nothing(value, caplog):
 # --- Frames that are kept as they are ---------------------------------------------------------------------------------
 
 
-def with_kept(shot: torch.Tensor, kept: dict[int, str]) -> list[Tracked[int]]:
+def with_kept(shot: torch.Tensor, kept: dict[int, str]) -> list[FrameRecord]:
     """A still shot in which some frames are kept, as `track` hands it on."""
     none, after_gap, stream = torch.zeros(2, *shot.shape[-2:]), False, []
     opened = False
     for number, proxy in enumerate(shot):
         if number in kept:
-            stream.append(Tracked(number, proxy, not stream, False, None, None, kept=kept[number]))
+            stream.append(replace(record(number, proxy, skip=kept[number]), starts_shot=not stream))
             after_gap = opened
             continue
         flow_px = none if opened else None
-        stream.append(Tracked(number, proxy, not opened, False, flow_px, flow_px, after_gap=after_gap))
+        motion = {"forward_px": flow_px, "backward_px": flow_px, "after_gap": after_gap}
+        stream.append(replace(record(number, proxy), starts_shot=not opened, **motion))
         opened, after_gap = True, False
     return stream
 
@@ -318,9 +319,9 @@ def test_kept_frames_stay_and_do_not_touch_the_others(kept):
     found = list(correct(with_kept(lit, dict.fromkeys(kept, "flash")), LARGER))
     rest = [n for n in range(30) if n not in kept]
     alone = list(correct(as_tracked([shot[rest]]), LARGER))
-    assert [each.item for each in found] == list(range(30))
-    assert {each.item for each in found if each.kept} == kept
-    assert all(each.correction is None and each.before is None for each in found if each.kept)
+    assert [each.picture for each in found] == list(range(30))
+    assert {each.picture for each in found if each.skip} == kept
+    assert all(each.correction is None and each.flicker_before is None for each in found if each.skip)
     torch.testing.assert_close(gains([found[n] for n in rest]), gains(alone))
     assert gains(alone).abs().amax() > 0.05
 
@@ -328,7 +329,7 @@ def test_kept_frames_stay_and_do_not_touch_the_others(kept):
 def test_a_video_of_kept_frames_only():
     shot = flickering(20)
     found = list(correct(with_kept(shot, dict.fromkeys(range(20), "excluded")), SMALL))
-    assert [(each.item, each.correction) for each in found] == [(n, None) for n in range(20)]
+    assert [(each.picture, each.correction) for each in found] == [(n, None) for n in range(20)]
 
 
 def test_light_that_changes_during_a_gap_is_no_seam():

@@ -21,11 +21,13 @@ from deflicker import DeflickerError, OutputError, Report, Settings, SettingsErr
 from deflicker.cli import main as cli
 from deflicker.core.presets import PRESETS
 from deflicker.core.values import Span
-from deflicker.pipeline import engine
-from deflicker.pipeline.checkpoint import fingerprint as sameness
-from deflicker.pipeline.checkpoint import runner as keeping
-from deflicker.pipeline.checkpoint import store as folder
-from deflicker.pipeline.checkpoint.store import folder_of
+from deflicker.correction.tone.solve import solve
+from deflicker.media.probe import probe
+from deflicker.pipeline.checkpoint.runner import Checkpointer
+from deflicker.pipeline.models import Models
+from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.store.fingerprint import device_name, run_fingerprint
+from deflicker.pipeline.store.folder import folder_of
 from tests.assets import drifting, write_video
 from tests.conftest import NoMotion
 from tests.media.making import frames_of
@@ -91,43 +93,44 @@ def half(left: Path, out: Path) -> Path:
 
 
 def quick(patch: pytest.MonkeyPatch) -> None:
-    """No motion, small windows, and a segment as often as there can be one."""
+    """Small windows."""
     preset = replace(PRESETS["fast"], history_frames=6, core_frames=8, lookahead_frames=4, iterations=(2,))
     patch.setitem(PRESETS, "fast", preset)
     patch.setitem(PRESETS, "balanced", replace(preset, texture_reach=2, texture_max_side_px=64))
-    patch.setattr(engine, "load_flow", lambda *_: NoMotion())
-    patch.setattr(keeping, "SEGMENT_S", 0)
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    if "raft" in request.fixturenames:
-        monkeypatch.setattr(keeping, "SEGMENT_S", 0)
-    else:
+    if "raft" not in request.fixturenames:
         quick(monkeypatch)
 
 
+class Solves:
+    """The solver, which counts the windows."""
+
+    count = 0
+
+    def __call__(self, *given: Any) -> Any:
+        Solves.count += 1
+        return solve(*given)
+
+
 @pytest.fixture
-def solves(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many windows were solved, in its only element."""
-    count, real = [0], engine.solve
-
-    def counted(*given: Any) -> Any:
-        count[0] += 1
-        return real(*given)
-
-    monkeypatch.setattr(engine, "solve", counted)
-    return count
+def solves() -> type[Solves]:
+    Solves.count = 0
+    return Solves
 
 
-def run(clip: Path, out: Path, *, stop: int | None = None, **settings: Any) -> Report:
-    """Until so many frames are decided."""
+def run(clip: Path, out: Path, *, stop: int | None = None, models: Models | None = None, **settings: Any) -> Report:
+    """Until so many frames are decided, with a checkpoint as often as there can be one."""
 
     def tell(step: Any) -> None:
         if stop is not None and step.stage == "frames" and step.frames_done >= stop:
             raise Stop
 
-    return deflicker(clip, out, Settings(**SETTINGS | {"resume": True} | settings), on_progress=tell)
+    chosen = Settings(**SETTINGS | {"resume": True} | settings)
+    models = models or Models(flow=NoMotion(), solver=Solves())
+    return deflicker(clip, out, chosen, on_progress=tell, models=models, checkpoint_s=0)
 
 
 def stopped(clip: Path, out: Path, stop: int = 42, **settings: Any) -> None:
@@ -157,17 +160,17 @@ SPECIAL = {"anchor": 1.0, "keep_flashes": True, "exclude": (Span.parse("22f-25f"
 
 @pytest.mark.parametrize(("stop", "settings"), [(20, {}), (58, {}), (35, SPECIAL)])
 def test_same_frames_and_less_work(
-    clip: Path, out: Path, solves: list[int], stop: int, settings: dict[str, Any]
+    clip: Path, out: Path, solves: type[Solves], stop: int, settings: dict[str, Any]
 ) -> None:
     plain = out.with_name("plain.mkv")
     whole = run(clip, plain, resume=False, **settings)
-    all_of_it = solves[0]
+    all_of_it = solves.count
     stopped(clip, out, stop, **settings)
     assert not list(folder_of(out).glob("*.part"))
-    solves[0] = 0
+    solves.count = 0
     rest = run(clip, out, **settings)
     assert went_on(rest)
-    assert 0 < solves[0] < all_of_it
+    assert 0 < solves.count < all_of_it
     assert same(out, plain)
     assert names(out) == [out.name, plain.name]
     unlike = {"target", "elapsed_s", "frames_per_second", "notes", "settings", "device_reason"}
@@ -175,18 +178,12 @@ def test_same_frames_and_less_work(
     assert after == before
 
 
-def test_texture_goes_on_too(boiling: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    detailed, add = [0], keeping.Keeping._add
-
-    def look(self: Any, frame: Any) -> None:
-        detailed[0] += frame.correction is not None and frame.correction.detail is not None
-        add(self, frame)
-
-    monkeypatch.setattr(keeping.Keeping, "_add", look)
+def test_texture_goes_on_too(boiling: Path, out: Path) -> None:
     run(boiling, plain := out.with_name("plain.mkv"), resume=False, preset="balanced")
+    run(boiling, toned := out.with_name("toned.mkv"), resume=False, preset="balanced", without=frozenset({"texture"}))
+    assert not same(toned, plain)
     stopped(boiling, out, 30, preset="balanced")
     stopped(boiling, out, 48, preset="balanced")  # a second time
-    assert detailed[0] > 20
     assert went_on(run(boiling, out, preset="balanced"))
     assert same(out, plain)
 
@@ -201,14 +198,14 @@ def test_a_guide_goes_on_in_step(clip: Path, plain: Path, out: Path) -> None:
 
 
 def test_other_settings_start_afresh(
-    clip: Path, plain: Path, half: Path, solves: list[int], caplog: pytest.LogCaptureFixture
+    clip: Path, plain: Path, half: Path, solves: type[Solves], caplog: pytest.LogCaptureFixture
 ) -> None:
     report = run(clip, half, without=frozenset({"seams"}))
     assert "because the setting without differs: starting afresh" in caplog.text
     assert not went_on(report)
-    again, solves[0] = solves[0], 0
+    again, solves.count = solves.count, 0
     run(clip, half, without=frozenset({"seams"}), overwrite=True)
-    assert solves[0] == again
+    assert solves.count == again
 
 
 def test_what_corrections_do_not_depend_on_may_change(clip: Path, half: Path) -> None:
@@ -218,17 +215,18 @@ def test_what_corrections_do_not_depend_on_may_change(clip: Path, half: Path) ->
     assert same(half, plain)
 
 
-@pytest.mark.parametrize("what", ["the video", "the weights", "the program"])
+@pytest.mark.parametrize("what", ["the video", "the weights"])
 def test_other_circumstances_start_afresh(
-    clip: Path, half: Path, what: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    clip: Path, half: Path, what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    about = clip.stat()
+    about, settings = clip.stat(), {}
     if what == "the video":
         os.utime(clip, ns=(about.st_atime_ns, about.st_mtime_ns + 1))
     else:
-        monkeypatch.setattr(sameness, f"_{what.split()[1]}", lambda *_: "another")
+        settings["weights"] = tmp_path / "weights"
+        settings["weights"].write_bytes(b"others")
     with pytest.raises(Stop):
-        run(clip, half, stop=1)
+        run(clip, half, stop=1, **settings)
     os.utime(clip, ns=(about.st_atime_ns, about.st_mtime_ns))
     assert f"because {what} differs: starting afresh" in caplog.text
     assert names(half) == []
@@ -256,11 +254,11 @@ def test_a_second_run_is_refused(clip: Path, half: Path) -> None:
 
     def tell(step: Any) -> None:
         if step.stage == "frames" and not seen:
-            with pytest.raises(OutputError, match="another run with resume"):
+            with pytest.raises(OutputError, match="another run that keeps"):
                 run(clip, half)
             seen.append(step)
 
-    deflicker(clip, half, Settings(**SETTINGS, resume=True), on_progress=tell)
+    deflicker(clip, half, Settings(**SETTINGS, resume=True), on_progress=tell, models=Models(flow=NoMotion()))
     assert seen
     assert names(half) == [half.name]
 
@@ -287,21 +285,25 @@ def test_a_copy_keeps_nothing(clip: Path, out: Path) -> None:
     assert names(out) == [out.name]
 
 
-@pytest.mark.parametrize("at", [0, 30])
+@pytest.mark.parametrize("at", [0, 1])
 def test_progress_that_cannot_be_kept_does_not_end_the_run(
     clip: Path, plain: Path, out: Path, at: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    written, write = [0], folder.Unfinished.write
+    """The disk is full from the start, or after the first checkpoint."""
+    forced, fsync = [0], os.fsync
 
-    def full(self: Any, data: Any) -> int:
-        written[0] += 1
-        if written[0] > at:
+    def full(file: int) -> None:
+        forced[0] += 1
+        if forced[0] > 8 * at and folder_of(out).exists():
             raise OSError(28, "No space left on device")
-        return write(self, data)
+        fsync(file)
 
-    monkeypatch.setattr(folder.Unfinished, "write", full)
-    run(clip, out)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Stop):
+        run(clip, out, stop=55)
     assert caplog.text.count("progress is not kept any further, but the run goes on: No space left on device") == 1
+    monkeypatch.setattr(os, "fsync", fsync)
+    run(clip, out)
     assert same(out, plain)
     assert names(out) == [out.name]
 
@@ -324,11 +326,13 @@ def test_a_report_needs_all_of_the_motion(clip: Path, out: Path) -> None:
         deflicker(clip, out, Settings(**SETTINGS, resume=True), measure=True)
 
 
-def test_an_input_that_ends_too_early(clip: Path, half: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeping, "differences", lambda *_: [])
-    shorter = write_video(tmp_path / "short.mkv", pictures()[:10], codec="ffv1", pix_fmt="yuv444p")
-    with pytest.raises(DeflickerError, match="the input ends before"):
-        run(shorter, half)
+def test_an_input_that_ends_too_early(clip: Path, half: Path) -> None:
+    info = probe(clip)
+    context = Run.prepare(VideoSize.of(info), Settings(**SETTINGS), Models(flow=NoMotion()), lambda _: None)
+    with Checkpointer(half) as checkpointer:
+        checkpointer.load(run_fingerprint(clip, context.settings, context.preset, device_name(context.device)))
+        with pytest.raises(DeflickerError, match="the input ends before"):
+            list(checkpointer.corrections(iter(()), context, info))
 
 
 # --- As a user sees it ------------------------------------------------------------------------------------------------
@@ -371,26 +375,21 @@ def test_killed_and_taken_up_again(tmp_path: Path, out: Path, count: int) -> Non
 def test_interrupted(
     clip: Path, plain: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    add = keeping.Keeping._add
+    words = [str(clip), str(out), "--preset", "fast", "--device", "cpu", "--precision", "fp32", "--resume"]
+    monkeypatch.setattr(Models, "flow", lambda *_: NoMotion())
 
-    def press(self: Any, frame: Any) -> None:
-        add(self, frame)
-        if frame.item.index == 42:
+    def press(step: Any) -> None:
+        if step.stage == "frames" and step.frames_done == 43:
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(1)
 
-    words = [str(clip), str(out), "--preset", "fast", "--device", "cpu", "--precision", "fp32", "--resume"]
-    monkeypatch.setattr(keeping.Keeping, "_add", press)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     try:
-        with pytest.raises(SystemExit, match="130"):
-            cli.main(words)
+        with pytest.raises(KeyboardInterrupt):
+            deflicker(clip, out, Settings(**SETTINGS, resume=True), on_progress=press, checkpoint_s=0)
     finally:
         signal.signal(signal.SIGINT, before)
-    said = capsys.readouterr().err
-    assert "progress is kept, " in said
-    assert said.endswith("deflicker: interrupted\n")
-    monkeypatch.setattr(keeping.Keeping, "_add", add)
+    assert folder_of(out).is_dir()
     with pytest.raises(SystemExit, match="0"):
         cli.main(words)
     assert "frames that an interrupted run had decided" in capsys.readouterr().err
@@ -400,8 +399,9 @@ def test_interrupted(
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["fast", "balanced", "quality"])
 def test_same_frames_with_the_real_network(raft: None, boiling: Path, out: Path, preset: str) -> None:
-    run(boiling, plain := out.with_name("plain.mkv"), resume=False, preset=preset)
-    stopped(boiling, out, 30, preset=preset)
-    stopped(boiling, out, 48, preset=preset)
-    assert went_on(run(boiling, out, preset=preset))
+    real = Models()
+    run(boiling, plain := out.with_name("plain.mkv"), resume=False, preset=preset, models=real)
+    stopped(boiling, out, 30, preset=preset, models=real)
+    stopped(boiling, out, 48, preset=preset, models=real)
+    assert went_on(run(boiling, out, preset=preset, models=real))
     assert same(out, plain)

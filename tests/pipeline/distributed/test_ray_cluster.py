@@ -121,7 +121,7 @@ def test_a_worker_is_killed(
         [sys.executable, "-m", "deflicker", *words, "--jobs", "2", *options],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as run:  # fmt: skip
-        until(lambda: [*(tmp_path / "farmed").glob(".*.part.mp4")] or run.poll() is not None)  # a worker writes
+        until(lambda: [*(tmp_path / "farmed").glob(".*.part/*.mp4")] or run.poll() is not None)  # a worker writes
         assert run.poll() is None, run.communicate()[1]
         os.kill(events(log, "worker")[0]["pid"], signal.SIGKILL)
         out, err = run.communicate(timeout=PATIENCE_S)
@@ -153,7 +153,9 @@ def test_a_worker_is_killed_in_the_middle_of_a_film(
         [sys.executable, "-m", "deflicker", *words, "--jobs", "2", *options],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as run:  # fmt: skip
-        until(lambda: [*tmp_path.glob(".*.shots/.*.part.corrections")] or run.poll() is not None)  # a worker writes
+        until(
+            lambda: [*tmp_path.glob(".*.deflicker-resume/*.frames.*.part")] or run.poll() is not None
+        )  # a worker writes
         assert run.poll() is None, run.communicate()[1]
         os.kill(events(log, "worker")[0]["pid"], signal.SIGKILL)
         out, err = run.communicate(timeout=PATIENCE_S)

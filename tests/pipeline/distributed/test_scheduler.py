@@ -12,36 +12,41 @@ import av
 import pytest
 
 from deflicker import Cancelled, OutputError, Report, Settings, Span, TimePoint, deflicker
-from deflicker.pipeline.distributed import segments as shots
-from deflicker.pipeline.distributed.scheduler import Film, decide_to_file
-from deflicker.pipeline.distributed.segments import Piece
-from deflicker.pipeline.engine import Networks
+from deflicker.pipeline.distributed.scheduler import ShotScheduler
+from deflicker.pipeline.distributed.segments import Segment, SegmentWork, store_segment
+from deflicker.pipeline.models import Models
+from deflicker.pipeline.store.folder import folder_of
 from tests.assets import write_video
+from tests.conftest import NoMotion
 from tests.pipeline.distributed.test_segments import make_film, shot
 
 SETTINGS = Settings(preset="fast", device="cpu", crf=0)
 """Lossless: what x264 makes of equal frames was seen to differ from run to run."""
+STILL = Models(flow=NoMotion())
 
 
 class Here:
-    """Hands of this process. `fails`: the piece, by its first frame, at which they do."""
+    """Executor in this process. `fails`: the segment, by its first frame, at which it does."""
 
     size = 2
 
-    def __init__(self, settings: Settings = SETTINGS, fails: int | None = None) -> None:
-        self._settings, self._fails, self._networks = settings, fails, Networks()
+    def __init__(self, settings: Settings = SETTINGS, fails: int | None = None, models: Models | None = None) -> None:
+        self._settings, self._fails, self._models = settings, fails, models or STILL
         self.begun: list[int] = []
 
-    def piece(self, source: Path, piece: Piece, target: Path, *, motion: bool, stop: threading.Event) -> None:
-        self.begun.append(piece.part.first)
-        if piece.part.first == self._fails:
+    def store_segment(
+        self, source: Path, segment: Segment, target: Path, *, motion: bool, stop: threading.Event
+    ) -> None:
+        self.begun.append(segment.shots.first)
+        if segment.shots.first == self._fails:
             raise ZeroDivisionError
-        decide_to_file(source, piece, self._settings, target, self._networks, motion=motion, stop=stop)
+        store_segment(source, segment, self._settings, target, SegmentWork(self._models, motion, stop))
 
 
-@pytest.fixture(autouse=True)
-def _every_shot_a_piece(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shots, "LEAST_FRAMES", 1)
+class EveryShot(ShotScheduler):
+    """Makes a segment of every shot."""
+
+    min_frames = 1
 
 
 @pytest.fixture
@@ -57,8 +62,8 @@ def pictures(path: Path) -> list[bytes]:
 def by_many(
     film: Path, target: Path, hands: Here, settings: Settings = SETTINGS, *, how: Any = None, **extras: Any
 ) -> Report:
-    with Film(film, target, settings, hands, motion=bool(extras), on_piece=how) as decider:
-        return decider.signed(deflicker(film, target, settings, decider=decider, **extras))
+    with EveryShot(film, target, settings, hands, motion="measure" in extras, on_segment=how) as corrections:
+        return corrections.signed(deflicker(film, target, settings, corrections=corrections, **extras))
 
 
 def alike(report: Report) -> Report:
@@ -73,7 +78,7 @@ def test_as_by_one_machine(film: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     extras: dict[str, Any] = {"measure": True, "lpips": False}
     serial = deflicker(film, tmp_path / "serial.mkv", settings, **extras)
-    found = by_many(film, tmp_path / "many.mkv", Here(settings), settings, **extras)
+    found = by_many(film, tmp_path / "many.mkv", Here(settings, models=Models()), settings, **extras)
     assert serial.shots == 3
     assert serial.frames_changed > 12
     assert pictures(tmp_path / "many.mkv") == pictures(tmp_path / "serial.mkv")
@@ -82,35 +87,31 @@ def test_as_by_one_machine(film: Path, tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["film.mp4", "many.mkv", "serial.mkv"]
 
 
-@pytest.mark.usefixtures("no_motion")
 def test_an_interrupted_run_goes_on(film: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    deflicker(film, tmp_path / "serial.mkv", SETTINGS)
+    deflicker(film, tmp_path / "serial.mkv", SETTINGS, models=STILL)
     with pytest.raises(ZeroDivisionError):
         by_many(film, tmp_path / "many.mkv", Here(fails=15))
     assert "the same command goes on from there" in caplog.messages[-1]
     assert not (tmp_path / "many.mkv").exists()
     told: list[tuple[str, int]] = []
     hands = Here()
-    by_many(film, tmp_path / "many.mkv", hands, how=lambda how, piece: told.append((how, piece.part.first)))
+    by_many(film, tmp_path / "many.mkv", hands, how=lambda how, segment: told.append((how, segment.shots.first)))
     assert hands.begun == [15]
     assert sorted(told) == [("done", 15), ("found", 0), ("found", 9)]
     assert pictures(tmp_path / "many.mkv") == pictures(tmp_path / "serial.mkv")
     assert sorted(os.listdir(tmp_path)) == ["film.mp4", "many.mkv", "serial.mkv"]
 
 
-@pytest.mark.usefixtures("no_motion")
 def test_what_other_settings_left_is_not_used(film: Path, tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         by_many(film, tmp_path / "many.mkv", Here(fails=15))
-    (kept,) = tmp_path.glob(".*.shots")
     settings = replace(SETTINGS, anchor=1.0)
     hands = Here(settings)
     by_many(film, tmp_path / "many.mkv", hands, settings)
     assert sorted(hands.begun) == [0, 9, 15]
-    assert not kept.exists()
+    assert not folder_of(tmp_path / "many.mkv").exists()
 
 
-@pytest.mark.usefixtures("no_motion")
 def test_encoder_and_strength_do_not_matter_to_it(film: Path, tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         by_many(film, tmp_path / "many.mkv", Here(fails=15))
@@ -120,18 +121,16 @@ def test_encoder_and_strength_do_not_matter_to_it(film: Path, tmp_path: Path) ->
     assert hands.begun == [15]
 
 
-@pytest.mark.usefixtures("no_motion")
 def test_two_runs_at_once(film: Path, tmp_path: Path) -> None:
-    with Film(film, tmp_path / "many.mkv", SETTINGS, Here()), pytest.raises(OutputError, match="another run"):
+    with EveryShot(film, tmp_path / "many.mkv", SETTINGS, Here()), pytest.raises(OutputError, match="another run"):
         by_many(film, tmp_path / "many.mkv", Here())
 
 
-@pytest.mark.usefixtures("no_motion")
 def test_stopped_while_it_waits(film: Path, tmp_path: Path) -> None:
     stop = threading.Event()
 
     class Slow(Here):
-        def piece(self, *given: Any, stop: threading.Event, **options: Any) -> None:
+        def store_segment(self, *given: Any, stop: threading.Event, **options: Any) -> None:
             asked.set()
             assert stop.wait(60)
             raise Cancelled("stopped")
@@ -143,12 +142,11 @@ def test_stopped_while_it_waits(film: Path, tmp_path: Path) -> None:
     asked = threading.Event()
     threading.Thread(target=cancel).start()
     hands = Slow()
-    with pytest.raises(Cancelled), Film(film, tmp_path / "many.mkv", SETTINGS, hands) as decider:
-        deflicker(film, tmp_path / "many.mkv", SETTINGS, decider=decider, cancel=stop)
+    with pytest.raises(Cancelled), EveryShot(film, tmp_path / "many.mkv", SETTINGS, hands) as corrections:
+        deflicker(film, tmp_path / "many.mkv", SETTINGS, corrections=corrections, cancel=stop)
     assert os.listdir(tmp_path) == ["film.mp4"]
 
 
-@pytest.mark.usefixtures("no_motion")
 def test_nothing_flickers(tmp_path: Path) -> None:
     """Then packets are copied, as in any run."""
     film = write_video(tmp_path / "film.mp4", shot(1, 0) * 9)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import torch
 
+from deflicker.core.device import Device
+from deflicker.core.presets import Preset
 from deflicker.core.settings import NOT_OF_CORRECTIONS, Settings
 from deflicker.core.version import __version__
 from deflicker.media.image_pattern import numbered
-from deflicker.pipeline.engine import Engine
 
 _PART_BYTES = 1 << 20
 """Bytes at either end of a file that are looked at."""
@@ -25,15 +26,18 @@ _NO_MATTER = NOT_OF_CORRECTIONS | {
 }
 
 
-def circumstances(source: Path, settings: Settings, engine: Engine) -> dict[str, str]:
-    """All that a correction depends on, by what it is called. Raises OSError where a file cannot be read."""
+def run_fingerprint(source: Path, settings: Settings, preset: Preset, device: str) -> dict[str, str]:
+    """All that a correction depends on, by what it is called. Raises OSError where a file cannot be read.
+
+    device: see `device_name`.
+    """
     reference = settings.reference
     found = {
         "the video": _files(source),
         "the guide": _files(settings.guide) if settings.guide else "",
         "the reference": _files(reference) if isinstance(reference, Path) else repr(reference),
-        "the preset": repr(engine.preset),
-        "the device": f"{_device(engine.device.torch_device)} {engine.device.dtype}",
+        "the preset": repr(preset),
+        "the device": device,
         "the weights": _weights(settings.weights),
         "the autoencoder": _weights(path) if (path := settings.autoencoder_path) else "",
         "the program": _program(),
@@ -66,8 +70,10 @@ def _files(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _device(device: torch.device) -> str:
-    return f"cuda {torch.cuda.get_device_name(device)}" if device.type == "cuda" else device.type
+def device_name(device: Device) -> str:
+    """What must be the same about a device."""
+    where = device.torch_device
+    return f"{torch.cuda.get_device_name(where) if where.type == 'cuda' else where.type} {device.dtype}"
 
 
 def _weights(path: Path | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deflicker.cli.options import key_and_value, read_option, read_optional
+from deflicker.cli.arguments import key_and_value, read_option, read_optional
 from deflicker.core.errors import SettingsError
 from deflicker.core.values import parse_size
 

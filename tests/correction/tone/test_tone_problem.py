@@ -8,20 +8,15 @@ import torch.nn.functional as F
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from deflicker.correction.tone.least_squares import (
-    Latents,
-    StepOperator,
-    centring_pull,
-    minimise,
-    robust_weights,
-    weigh,
-)
 from deflicker.correction.tone.losses import centring_loss, local_means, tone_energy
 from deflicker.correction.tone.observations import Step
-from deflicker.correction.tone.pyramid import Pyramid
+from deflicker.correction.tone.pyramid import MultiscaleUnknowns, Pyramid
+from deflicker.correction.tone.step_operator import StepOperator
+from deflicker.correction.tone.step_weights import robust_weights
+from deflicker.correction.tone.tone_problem import Centring, Terms, ToneProblem, weigh
 from tests.correction.scenes import rng
 
-SHARE = 0.2
+FIRST_ORDER = 0.2
 
 
 def random_steps(frames: int, height: int, width: int, seed: int = 0, reach: float = 1.5) -> dict[int, Step]:
@@ -121,10 +116,11 @@ class Problem:
         decided: int = 0,
         seed: int = 0,
         centring: float = 0.0,
-        apart: bool = False,
+        relative: bool = False,
     ) -> None:
         self.shape = (frames, height, width)
-        self.operator = StepOperator(random_steps(frames, height, width, seed, reach=0.7), self.shape)
+        self.steps = random_steps(frames, height, width, seed, reach=0.7)
+        self.operator = StepOperator(self.steps, self.shape)
         free = torch.ones(frames)
         free[:decided] = 0
         pyramid = Pyramid(height, width)
@@ -134,69 +130,69 @@ class Problem:
             s * (0.5 + torch.rand(1, 1, *size, generator=rng(3))) for s, size in zip(scale, pyramid.sizes, strict=True)
         ]
         places[-1] = scale[-1]  # one number is as good as a map
-        self.latents = Latents(pyramid, places, free)
+        self.unknowns = MultiscaleUnknowns(pyramid, places, free)
         self.fixed = torch.zeros(frames, 3, height, width)
         self.fixed[:decided] = 0.1 * torch.randn(decided, 3, height, width, generator=rng(seed + 7))
         residual = self.operator.apply(self.fixed) + self.operator.offset
         self.weights = robust_weights(self.operator, residual)
-        self.fidelity = [0.003 * (1 + torch.tensor(level)) for level in self.latents.levels]
-        self.centring, self.apart = centring, apart
-        self.start = self.latents.zeros(frames, self.fixed)
+        self.fidelity = [0.003 * (1 + torch.tensor(level)) for level in self.unknowns.levels]
+        self.centring, self.relative = centring, relative
+        self.terms = Terms(
+            self.weights, FIRST_ORDER, self.fidelity, Centring(self.shape[0], self.centring, relative=relative)
+        )
+        self.start = self.unknowns.zeros(frames, self.fixed)
+
+    def solved(self, iterations: int = 300) -> ToneProblem:
+        problem = ToneProblem(self.unknowns, self.fixed)
+        problem.solution, problem.field = self.start, self.gain(self.start)
+        problem.observe_again(self.steps)
+        problem.reweight(self.terms)
+        problem.solve(iterations)
+        return problem
 
     def minimum(self, iterations: int = 300) -> list[torch.Tensor]:
-        return minimise(
-            self.operator,
-            self.weights,
-            self.latents,
-            self.start,
-            self.fixed,
-            share=SHARE,
-            fidelity=self.fidelity,
-            iterations=iterations,
-            centring=centring_pull(self.shape[0], self.centring, apart=self.apart) if self.centring else None,
-        )
+        return self.solved(iterations).solution
 
-    def gain(self, latents: list[torch.Tensor]) -> torch.Tensor:
-        return self.fixed + self.latents.expand(latents)
+    def gain(self, unknowns: list[torch.Tensor]) -> torch.Tensor:
+        return self.fixed + self.unknowns.expand(unknowns)
 
-    def energy(self, latents: list[torch.Tensor]) -> torch.Tensor:
-        residual = self.operator.apply(self.gain(latents)) + self.operator.offset
-        first_weight = self.weights.first.clone()
+    def energy(self, unknowns: list[torch.Tensor]) -> torch.Tensor:
+        residual = self.operator.apply(self.gain(unknowns)) + self.operator.offset
+        first_weight = FIRST_ORDER * self.weights.first
         for offset, rows in self.operator.rows.items():
             first_weight[rows] /= abs(offset)
         curves = [residual[ahead] + residual[behind] for _, ahead, behind in self.operator.both_ways()]
-        sizes = self.latents.cells_per_latent
-        gain = self.gain(latents)
-        if self.apart:
+        sizes = self.unknowns.cells_per_unknown
+        gain = self.gain(unknowns)
+        if self.relative:
             gain = gain - gain.mean((2, 3), keepdim=True)
         centring = self.centring * centring_loss(gain, local_means(len(gain), 12))
         return centring + tone_energy(
             residual,
             torch.cat(curves),
-            torch.cat([math.sqrt(n) * u.flatten() for n, u in zip(sizes, latents, strict=True)]),
-            fidelity_share=torch.cat([f.expand(u.numel()) for f, u in zip(self.fidelity, latents, strict=True)]),
+            torch.cat([math.sqrt(n) * u.flatten() for n, u in zip(sizes, unknowns, strict=True)]),
             first_weight=first_weight,
             second_weight=torch.cat(self.weights.second),
-            first_order_share=SHARE,
+            fidelity_weight=torch.cat([f.expand(u.numel()) for f, u in zip(self.fidelity, unknowns, strict=True)]),
         )
 
-    def gradient(self, latents: list[torch.Tensor]) -> torch.Tensor:
-        latents = [u.clone().requires_grad_() for u in latents]
-        return flat(list(torch.autograd.grad(self.energy(latents), latents)))
+    def gradient(self, unknowns: list[torch.Tensor]) -> torch.Tensor:
+        unknowns = [u.clone().requires_grad_() for u in unknowns]
+        return flat(list(torch.autograd.grad(self.energy(unknowns), unknowns)))
 
 
-def flat(latents: list[torch.Tensor]) -> torch.Tensor:
-    return torch.cat([u.flatten() for u in latents])
+def flat(unknowns: list[torch.Tensor]) -> torch.Tensor:
+    return torch.cat([u.flatten() for u in unknowns])
 
 
 def unflat(vector: torch.Tensor, like: list[torch.Tensor]) -> list[torch.Tensor]:
     return [part.view_as(u) for part, u in zip(vector.split([u.numel() for u in like]), like, strict=True)]
 
 
-@pytest.mark.parametrize(("centring", "apart"), [(0.0, False), (0.5, False), (0.5, True)])
+@pytest.mark.parametrize(("centring", "relative"), [(0.0, False), (0.5, False), (0.5, True)])
 @pytest.mark.parametrize("decided", [0, 2])
-def test_minimum_is_that_of_the_normal_equations(decided, centring, apart):
-    problem = Problem(decided=decided, centring=centring, apart=apart)
+def test_minimum_is_that_of_the_normal_equations(decided, centring, relative):
+    problem = Problem(decided=decided, centring=centring, relative=relative)
     # The energy is quadratic: its Hessian's columns are differences of gradients.
     start = flat(problem.start)
     slope = problem.gradient(problem.start)
@@ -215,30 +211,28 @@ def test_minimum_is_that_of_the_normal_equations(decided, centring, apart):
 def test_a_general_minimiser_finds_no_less():
     problem = Problem(decided=1)
     found = problem.energy(problem.minimum()).item()
-    latents = [u.clone().requires_grad_() for u in problem.start]
-    optimiser = torch.optim.LBFGS(latents, max_iter=300, history_size=50, line_search_fn="strong_wolfe")
+    unknowns = [u.clone().requires_grad_() for u in problem.start]
+    optimiser = torch.optim.LBFGS(unknowns, max_iter=300, history_size=50, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
-        energy = problem.energy(latents)
+        energy = problem.energy(unknowns)
         energy.backward()
         return energy
 
     optimiser.step(closure)
     assert problem.energy(problem.start).item() > 1.2 * found
-    assert found == pytest.approx(problem.energy(latents).item(), rel=1e-3)
+    assert found == pytest.approx(problem.energy(unknowns).item(), rel=1e-3)
 
 
 def test_weigh_is_half_the_energys_derivative():
     problem = Problem()
-    for latents in (problem.start, [torch.randn_like(u) for u in problem.start]):
-        residual = problem.operator.apply(problem.gain(latents)) + problem.operator.offset
-        pull = problem.latents.collect(
-            problem.operator.adjoint(weigh(problem.operator, problem.weights, residual, SHARE))
-        )
-        sizes = problem.latents.cells_per_latent
-        fidelity = [f * n * u for f, n, u in zip(problem.fidelity, sizes, latents, strict=True)]
-        torch.testing.assert_close(2 * (flat(pull) + flat(fidelity)), problem.gradient(latents), atol=1e-5, rtol=1e-3)
+    for unknowns in (problem.start, [torch.randn_like(u) for u in problem.start]):
+        residual = problem.operator.apply(problem.gain(unknowns)) + problem.operator.offset
+        slope = problem.unknowns.collect(problem.operator.adjoint(weigh(problem.operator, problem.terms, residual)))
+        sizes = problem.unknowns.cells_per_unknown
+        fidelity = [f * n * u for f, n, u in zip(problem.fidelity, sizes, unknowns, strict=True)]
+        torch.testing.assert_close(2 * (flat(slope) + flat(fidelity)), problem.gradient(unknowns), atol=1e-5, rtol=1e-3)
 
 
 def test_every_step_goes_down():
@@ -264,16 +258,16 @@ def test_decided_frames_never_change():
     assert gain[3:].abs().max() > 1e-3
 
 
-def test_latents_expand_and_collect_are_transposes():
+def test_unknowns_expand_and_collect_are_transposes():
     problem = Problem(decided=2)
-    latents = [torch.randn(u.shape, generator=rng(5)) for u in problem.start]
+    unknowns = [torch.randn(u.shape, generator=rng(5)) for u in problem.start]
     field = torch.randn(problem.fixed.shape, generator=rng(6))
-    there = (problem.latents.expand(latents) * field).sum()
-    back = sum((a * b).sum() for a, b in zip(latents, problem.latents.collect(field), strict=True))
+    there = (problem.unknowns.expand(unknowns) * field).sum()
+    back = sum((a * b).sum() for a, b in zip(unknowns, problem.unknowns.collect(field), strict=True))
     torch.testing.assert_close(there, back, atol=1e-4, rtol=1e-4)
 
 
-def test_robust_weights_lie_between_nothing_and_the_trust():
+def test_robust_weights_lie_between_nothing_and_those_observed():
     frames, height, width = 5, 9, 10
     steps = random_steps(frames, height, width)
     operator = StepOperator(steps, (frames, height, width))
@@ -283,9 +277,9 @@ def test_robust_weights_lie_between_nothing_and_the_trust():
     for (lag, *_), second in zip(operator.both_ways(), weights.second, strict=True):
         ahead = operator.field(operator.weight, lag)[lag:]
         behind = operator.field(operator.weight, -lag)[:-lag]
-        trust = (ahead * behind).permute(0, 2, 3, 1).reshape(-1, 3)
+        confidence = (ahead * behind).permute(0, 2, 3, 1).reshape(-1, 3)
         assert second.min() >= 0
-        assert (second <= trust).all()
+        assert (second <= confidence).all()
 
 
 def test_a_cell_alone_is_an_outlier_and_a_whole_field_is_not():
@@ -301,3 +295,11 @@ def test_a_cell_alone_is_an_outlier_and_a_whole_field_is_not():
     first = operator.field(robust_weights(operator, operator.offset).first, 1)
     assert first[0, :, 7, 7].max() < 0.2 * first[1].median()
     torch.testing.assert_close(first[1].mean(), first[2].mean(), atol=0.05, rtol=0)
+
+
+def test_the_energy_reported_is_that_of_the_losses():
+    problem = Problem(decided=1, centring=0.5, relative=True)
+    found = problem.solved(20).energy()
+    assert found.before.item() == pytest.approx(problem.energy(problem.start).item(), rel=1e-5)
+    assert found.after.item() == pytest.approx(problem.energy(problem.minimum(20)).item(), rel=1e-5)
+    assert found.after < found.before
