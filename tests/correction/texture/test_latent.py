@@ -139,7 +139,7 @@ def test_what_is_chosen_is_done() -> None:
             assert boil_rms == pytest.approx(0.02, rel=0.5)
             return replace(super().choose(boil_share, boil_rms), space="pixel")
 
-    chosen, plain = run(frames, Pixels(LatentTexture(codec()))), run(frames, renewal=None)
+    chosen, plain = run(frames, renewal=Pixels(LatentTexture(codec()))), run(frames, renewal=None)
     for a, b in zip(chosen, plain, strict=True):
         assert torch.equal(a.correction.detail, b.correction.detail)
         assert (a.texture.space, b.texture) == ("pixel", None)
@@ -149,7 +149,7 @@ def test_both_is_the_mean_of_the_two() -> None:
     """But for what is given back of their blur."""
     frames = shot(clean() + boil(20, 0.02))
     pixel, latent, both = (
-        run(frames, space and Renewal(LatentTexture(codec()), space)) for space in (None, "latent", "both")
+        run(frames, renewal=space and Renewal(LatentTexture(codec()), space)) for space in (None, "latent", "both")
     )
     for a, b, c in zip(pixel, latent, both, strict=True):
         mean = (a.correction.detail + b.correction.detail) / 2

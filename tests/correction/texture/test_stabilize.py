@@ -187,7 +187,7 @@ def test_detail_that_is_no_number_is_left_out():
     assert all(frame.diverged == (frame.picture.index in left) for frame in found)
     for number in set(range(22)) - set(left):
         difference = found[number].correction.detail - usual[number].correction.detail
-        assert float(difference.abs().mean()) < (1e-9 if number < left[0] else 0.005)
+        assert float(difference.abs().mean()) < (1e-9 if number < left[0] else 0.01)
 
 
 def test_boil_that_is_no_number_hides_none_of_that_around_it():
@@ -285,7 +285,7 @@ def test_a_still_shot_is_not_locked():
     assert all(a is b for a, b in zip(locking(frames), frames, strict=True))
 
 
-@pytest.mark.parametrize("at", [2, 9, 17])
+@pytest.mark.parametrize("at", [2, 5, 7])
 def test_locking_goes_on_where_memory_ends(at):
     """On the CPU all the while here; what was seen before is seen anew."""
     frames = shot(clean() + remembered(22, 0.8, 0.03))
