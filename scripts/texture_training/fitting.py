@@ -28,8 +28,8 @@ class Recipe:
     """How to train."""
 
     width: int = 16
-    steps: int = 20000
-    batch: int = 8
+    steps: int = 3000
+    batch: int = 4
     rate: float = 2e-3
     seed: int = 1
     reaches: tuple[int, ...] = (2, 2, 4)
@@ -64,27 +64,19 @@ def batch_of(data: Sample, rows: Tensor, rng: Generator, device: torch.device) -
     parts = {name: values[rows].to(device) for name, values in vars(data).items()}
     parts = {name: values.float() / (1 if name == "flow_px" else 255) for name, values in parts.items()}
     parts["error"] = 2 * parts["error"]
-    flow = parts["flow_px"]
     for axis, component in ((-1, 0), (-2, 1)):
         if float(torch.rand((), generator=rng)) < 0.5:
             parts = {name: values.flip(axis) for name, values in parts.items()}
-            parts["flow_px"] = parts["flow_px"].index_fill(2, torch.tensor([component], device=device), 0) + _only(
-                -parts["flow_px"], component
-            )
+            sign = torch.ones(2, device=device)
+            sign[component] = -1
+            parts["flow_px"] = parts["flow_px"] * sign.view(2, 1, 1)
     if float(torch.rand((), generator=rng)) < 0.5:
         parts = {name: values.transpose(-1, -2) for name, values in parts.items()}
         parts["flow_px"] = parts["flow_px"].flip(2)
-    del flow
     gain = 1 + 0.25 * (2 * torch.rand((len(rows), 1, 1, 1, 1), generator=rng) - 1).to(device)
     parts["stack"] = (parts["stack"] * gain[..., None]).clamp(0, 1)
     parts["truth"] = (parts["truth"] * gain).clamp(0, 1)
     return Sample(**parts)
-
-
-def _only(flow: Tensor, component: int) -> Tensor:
-    kept = torch.zeros_like(flow)
-    kept[:, :, component] = flow[:, :, component]
-    return kept
 
 
 def rolled_out(network: TemporalAttention, batch: Sample, reach: int, imagined: Tensor) -> list[Planes]:
@@ -123,7 +115,7 @@ def _imagined(batch: Sample, drawn: Tensor) -> tuple[Planes, Tensor]:
     return to_planes(truth + share * (mean - truth)), seen[:, 0] * there
 
 
-def losses_of(network: TemporalAttention, batch: Sample, recipe: Recipe, reach: int, imagined: Tensor) -> list[Tensor]:
+def losses_of(network: TemporalAttention, batch: Sample, recipe: Recipe, reach: int, imagined: Tensor) -> Losses:
     """What is learnt: to be near the truth, steady, and as sharp as it is."""
     outputs = rolled_out(network, batch, reach, imagined)
     truths = [to_planes(each) for each in batch.truth.unbind(1)]
@@ -148,7 +140,7 @@ def losses_of(network: TemporalAttention, batch: Sample, recipe: Recipe, reach: 
         + _inner(each.chroma - truths[-1].chroma, MARGIN_PX // 2).square().mean()
         for each in (given, outputs[-1])
     )
-    return [whole, before.detach(), after.detach()]
+    return Losses(whole, before.detach(), after.detach())
 
 
 def _distance(error: Planes) -> Tensor:
@@ -182,9 +174,8 @@ def _unsharp(output: Tensor, truth: Tensor) -> Tensor:
 class Fitting:
     """A training under way."""
 
-    def __init__(self, recipe: Recipe, device: torch.device, *, compiled: bool = False) -> None:
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
         torch.manual_seed(recipe.seed)
-        self._losses_of = torch.compile(losses_of, dynamic=False) if compiled else losses_of
         self.recipe, self.device, self.step, self.seconds = recipe, device, 0, 0.0
         self.network = TemporalAttention(recipe.width).to(device)
         self.optimiser = torch.optim.Adam(self.network.parameters(), recipe.rate, betas=(0.9, 0.99))
@@ -200,7 +191,7 @@ class Fitting:
         reach = self.recipe.reaches[int(torch.randint(len(self.recipe.reaches), (), generator=self.rng))]
         imagined = torch.rand((2, len(rows)), generator=self.rng).to(self.device)
         batch = batch_of(data, rows, self.rng, self.device)
-        losses = Losses(*self._losses_of(self.network, batch, self.recipe, reach, imagined))
+        losses = losses_of(self.network, batch, self.recipe, reach, imagined)
         self.optimiser.zero_grad(set_to_none=True)
         losses.whole.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 0.2)

@@ -63,7 +63,7 @@ def cell_noise(frames: int, channels: int, size: tuple[int, int], cell_px: int, 
 
 
 def noise(clean: Tensor, rng: Generator) -> Tensor:
-    """Noise of several scales, grey to fully coloured, with or without memory, following contrast or luma or neither."""
+    """Noise of several scales, grey to coloured, with or without memory, following contrast, luma or neither."""
     frames, size = len(clean), (clean.shape[-2], clean.shape[-1])
     colour = any_of(rng, 0.0, 0.0, 1.0, 1.0, uniform(rng, 0, 1))
     total = torch.zeros_like(clean)

@@ -51,7 +51,10 @@ class Sample:
 
 
 def read(path: Path, start: int, count: int, side_px: int, every: int = 1) -> Tensor | None:
-    """`count` frames of a video from `start` on, `[T, 3, H, W]` R'G'B' in multiples of 1/255; None where it ends first."""
+    """`count` frames of a video from `start` on, `[T, 3, H, W]` R'G'B' in multiples of 1/255.
+
+    None where it ends first.
+    """
     frames: list[Tensor] = []
     with Reader(path) as reader:
         size = texture_size(reader.info.height, reader.info.width, side_px)

@@ -47,8 +47,8 @@ def kept_sharp(
 ) -> list[Tensor]:
     """Bands of the change of a frame's luma, held to the bound.
 
-    own, changes: bands `[1, 1, h, w]` of the frame and of what is added to it, finest first, the rest last, of a picture
-    whose sides are multiples of 16; drawn: P of each band, one value a region, `[1, 1, H / 16, W / 16]`.
+    own, changes: bands `[1, 1, h, w]` of the frame and of what is added to it, finest first, the rest last, of a
+    picture whose sides are multiples of 16; drawn: P of each band, one value a region, `[1, 1, H / 16, W / 16]`.
     """
     held = []
     for level, (band, added, boil) in enumerate(zip(own, changes, drawn, strict=False)):

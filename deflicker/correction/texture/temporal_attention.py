@@ -1,8 +1,8 @@
 """Temporal attention that is learned: which of a frame and its aligned neighbours show a place as it is.
 
-The attention of Vaswani et al. (NeurIPS 2017), softmax(QKᵀ / √d) V, over time: the query is the frame y at a pixel, keys
-and values are its aligned neighbours X_k = W_k y_{t+k} and, as one more, the picture decided before, brought here. For
-each band b of a Laplacian pyramid, luma and differences of colour apart,
+The attention of Vaswani et al. (NeurIPS 2017), softmax(QKᵀ / √d) V, over time: the query is the frame y at a pixel,
+keys and values are its aligned neighbours X_k = W_k y_{t+k} and, as one more, the picture decided before, brought here.
+For each band b of a Laplacian pyramid, luma and differences of colour apart,
 
     z_b = Σ_k p_kb X_kb,   p = softmax_k(a_kb − e^{g_kb} |X_k − y|² + log m_k + λ_b(|k|)),   k = 0 the frame itself,
 
@@ -12,8 +12,9 @@ what all neighbours agree on (mean and spread of their encodings) and how wrong 
 decided at half the size, with |X_k − y|² as it is there, so that thin things stay. Differences of colour are looked at
 at half the size, as 4:2:0 video stores them; what colour has that is finer stays.
 
-Every output is a convex combination of what is really there: weights are positive and sum to 1, nothing is invented, and
-equal neighbours give the frame back exactly. Kernels are symmetric, so a mirrored picture gives the mirrored result.
+Every output is a convex combination of what is really there: weights are positive and sum to 1, nothing is invented,
+and equal neighbours give the frame back exactly. Kernels are symmetric, so a mirrored picture gives the mirrored
+result.
 """
 
 from __future__ import annotations
