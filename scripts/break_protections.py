@@ -32,10 +32,10 @@ class Break:
     test: str
 
 
-FAULTS, KEEPING, FOLDER = (
+FAULTS, KEEPING, CHAIN = (
     "tests/test_faults.py",
     "tests/pipeline/checkpoint/test_runner.py",
-    "tests/pipeline/checkpoint/test_store.py",
+    "tests/pipeline/checkpoint/test_chain.py",
 )
 BREAKS = (
     Break("`kill -9`", "leftovers are not looked for", "core/files.py",
@@ -43,20 +43,21 @@ BREAKS = (
           "    with contextlib.suppress(OSError), os.scandir(path.parent / 'nowhere') as entries:",
           f"{FAULTS}::test_killed_at_any_point[2]"),
     Break("`kill -9` with `--resume`", "frames that the stages hold are not counted", "pipeline/checkpoint/runner.py",
-          "for _ in range(last.frames, last.taken):", "for _ in range(0):",
+          "for _ in range(last.frames, last.frames_in):", "for _ in range(0):",
           f"{KEEPING}::test_killed_and_taken_up_again[1]"),
-    Break("`kill -9` with `--resume`", "what is unfinished has its name at once", "pipeline/checkpoint/store.py",
-          "path.with_name(path.name + _UNFINISHED)", "path", f"{FOLDER}::test_what_is_unfinished_goes"),
-    Break("damaged progress", "hashes are not compared", "pipeline/checkpoint/store.py",
-          "if _hash_of(self.path / name) != value:", "if not _hash_of(self.path / name):",
-          f"{FOLDER}::test_damage_is_found"),
-    Break("progress that asks for code", "any class is built", "pipeline/checkpoint/serialize.py",
-          "if (module, name) not in _ADMITTED:", "if not module:",
-          "tests/pipeline/checkpoint/test_serialize.py::test_nothing_but_what_is_listed_is_built"),
-    Break("other circumstances", "they are not compared", "pipeline/checkpoint/fingerprint.py",
+    Break("`kill -9` with `--resume`", "what is unfinished has its name at once", "pipeline/store/block_files.py",
+          "path.with_name(f\"{path.name}.{secrets.token_hex(4)}{PART}\")", "path",
+          f"{CHAIN}::test_what_is_unfinished_goes"),
+    Break("damaged progress", "hashes are not compared", "pipeline/checkpoint/chain.py",
+          "if hashlib.file_digest(file, \"sha256\").hexdigest() != value:", "if not value:",
+          f"{CHAIN}::test_damage_is_found"),
+    Break("progress that asks for code", "any class is built", "core/blocks.py",
+          "return _CLASSES[name](", "return _CLASSES.get(name, dict)(",
+          "tests/core/test_blocks.py::test_nothing_but_what_is_marked_is_built"),
+    Break("other circumstances", "they are not compared", "pipeline/store/fingerprint.py",
           "if before.get(name) != now.get(name)", "if name is None", f"{KEEPING}::test_other_settings_start_afresh"),
     Break("progress cannot be written", "that ends the run", "pipeline/checkpoint/runner.py",
-          "        self._folder.give_up()\n", "        raise error\n",
+          "        self._chain.give_up()\n        log", "        raise error\n        log",
           f"{KEEPING}::test_progress_that_cannot_be_kept_does_not_end_the_run"),
     Break("two runs with `--resume`, one OUT", "no lock", "core/files.py",
           "            if os.path.samestat(os.fstat(file), os.stat(path)):",

@@ -26,10 +26,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from safetensors.torch import save_file
 from torch import Generator, Tensor
 
 from deflicker.correction.texture.autoencoder.own import FACTOR, OwnAutoencoder
-from deflicker.correction.texture.autoencoder.tensor_file import write_tensors
 from deflicker.motion.warp import warp
 
 SIDES = (560, 880, 1320)
@@ -100,7 +100,7 @@ def rate_share(step: int, steps: int) -> float:
 def save(path: Path, state: dict[str, Tensor], **about: int) -> None:
     """Weights as float16, the recipe beside them."""
     words = {name: str(value) for name, value in about.items()}
-    write_tensors(path, {name: value.half() for name, value in state.items()}, words)
+    save_file({name: value.half().contiguous() for name, value in state.items()}, path, words)
 
 
 # --- What is learnt ---------------------------------------------------------------------------------------------------

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from deflicker.core.blocks import Indexed
-from deflicker.core.settings import Settings
+from deflicker.core.presets import Preset
 from deflicker.correction.texture.pictures import Sight
 from deflicker.correction.texture.stabilize import TextureStage
+from deflicker.correction.tone.tone_options import ToneOptions
 from deflicker.correction.tone.windows import ToneStage
 from deflicker.correction.types import FrameRecord
 from deflicker.motion.flashes import FlashStage
@@ -51,8 +52,8 @@ def find_flashes(frames: Iterable[Any], *, sure: bool = False) -> Iterator[Any]:
     return drive(FlashStage[FrameRecord](sure=sure), frames)
 
 
-def correct(frames: Iterable[Any], preset: Any, settings: Settings = Settings(), **options: Any) -> Iterator[Any]:
-    return drive(ToneStage(preset, settings, **options), frames)
+def correct(frames: Iterable[Any], preset: Preset, anchor: float = 0.0, **more: Any) -> Iterator[Any]:
+    return drive(ToneStage(ToneOptions.of(preset, anchor), **more), frames)
 
 
 def stabilize(frames: Iterable[Any], size: tuple[int, int], reach: int, **options: Any) -> Iterator[Any]:

@@ -13,10 +13,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from deflicker.core.presets import ABLATIONS
+from deflicker.core.presets import PRESETS
+from deflicker.correction.tone.tone_options import ToneOptions
 from scripts.bench import ablations, memory, options, peers, plots, scores, speed, synthetic, tables
 from scripts.bench.quality import Row, joined
 from scripts.bench.stages import NAMES, stages
+from scripts.bench.without import TERMS, TONE, left_out
 
 ROOT = Path(__file__).parent.parent
 
@@ -81,13 +83,19 @@ def test_a_better_method_is_named() -> None:
 
 
 def test_every_term_is_run_without_and_anchors_with() -> None:
-    runs = ablations.tools(ABLATIONS, "quality")
-    assert len(runs) == len(ABLATIONS)
+    runs = ablations.tools(TERMS, "quality")
+    assert len(runs) == len(TERMS)
     assert runs["without gate"] == ("--without", "gate")
     assert runs["with anchors"] == ("--anchor", "1")  # the full run is the one without
-    each = [set(ablations.tools(ABLATIONS, preset)) for preset in ("fast", "balanced", "quality")]
+    each = [set(ablations.tools(TERMS, preset)) for preset in ("fast", "balanced", "quality")]
     assert [more - fewer for fewer, more in pairwise(each)] == [{"without texture"}, {"without locking"}]
-    assert set(ablations.pairs(list(runs))) == set(ABLATIONS)
+    assert set(ablations.pairs(list(runs))) == set(TERMS)
+
+
+def test_every_term_of_tone_changes_its_options() -> None:
+    full = ToneOptions.of(PRESETS["balanced"])
+    assert all(leave_out(full) != full for leave_out in TONE.values())
+    assert [term for term in TERMS if term != "anchors" and not callable(left_out(term))] == []
 
 
 def test_an_ingredient_costs_what_its_absence_loses() -> None:

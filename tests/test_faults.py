@@ -279,9 +279,9 @@ def test_the_gpu_runs_out_of_memory_and_the_run_goes_on(
     small = Still()
     monkeypatch.setattr(small, "flow", at_first(small.flow, 99))
     monkeypatch.setattr(Correction, "applied", at_first(Correction.applied, 1))
-    models = Models(flow=SparingFlow(small, Still), solver=SparingSolver(at_first(solve, 2)))
-    monkeypatch.setattr(Models, "flow", models.flow)
-    monkeypatch.setattr(Models, "solver", models.solver)
+    sparing, solver = SparingFlow(small, Still), SparingSolver(at_first(solve, 2))
+    monkeypatch.setattr(Models, "flow", lambda *_: sparing)
+    monkeypatch.setattr(Models, "solver", lambda *_: solver)
     code, said = main(capsys, clip, out)
     assert code == 0
     assert [line.split("warning: ")[-1] for line in said.splitlines() if "out of memory" in line] == [

@@ -1,4 +1,4 @@
-"""The command line's options: their panels in the help; their texts into values, naming the option where that fails."""
+"""The command line's options: their panels in the help, and their texts made into values."""
 
 from __future__ import annotations
 
@@ -16,12 +16,23 @@ output = partial(typer.Option, rich_help_panel="Output")
 many = partial(typer.Option, rich_help_panel="Many videos")
 hardware = partial(typer.Option, rich_help_panel="Hardware and weights")
 logs = partial(typer.Option, rich_help_panel="Logging and information")
+advanced = partial(typer.Option, rich_help_panel="Advanced", hidden=True)
+"""Options that few need: only `--help-all` shows them."""
 
 T = TypeVar("T")
 
 
+def show_all_help(ctx: typer.Context, wanted: bool) -> None:
+    """Callback of `--help-all`: the help with every option."""
+    if wanted:
+        for parameter in ctx.command.params:
+            parameter.hidden = False  # type: ignore[attr-defined]  # arguments have it too
+        ctx.get_help()  # prints
+        raise typer.Exit
+
+
 def read_option(read: Callable[[str], T], text: str, option: str) -> T:
-    """What `read` makes of a text. Raises SettingsError with the option's name where it does."""
+    """Parse an option's text with `read`. Raises SettingsError that names the option."""
     try:
         return read(text)
     except SettingsError as error:
@@ -29,13 +40,13 @@ def read_option(read: Callable[[str], T], text: str, option: str) -> T:
 
 
 def read_optional(read: Callable[[str], T], text: str | None, option: str) -> T | None:
-    """The same, and None of nothing."""
+    """The same; None if the option was not given."""
     return None if text is None else read_option(read, text, option)
 
 
 def key_and_value(text: str) -> tuple[str, str]:
-    """Part `KEY=VALUE`. Raises SettingsError where the text is none."""
+    """Split `KEY=VALUE`. Raises SettingsError if the text does not have this form."""
     key, separator, value = text.partition("=")
     if not key or not separator:
-        raise SettingsError(f"{text!r} is no KEY=VALUE")
+        raise SettingsError(f"{text!r} is not KEY=VALUE")
     return key, value

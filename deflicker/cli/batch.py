@@ -57,7 +57,7 @@ class Outcome:
 
     task: Task
     state: Literal["done", "skipped", "failed"]
-    words: str
+    message: str
 
 
 class Summary:
@@ -75,7 +75,7 @@ class Summary:
             self._frames += report.frames
             self._changed += report.frames_changed
         if outcome.state == "failed":
-            self._failures.append({"source": str(outcome.task.source), "message": outcome.words})
+            self._failures.append({"source": str(outcome.task.source), "message": outcome.message})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only."""

@@ -1,4 +1,4 @@
-"""What this installation has and lacks (`deflicker --doctor`)."""
+"""`deflicker doctor`: what this installation has and lacks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from deflicker.cli.command import Command, execute
+from deflicker.cli.console import Console
 from deflicker.core import weights
 from deflicker.core.errors import DeflickerError, WeightsError
 from deflicker.core.presets import PRESETS
@@ -18,16 +20,34 @@ ENCODERS = ("libx264", "libx265", "libsvtav1", "libvpx-vp9", "prores_ks", "ffv1"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at."""
+    """One thing that was checked."""
 
     subject: str
     text: str
     exit_code: int = 0
-    """0 where all is well, else the code a run would end with."""
+    """0 if it works, else the exit code that a run would end with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorCommand(Command):
+    """Print what was found; the exit code is that of the worst finding."""
+
+    def validate(self) -> None:
+        """There is nothing to get wrong."""
+
+    def run(self, console: Console) -> int:
+        findings = examine()
+        console.result(*(f"{finding.subject:<12} {finding.text}" for finding in findings))
+        return max(finding.exit_code for finding in findings)
+
+
+def doctor() -> int:
+    """Check this installation: device, encoders, weights."""
+    return execute(DoctorCommand())
 
 
 def examine() -> list[Finding]:
-    """Look at everything a run needs. Loads torch, touches no network."""
+    """Check everything that a run needs. Loads torch; never uses the network."""
     return [
         Finding("deflicker", __version__),
         Finding("python", f"{platform.python_version()} on {platform.platform()} ({sys.executable})"),
@@ -41,7 +61,7 @@ def examine() -> list[Finding]:
 
 
 def _try(subject: str, look: Callable[[], str]) -> Finding:
-    """A doctor must survive whatever is broken."""
+    """The check survives whatever is broken."""
     try:
         return Finding(subject, look())
     except Exception as error:
@@ -79,15 +99,15 @@ def _encoders() -> str:
 
 
 def _weights() -> list[Finding]:
-    """Where the presets' flow networks lie."""
+    """Where the weights of the presets' flow networks are."""
     try:
         from deflicker.motion.raft.network import FLOW_NETWORKS
-    except Exception:  # torch does not work, which has been said
+    except Exception:  # torch does not work, which is another finding
         return []
     found = []
     for name in sorted({preset.flow_network for preset in PRESETS.values()}):
         if path := weights.locate(FLOW_NETWORKS[name]):
             found.append(Finding(name, str(path)))
         else:
-            found.append(Finding(name, "not in the cache; the first run fetches it", WeightsError.exit_code))
+            found.append(Finding(name, "not in the cache; the first run downloads it", WeightsError.exit_code))
     return found

@@ -1,4 +1,4 @@
-"""How a run ends: the line it says and its exit code."""
+"""How a run ends: its exit code and the line that explains it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deflicker.core.errors import DeflickerError, OutputError, ReaderGone
 INTERRUPTED = 130
 
 
-def explain(error: BaseException) -> tuple[int, str]:
+def exit_status(error: BaseException) -> tuple[int, str]:
     """Exit code and one line for whatever ended the run."""
     name, message = type(error).__name__, " ".join(str(error).splitlines())
     if isinstance(error, DeflickerError):

@@ -1,4 +1,4 @@
-"""The progress bar. rich is imported only where one is shown."""
+"""Progress bars. rich is imported only if one is shown."""
 
 from __future__ import annotations
 
@@ -14,11 +14,20 @@ from deflicker.core.progress import Progress
 
 STAGES = {
     "weights": "weights",
-    "scan": "looking",
+    "scan": "scanning",
     "shots": "waiting for shots",
     "frames": "deflickering",
     "finish": "finishing",
 }
+
+
+def _live_display(*columns: Any) -> Any:
+    """rich's progress display on standard error, below the lines that are printed meanwhile, gone at its end."""
+    from rich.console import Console
+    from rich.progress import Progress as Display
+
+    stderr = Console(stderr=True)
+    return Display(*columns, console=stderr, transient=True, redirect_stdout=sys.stdout.isatty())
 
 
 @contextmanager
@@ -28,14 +37,13 @@ def progress_bar(*, shown: bool) -> Iterator[Callable[[Progress], None]]:
         yield lambda step: None
         return
     from rich import progress as rich
-    from rich.console import Console
 
     class Speed(rich.ProgressColumn):
         def render(self, task: rich.Task) -> str:
             return f"{task.speed:.1f} fps" if task.speed else ""
 
     columns = ("{task.description}", rich.BarColumn(), rich.MofNCompleteColumn(), Speed(), rich.TimeRemainingColumn())
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with _live_display(*columns) as bar:
         task = bar.add_task("starting", total=None)
 
         def show(step: Progress) -> None:
@@ -44,66 +52,58 @@ def progress_bar(*, shown: bool) -> Iterator[Callable[[Progress], None]]:
         yield show
 
 
-_MOST = 0.99
+_MAX_FRACTION = 0.99
 """Part of a video that its frames make up; the rest is its end. A container's count of frames may be wrong."""
 
 
 class BatchBar:
-    """Counts videos: those that ended, and of those at work the part that is done. Threads may tell it at once."""
+    """Counts videos: those that ended and, of those at work, the part that is done. Safe to call from many threads."""
 
     def __init__(self, bar: Any = None) -> None:
         self._bar, self._lock = bar, Lock()
         self.states = Counter[str]()
-        """How many are in each."""
+        """How many videos are in each state."""
         self._parts: dict[Task, float] = {}
-        self._row = bar.add_task("", total=None, words="looking for videos") if bar else None
+        self._row = bar.add_task("", total=None, counts="searching for videos") if bar else None
 
     def begin(self, videos: int) -> None:
-        """So many there are."""
+        """Set how many videos there are."""
         self._show(total=videos)
 
     def step(self, task: Task, step: Progress) -> None:
-        """How far one is."""
+        """Update the part of one video that is done."""
         if self._bar is not None and step.stage == "frames" and step.frames_total:
             with self._lock:
-                self._parts[task] = min(_MOST, step.frames_done / step.frames_total)
+                self._parts[task] = min(_MAX_FRACTION, step.frames_done / step.frames_total)
             self._show()
 
     def ended(self, outcome: Outcome) -> None:
-        """One is done, skipped or failed."""
+        """Count one video that is done, skipped or failed."""
         with self._lock:
             self._parts.pop(outcome.task, None)
             self.states[outcome.state] += 1
         self._show()
 
     @property
-    def words(self) -> str:
-        """The counts."""
+    def counts(self) -> str:
+        """How many are done, skipped and failed, as text."""
         return ", ".join(f"{self.states[state]} {state}" for state in ("done", "skipped", "failed"))
 
     def _show(self, **values: Any) -> None:
         if self._bar is not None:
             with self._lock:
                 completed = self.states.total() + sum(self._parts.values())
-            self._bar.update(self._row, completed=completed, words=self.words, **values)
+            self._bar.update(self._row, completed=completed, counts=self.counts, **values)
 
 
 @contextmanager
-def batch_bar(*, quiet: bool) -> Iterator[BatchBar]:
-    """A bar on stderr, where that is a terminal, beneath the lines that are printed meanwhile."""
-    if quiet or not sys.stderr.isatty():
+def batch_bar(*, shown: bool) -> Iterator[BatchBar]:
+    """A bar on stderr: videos that ended, their states, time left."""
+    if not shown:
         yield BatchBar()
         return
     from rich import progress as rich
-    from rich.console import Console
 
-    columns = (
-        "videos",
-        rich.BarColumn(),
-        rich.TaskProgressColumn(),
-        "{task.fields[words]}",
-        rich.TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with rich.Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
+    columns = (rich.BarColumn(), rich.TaskProgressColumn(), "{task.fields[counts]}", rich.TimeRemainingColumn())
+    with _live_display("videos", *columns) as bar:
         yield BatchBar(bar)

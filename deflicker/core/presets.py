@@ -11,13 +11,6 @@ PresetName = Literal["fast", "balanced", "quality"]
 FlowNetwork = Literal["raft_small", "raft_large"]
 
 
-ABLATIONS = (
-    "seams", "curve", "shared", "gate", "places", "trend", "first-order", "second-order", "robust", "precision",
-    "agreement", "bounds", "centring", "in-place", "highlights", "anchors", "texture", "locking", "flashes",
-)  # fmt: skip
-"""Terms of the correction that can be switched off, to find out what each is worth."""
-
-
 @dataclass(frozen=True)
 class Preset:
     """What a preset name stands for."""

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from deflicker.core.errors import SettingsError
 from deflicker.core.memory import most_pixels
 from deflicker.core.options import MAX_PIXELS, EncodeOptions, Limits, ReadOptions, StreamFormat
-from deflicker.core.presets import ABLATIONS, PRESETS, Preset, PresetName
+from deflicker.core.presets import PRESETS, Preset, PresetName
 from deflicker.core.values import RawVideo, Span, TimePoint
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -55,8 +55,6 @@ class Settings:
     `auto` in `quality` and `pixel` in the others, or `auto` where an autoencoder is given."""
     autoencoder: str | None = None
     """`own`, the one in the package, or the path of another; None is `own`."""
-    without: frozenset[str] = frozenset()
-    """Terms to leave out, of `ABLATIONS`; for experiments."""
 
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."""
@@ -116,8 +114,6 @@ class Settings:
             raise SettingsError(
                 "an autoencoder does nothing in pixels: leave it out, or set space to latent, both or auto"
             )
-        if unknown := sorted(self.without - set(ABLATIONS)):
-            raise SettingsError(f"there is no term {unknown[0]!r}: choose from {', '.join(ABLATIONS)}")
         if self.format is not None and self.format not in get_args(StreamFormat):
             raise SettingsError(
                 f"there is no format {self.format!r}: choose one of {', '.join(get_args(StreamFormat))}"
@@ -168,7 +164,7 @@ class Settings:
     @property
     def key_every(self) -> int:
         """Every how many pictures flow to the reference is needed; 0 for never."""
-        return KEY_EVERY if self.anchor > 0 and "anchors" not in self.without else 0
+        return KEY_EVERY if self.anchor > 0 else 0
 
     @property
     def autoencoder_path(self) -> Path | None:

@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deflicker.core.blocks import stored
-from deflicker.correction.curve import bend
+from deflicker.correction.curve import apply_curve
 from deflicker.media.color import as_tensors, chroma_range, luma_range, normalise, rgb_from_ycc, to_rgb
 from deflicker.media.frame import Frame, Plane, PlaneLayout
+from deflicker.motion.filters import ramp
 
 _WHITE = (0.94, 0.99)
 """R'G'B' at which a sample begins to count as clipped, and does."""
@@ -42,23 +43,24 @@ class Correction:
 
     def applied(self, rgb: Tensor) -> Tensor:
         """Corrected R'G'B' of `rgb [3, H, W]`; where no finite number comes out, `rgb` itself."""
-        relit = self._relit(rgb)
+        toned = self._toned(rgb)
         if self.detail is not None:
             detail = F.interpolate(self.detail[None], size=_size(rgb), mode="bilinear", align_corners=False)[0]
-            relit = torch.minimum(torch.maximum(relit + detail, relit.clamp_max(0)), relit.clamp_min(1))
-        return torch.where(relit.isfinite(), relit, rgb)
+            toned = torch.minimum(torch.maximum(toned + detail, toned.clamp_max(0)), toned.clamp_min(1))
+        return torch.where(toned.isfinite(), toned, rgb)
 
-    def _relit(self, rgb: Tensor) -> Tensor:
+    def _toned(self, rgb: Tensor) -> Tensor:
         size = _size(rgb)
-        relit = relight(rgb if self.curve is None else bend(rgb, self.curve), spread(self.log_gain, size))
+        curved = rgb if self.curve is None else apply_curve(rgb, self.curve)
+        toned = apply_gain(curved, upsample_cells(self.log_gain, size))
         if self.highlights is None:
-            return relit
-        kept = F.interpolate(self.highlights[None], size=size, mode="bilinear", align_corners=False)[0]
-        clipped = ((rgb - _WHITE[0]) / (_WHITE[1] - _WHITE[0])).clamp(0, 1)
-        return relit + clipped * (torch.minimum(rgb, kept) - relit).clamp_min(0)
+            return toned
+        light = F.interpolate(self.highlights[None], size=size, mode="bilinear", align_corners=False)[0]
+        clipped = ramp(rgb, _WHITE)
+        return toned + clipped * (torch.minimum(rgb, light) - toned).clamp_min(0)
 
 
-def relight(rgb: Tensor, log_gain: Tensor) -> Tensor:
+def apply_gain(rgb: Tensor, log_gain: Tensor) -> Tensor:
     """y · exp(c), never pushed past white: rgb and log_gain `[..., 3, H, W]` alike.
 
     Values already beyond 0 … 1 (super-white, out of gamut) may stay there but go no further.
@@ -67,16 +69,16 @@ def relight(rgb: Tensor, log_gain: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def _spread(coarse: int, fine: int, device: str) -> Tensor:
+def _interpolation(coarse: int, fine: int, device: str) -> Tensor:
     """Bicubic interpolation between cell centres as a matrix `[fine, coarse]`."""
     unit = torch.eye(coarse)[None, None]
     return F.interpolate(unit, size=(fine, coarse), mode="bicubic", align_corners=False)[0, 0].to(device)
 
 
-def spread(cells: Tensor, size: tuple[int, int]) -> Tensor:
+def upsample_cells(cells: Tensor, size: tuple[int, int]) -> Tensor:
     """A field of cells `[..., h, w]` at `size` pixels, bicubic. Two small matrix products: fast at any size."""
     device = str(cells.device)
-    return _spread(cells.shape[-2], size[0], device) @ cells @ _spread(cells.shape[-1], size[1], device).T
+    return _interpolation(cells.shape[-2], size[0], device) @ cells @ _interpolation(cells.shape[-1], size[1], device).T
 
 
 def corrected_planes(frame: Frame, layout: PlaneLayout, correction: Correction) -> tuple[Plane, ...]:
@@ -118,26 +120,6 @@ def _rgb_change(planes: list[Tensor], layout: PlaneLayout, correction: Correctio
 
 
 _LUMA = (0.2126, 0.7152, 0.0722)
-
-
-def luma_of(
-    frame: Frame, layout: PlaneLayout, correction: Correction | None, max_side_px: int, device: torch.device
-) -> Tensor:
-    """Luma `[h, w]` in [0, 1] of a frame with its correction applied, its longer side at most `max_side_px`."""
-    return toned_luma(_texture_rgb(frame, layout, max_side_px, device), correction)
-
-
-def colours_of(
-    frame: Frame, layout: PlaneLayout, correction: Correction | None, max_side_px: int, device: torch.device
-) -> Tensor:
-    """R'G'B' `[3, h, w]` in [0, 1] of it likewise."""
-    return toned_colours(_texture_rgb(frame, layout, max_side_px, device), correction)
-
-
-def _texture_rgb(frame: Frame, layout: PlaneLayout, max_side_px: int, device: torch.device) -> Tensor:
-    height, width = frame.planes[0].shape
-    planes = normalise(as_tensors(frame.planes, layout, device), layout)
-    return to_rgb(planes, layout, texture_size(height, width, max_side_px))
 
 
 def toned_luma(rgb: Tensor, correction: Correction | None) -> Tensor:

@@ -6,13 +6,12 @@ Cb = (B' − Y') / 2(1 − Kb), Cr = (R' − Y') / 2(1 − Kr).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.core.presets import Preset
 from deflicker.media.frame import Frame, PlaneLayout
 
 _LUMA_SHARES = {  # Kr, Kb
@@ -96,15 +95,6 @@ def as_tensors(planes: Sequence[object], layout: PlaneLayout, device: torch.devi
     """The colour planes (no alpha) of a frame on a device, as float32 code values."""
     colours = planes[: len(planes) - layout.has_alpha]
     return [torch.as_tensor(plane).to(device).float() for plane in colours]
-
-
-def with_proxies(
-    frames: Iterable[Frame], layout: PlaneLayout, preset: Preset, device: torch.device
-) -> Iterator[tuple[Frame, Tensor]]:
-    """Each frame with its small R'G'B' copy `[3, h, w]` in [0, 1] on the device."""
-    for frame in frames:
-        height, width = frame.planes[0].shape
-        yield frame, proxy_of(frame, layout, proxy_size(height, width, preset.flow_max_side_px), device)
 
 
 def proxy_of(frame: Frame, layout: PlaneLayout, size: tuple[int, int], device: torch.device) -> Tensor:

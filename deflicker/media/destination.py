@@ -77,6 +77,12 @@ class Pipe:
             self._stopped = True
             raise OutputError(f"the output stream cannot be written: {error.strerror or error}") from error
 
+    @property
+    def written(self) -> BinaryIO:
+        """What is held back."""
+        assert self._held is not None
+        return self._held  # type: ignore[no-any-return]
+
     def stop(self) -> None:
         """Take no more: half a video must not get an ending that makes it look whole."""
         self._stopped = True

@@ -12,7 +12,7 @@ import av
 from deflicker.core.errors import OutputError, SettingsError
 from deflicker.core.options import EncodeOptions
 from deflicker.media import pixel_format
-from deflicker.media.encoders import choose_encoder, encoder_options, software
+from deflicker.media.encoders import STILLS, choose_encoder, encoder_options, forced_options, software, substitutes
 from deflicker.media.pixel_format import Pixels
 from deflicker.media.probe import VideoInfo
 
@@ -60,24 +60,59 @@ def plan_encoding(info: VideoInfo, container: str, target: Path, options: Encode
     OutputError.
     """
     encoder, notes = choose_encoder(info, container, target, options)
-    private = encoder_options(encoder, container, options)
-    for key, value in (info.hdr.options(encoder) if info.hdr else {}).items():
-        private[key] = ":".join(filter(None, (value, private.get(key))))  # the user's own come last and win
-    failure = ""
-    for choice in pixel_format.candidates(info, encoder, container, options):
-        for time_base in _time_bases(info, container):
-            plan = Encoding(encoder, choice, time_base, private, (*notes, *_notes(info, choice, time_base, options)))
-            failure = _refusal(plan, info, container)
-            if not failure:
-                return plan
+    plan = _opened(encoder, info, container, options)
+    if isinstance(plan, Encoding):
+        free = notes and not options.codec and not options.pix_fmt and info.codec not in STILLS
+        better = _nearest(encoder, info, container) if free and _lost(plan, info) else None
+        if better is None or _lost(better, info) >= _lost(plan, info):
+            return replace(plan, notes=(*notes, *plan.notes))
+        reason = notes[0].partition("; using ")[0]
+        note = f"{reason}; using {better.encoder}, which keeps most of depth, chroma and alpha"
+        return replace(better, notes=(note, *better.notes))
+    failure = plan
     if instead := software(encoder):
         plain = replace(options, codec=instead, encoder_preset=None, encoder_options={})
         plan = plan_encoding(info, container, target, plain)
         lost = " without the options for it" if options.encoder_preset or options.encoder_options else ""
         note = f"{encoder} does not run here ({failure}): encoded with {plan.encoder}{lost}"
         return replace(plan, notes=(note, *plan.notes))
-    _blame(encoder, private, options, info, container)
+    _blame(encoder, encoder_options(encoder, container, options), options, info, container)
+    if not options.codec and container != "image2" and (nearest := _nearest(encoder, info, container)):
+        note = f"{encoder} refuses {info.width}x{info.height} {info.pix_fmt} ({failure}): using {nearest.encoder}"
+        return replace(nearest, notes=(note, *nearest.notes))
     raise OutputError(f"{encoder} cannot encode {info.width}x{info.height} {info.pix_fmt}: {failure}")
+
+
+def _opened(encoder: str, info: VideoInfo, container: str, options: EncodeOptions) -> Encoding | str:
+    """The encoder with the first pixel format and time base that it takes; where it takes none, what it says."""
+    private = encoder_options(encoder, container, options)
+    for key, value in (info.hdr.options(encoder) if info.hdr else {}).items():
+        private[key] = ":".join(filter(None, (value, private.get(key))))  # the user's own come last and win
+    failure = "it has no pixel format for these"
+    for choice in pixel_format.candidates(info, encoder, container, options):
+        own = forced_options(encoder, choice.pix_fmt) | private
+        for time_base in _time_bases(info, container):
+            plan = Encoding(encoder, choice, time_base, own, tuple(_notes(info, choice, time_base, options)))
+            failure = _refusal(plan, info, container)
+            if not failure:
+                return plan
+    return failure
+
+
+def _nearest(refused: str, info: VideoInfo, container: str) -> Encoding | None:
+    """Of the other encoders whose video the container holds, the first of those that lose least."""
+    plans = []
+    for encoder in substitutes(info, container):
+        plan = _opened(encoder, info, container, EncodeOptions()) if encoder != refused else ""
+        if isinstance(plan, Encoding):
+            plans.append(plan)
+    return min(plans, key=lambda plan: _lost(plan, info), default=None)
+
+
+def _lost(plan: Encoding, info: VideoInfo) -> int:
+    """How many of depth, chroma, colour model and alpha are not kept."""
+    losses = plan.pixels.loss.count(", ") + bool(plan.pixels.loss)
+    return losses + (info.transparent and not plan.pixels.layout.has_alpha)
 
 
 def _time_bases(info: VideoInfo, container: str) -> list[Fraction]:

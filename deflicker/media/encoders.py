@@ -74,8 +74,21 @@ _ENCODER_OF_FAMILY = {
     "huffyuv": "huffyuv",
     "ffvhuff": "ffvhuff",
     "utvideo": "utvideo",
+    "dnxhd": "dnxhd",
+    "cfhd": "cfhd",
+    "v210": "v210",
+    "magicyuv": "magicyuv",
+    "qtrle": "qtrle",
 }
 _FALLBACKS = ("libx264", "libvpx-vp9", "libvpx", "mpeg4", "mpeg2video", "gif", "libwebp_anim", "flv", "wmv2")
+_ARCHIVE = {
+    "prores_ks": ("mov", "matroska", "mxf"),
+    "ffv1": ("matroska", "avi", "nut"),
+    "utvideo": ("avi",),
+    "qtrle": ("mov",),
+}
+"""Encoders that keep depth, chroma or alpha where the usual ones do not, and the containers that players know them
+in."""
 _TRANSPORT = {
     "mpegts": ("h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4", "vvc"),
     "mpeg": ("mpeg2video", "mpeg1video"),
@@ -91,7 +104,7 @@ _OWN_ENCODER = {
 """These formats hold what one encoder makes."""
 _MIN_SIDE_PX = {"libx265": 64}
 """x265 4.1 writes outside its memory at 34x18, 48x32 and other sizes below its largest block of 64."""
-_STILLS = ("gif", "webp", "png", "apng", "bmp", "rawvideo")
+STILLS = ("gif", "webp", "png", "apng", "bmp", "rawvideo")
 
 
 def choose_encoder(
@@ -112,7 +125,7 @@ def choose_encoder(
     if encoder is None or not _exists(encoder):
         encoder = "libx264"
         # MPEG-4 Part 2 could be encoded, but loses visibly at any setting and refuses most time bases.
-        reason = "is encoded as H.264 here" if info.codec in (*_STILLS, "mpeg4") else "cannot be encoded here"
+        reason = "is encoded as H.264 here" if info.codec in (*STILLS, "mpeg4") else "cannot be encoded here"
         notes.append(f"source codec {info.codec} {reason}; using {encoder}")
     if _too_small(encoder, info):
         notes = [f"{encoder} does not take {info.width}x{info.height} pixels; using libx264"]
@@ -123,6 +136,23 @@ def choose_encoder(
             raise OutputError(f"no encoder here fits a {container} file: choose .mp4, .mkv or .webm")
         notes = [f"a {container} file cannot hold {wanted}'s video; using {encoder}"]
     return encoder, tuple(notes)
+
+
+def substitutes(info: VideoInfo, container: str) -> list[str]:
+    """Encoders for a video that its own codec's refuses, the most usual first."""
+    special = [encoder for encoder, containers in _ARCHIVE.items() if container in containers]
+    usual = [*_FALLBACKS[:1], "libx265", *_FALLBACKS[1:]] if info.codec not in _OWN_ENCODER else []
+    return [e for e in (*usual, *special) if _exists(e) and fits(container, e) and not _too_small(e, info)]
+
+
+def forced_options(encoder: str, pix_fmt: str) -> dict[str, str]:
+    """What an encoder must be told to take a pixel format."""
+    if encoder == "libvpx" and pix_fmt.startswith("yuva"):
+        return {"auto-alt-ref": "0"}
+    if encoder == "dnxhd":  # its resolution-independent profiles; the others take few sizes
+        profiles = {"yuv422p": "dnxhr_hq", "yuv422p10le": "dnxhr_hqx"}
+        return {"profile": profiles.get(pix_fmt, "dnxhr_444")}
+    return {}
 
 
 def _exists(encoder: str) -> bool:

@@ -22,7 +22,8 @@ class Target:
     def __init__(self, path: str | Path, *, source: Path, overwrite: bool, trial: bool = False) -> None:
         self.path = Path(path)
         self._overwrite = overwrite
-        self._trial = trial
+        self.validate_only = trial
+        """Nothing is written, only tried."""
         self.notes: tuple[str, ...] = ()
         self._check(source)
         self._folder: TemporaryFolder | None = None
@@ -30,16 +31,16 @@ class Target:
     @property
     def sink(self) -> str | io.BytesIO:
         """What to open for writing."""
-        if self._trial:
+        if self.validate_only:
             return io.BytesIO()
         try:
             self._folder = self._folder or TemporaryFolder.beside(self.path)
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror or error}") from error
-        return address(self.temporary)
+        return address(self.written)
 
     @property
-    def temporary(self) -> Path:
+    def written(self) -> Path:
         """The file while it is written."""
         assert self._folder is not None
         return self._folder.path / self.path.name
@@ -74,10 +75,10 @@ class Target:
         if self._folder is None:
             return
         try:
-            with self.temporary.open("rb+") as file:
+            with self.written.open("rb+") as file:
                 os.fsync(file.fileno())
             if self._overwrite:
-                os.replace(self.temporary, self.path)
+                os.replace(self.written, self.path)
             else:
                 self._move_without_replacing()
         except OSError as error:
@@ -87,13 +88,13 @@ class Target:
 
     def _move_without_replacing(self) -> None:
         try:
-            os.link(self.temporary, self.path)  # fails where the name is taken, unlike a rename
+            os.link(self.written, self.path)  # fails where the name is taken, unlike a rename
         except FileExistsError:
             raise OutputError(self._exists_already) from None
         except OSError:  # a file system without hard links
             if self.path.exists():
                 raise OutputError(self._exists_already) from None
-            os.rename(self.temporary, self.path)
+            os.rename(self.written, self.path)
 
     def discard(self) -> None:
         """Remove what is unfinished."""

@@ -47,6 +47,11 @@ class Numbered:
         return there[0], there[-1]
 
 
+def has_place(path: Path) -> bool:
+    """Whether a name has a place for a number, pattern or not."""
+    return bool(_PLACE.search(path.name))
+
+
 def numbered(path: Path) -> Numbered | None:
     """The images a path stands for; None where it is the name of one file."""
     match = _PLACE.search(path.name)

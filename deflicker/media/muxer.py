@@ -6,7 +6,7 @@ import contextlib
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 
@@ -85,7 +85,8 @@ class Output:
         # faststart: players begin before all is loaded. Tags unknown to iTunes (ComfyUI's workflow) need another box.
         foreign = {key.lower() for key in self._source.metadata} - _MP4_TAGS
         flags = "+faststart+use_metadata_tags" if foreign else "+faststart"
-        return {"movflags": flags, "movie_timescale": str(self._movie_timescale())}
+        options = {"movflags": flags, "movie_timescale": str(self._movie_timescale())}
+        return options | ({"write_tmcd": "1"} if "timecode" in map(str.lower, self.source_video.metadata) else {})
 
     def _movie_timescale(self) -> int:
         """Ticks per second in which MP4 stores start offsets: one that holds every stream's exactly."""
@@ -148,6 +149,13 @@ class Output:
 
     def finish(self, *, last_delay: Fraction | None = None) -> None:
         """Complete the file and move it to its place. last_delay: seconds for which the last picture is shown."""
+        self.complete()
+        if last_delay and isinstance(self._target, Target) and not self._target.validate_only:
+            mend_last_delay(self._target.written, self.format, last_delay)
+        self.commit()
+
+    def complete(self) -> None:
+        """Write all that is still to be written."""
         if self._streams:
             self._streams.finish()
             self.moved += self._streams.moved
@@ -155,8 +163,14 @@ class Output:
             self.notes.append(f"{self.moved} packets with a time stamp that does not increase were moved in time")
         self.container.close()
         self._source.close()
-        if last_delay and isinstance(self._target, Target):
-            mend_last_delay(self._target.temporary, self.format, last_delay)
+
+    @property
+    def written(self) -> Path | BinaryIO:
+        """What was completed and is not yet in its place, to be read again."""
+        return self._target.written
+
+    def commit(self) -> None:
+        """Move what is complete to its place."""
         self._target.commit()
         self.notes += self._target.notes
 

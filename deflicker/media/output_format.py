@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deflicker.core.errors import OutputError
 from deflicker.core.options import StreamFormat
-from deflicker.media.image_pattern import numbered
+from deflicker.media.image_pattern import has_place, numbered
 from deflicker.media.probe import VideoInfo
 from deflicker.media.sequence_target import IMAGE_ENCODERS
 
@@ -46,12 +46,13 @@ def output_format(target: Path, info: VideoInfo, asked: StreamFormat | None) -> 
             raise OutputError(
                 f"{target}: OpenEXR holds light beyond white, which is cut off here: write 16-bit .png or .tif"
             )
-        if target.suffix.lower() not in IMAGE_ENCODERS:
-            raise OutputError(f"{target}: images can be {', '.join(IMAGE_ENCODERS)}: end the name with one of these")
-        return "image2"
+        if target.suffix.lower() in IMAGE_ENCODERS:
+            return "image2"
     if asked or str(target) == "-":
         return _OF_STREAMS[asked or "mkv"]
     found = FORMATS.get(target.suffix.lower()) or ("" if target.suffix else _as_source(info))
+    if not found and has_place(target):
+        raise OutputError(f"{target}: images can be {', '.join(IMAGE_ENCODERS)}: end the name with one of these")
     if not found:
         known = ", ".join(list(FORMATS)[:6])
         raise OutputError(f"{target} has no known video extension: end its name with one of {known}, …")

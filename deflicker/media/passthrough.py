@@ -20,6 +20,9 @@ _OWN_TAGS = {"encoder", "duration", "vendor_id", "alpha_mode", "major_brand", "m
 PICTURES_ONLY = ("image2", "gif", "webp", "apng", "yuv4mpegpipe", "rawvideo")
 """Formats without room for anything but the pictures; some of their muxers would take it without complaint."""
 
+HOLD_TIMECODE = ("mov", "mp4", "mxf")
+"""Formats whose muxers write a track or header of time codes."""
+
 Handler = Callable[["av.Packet[Any]", Fraction], None]
 
 
@@ -60,6 +63,7 @@ class StreamCopier:
         self.dropped: list[str] = []
         self.notes: list[str] = []
         self._source = source
+        self._video_index = video_index
         self._output = output
         self._format: str = output.format.name
         self._handlers: dict[int, Handler] = {}
@@ -92,6 +96,8 @@ class StreamCopier:
             return  # the muxer writes MP4's anew
         if self._format in PICTURES_ONLY:
             self._drop(stream, f"a {self._format} file holds pictures only")
+        elif stream.type == "data" and stream.codec_context is None and (code := stream.metadata.get("timecode")):
+            self._keep_timecode(stream, code)
         elif stream.type == "video" and is_cover(stream) and self._format in ("matroska", "webm"):
             self._attach_cover(stream)
         elif stream.codec_context is None and stream.type not in ("attachment", "data"):
@@ -105,6 +111,14 @@ class StreamCopier:
 
     def _drop(self, stream: Any, reason: str) -> None:
         self.dropped.append(f"{words(stream)}: {reason}")
+
+    def _keep_timecode(self, stream: Any, code: str) -> None:
+        """A track of time codes, which muxers make anew of the video's tag."""
+        tagged = self._source.streams[self._video_index].metadata.get("timecode") == code
+        if tagged and self._format in (*HOLD_TIMECODE, "matroska", "webm"):
+            self.copied.append(f"timecode {code}{'' if self._format in HOLD_TIMECODE else ', as a tag'}")
+        else:
+            self._drop(stream, f"timecode {code}: a {self._format} file cannot hold it")
 
     def _lacks_setup(self, stream: Any) -> bool:
         """Whether it is AAC without its set-up, which Matroska's muxer refuses only once packets come."""

@@ -35,6 +35,8 @@ class VideoInfo:
     container: tuple[str, ...]
     """FFmpeg's names of the container format, such as ("matroska", "webm")."""
     stream_index: int
+    stream_id: int
+    """What the container itself calls the stream."""
     codec: str
     """Codec family: h264, hevc, av1, vp9, …"""
     decoder: str
@@ -171,6 +173,7 @@ def _first_frame(
         name, hidden = stream.codec_context.name, stream.codec_context.width == 0
         # FFmpeg says 0 x 0 for what is beyond its bound as well as for what it cannot read.
         bound = ", or its pictures are larger than --max-memory allows" if hidden and limits.pixels < MAX_PIXELS else ""
+        reason = reason or "there is none, or an edit list hides them all"
         raise InputError(f"{path}: no picture of its {name} stream decodes ({reason}): the file is damaged{bound}")
     limits.check(path, frame.width, frame.height)
     return frame, pts
@@ -198,6 +201,7 @@ def _describe(
         path=path,
         container=tuple(container.format.name.split(",")),
         stream_index=stream.index,
+        stream_id=stream.id,
         codec=disguised(path) or context.codec.canonical_name,
         decoder=context.name,
         width=frame.width,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,10 +17,17 @@ from deflicker.core.errors import OutputError
 from deflicker.core.options import EncodeOptions
 from deflicker.media.demux import disguised, open_input, packets
 from deflicker.media.destination import Destination, name_of, open_target
+from deflicker.media.edit_list import EditList, read_edits, write_edits
 from deflicker.media.file_access import path_of
+from deflicker.media.input_format import Description
 from deflicker.media.muxer import Output
 from deflicker.media.passthrough import Clock, accepts, keep_rate, lead_of
-from deflicker.media.probe import VideoInfo, has_alpha_track
+from deflicker.media.probe import VideoInfo, as_fraction, has_alpha_track
+from deflicker.media.verify_copy import pictures_kept
+
+_HOLD_EDITS = ("mp4", "mov")
+_WITHOUT_EDITS = Description(options=(("ignore_editlist", "1"),))
+_NEVER = Fraction(1 << 62)
 
 
 @dataclass(frozen=True)
@@ -49,9 +59,15 @@ def remux(info: VideoInfo, target: Destination, options: EncodeOptions = EncodeO
     """
     if copied := _copy_disguised(info, target, options):
         return copied
+    edits = read_edits(info.path, info.stream_id) if "mov" in info.container else None
+    return _copied(info, target, options, None) or (_copied(info, target, options, edits) if edits else None)
+
+
+def _copied(info: VideoInfo, target: Destination, options: EncodeOptions, edits: EditList | None) -> Remuxed | None:
+    """The copy, if it shows the same pictures. edits: carry over all packets, and this list of those that are shown."""
     output = Output(target, info, options)
     try:
-        if not may_copy(output, info, options):
+        if not may_copy(output, info, options) or (edits and output.format not in _HOLD_EDITS):
             output.discard()
             return None
         template = output.source_video
@@ -64,11 +80,17 @@ def remux(info: VideoInfo, target: Destination, options: EncodeOptions = EncodeO
             stream.metadata["alpha_mode"] = "1"  # Matroska's muxer learns it from here
         output.add_other_streams()
         output.set_chapters(Fraction(0))
-        frames = _copy_packets(output, stream, info, lead_of(template))
+        first_dts = _copy_packets(output, stream, info, lead_of(template), every=edits is not None)
+        frames = None
+        if first_dts is not None:
+            output.complete()
+            if edits and isinstance(output.written, Path):
+                write_edits(output.written, edits, first_dts)
+            frames = pictures_kept(info, output.written, output.format, moved=output.moved > 0)
         if frames is None:
             output.discard()
             return None
-        output.finish()
+        output.commit()
     except (av.error.InvalidDataError, av.error.ArgumentError, av.error.PatchWelcomeError):
         output.discard()
         return None  # packets so odd that the muxer refuses them: their pictures may still be encoded
@@ -98,18 +120,37 @@ def _copy_disguised(info: VideoInfo, target: Destination, options: EncodeOptions
     return Remuxed(("everything",), (), (), frames)
 
 
-def _copy_packets(output: Output, stream: Any, info: VideoInfo, lead: int) -> int | None:
-    """The pictures copied; None where the source hides some by an edit list that the target cannot hold."""
-    clock, pictures = Clock(), 0
-    with open_input(info.path, told=info.told) as source:
-        for packet in packets(source):
+def _copy_packets(output: Output, stream: Any, info: VideoInfo, lead: int, *, every: bool) -> int | None:
+    """The first picture's dts; None where there is none, or an edit list hides some pictures of a format that has them.
+
+    every: also copy the hidden ones, all at the times that they have without the list.
+    """
+    clock, first = Clock(), None
+    with ExitStack() as stack:
+        source = stack.enter_context(open_input(info.path, told=info.told))
+        read: Iterator[av.Packet[Any]] = packets(source)
+        if every:
+            whole = stack.enter_context(open_input(info.path, told=_WITHOUT_EDITS))
+            video = (packet for packet in packets(whole) if packet.stream_index == info.stream_index)
+            others = (packet for packet in read if packet.stream_index != info.stream_index)
+            read = heapq.merge(video, others, key=_when)
+        for packet in read:
             if packet.stream_index != info.stream_index:
                 output.copy(packet, Fraction(0))
-            elif packet.is_discard and output.format not in ("mp4", "mov"):
-                return None
-            elif packet.size and clock.stamp(packet, Fraction(0), strict=True, lead=lead):
+                continue
+            if packet.is_discard:
+                if output.format in _HOLD_EDITS:
+                    return None
+                continue
+            if packet.size and clock.stamp(packet, Fraction(0), strict=True, lead=lead):
+                first = packet.dts if first is None else first
                 packet.stream = stream
                 output.container.mux(packet)
-                pictures += not packet.is_discard
     output.moved += clock.moved
-    return pictures
+    return first
+
+
+def _when(packet: av.Packet[Any]) -> Fraction:
+    """When a packet is due, in seconds; the last ones, which are empty, never."""
+    ticks = packet.dts if packet.dts is not None else packet.pts
+    return _NEVER if ticks is None else ticks * (as_fraction(packet.time_base) or Fraction(1))

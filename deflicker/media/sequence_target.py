@@ -67,6 +67,12 @@ class Images:
             self._unfinished = TemporaryFolder(self.path.parent, ".deflicker-", ".part")
         return pattern_address(self._unfinished.path / self.path.name)
 
+    @property
+    def written(self) -> Path:
+        """The unfinished images, as a pattern."""
+        assert self._unfinished is not None
+        return self._unfinished.path / self.path.name
+
     def release(self) -> None:
         """Nothing to let go: images are moved when all are there."""
 

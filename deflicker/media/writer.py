@@ -74,6 +74,16 @@ class Writer:
         self._frames = self._packets = 0
         self._saw_transparency = False
 
+    @classmethod
+    def try_out(cls, target: Destination, info: VideoInfo, options: EncodeOptions) -> None:
+        """Find out in memory whether the output can be begun. Raises as a Writer would."""
+        writer = cls(target, info, options, trial=True)
+        try:
+            with writer._clear_errors():
+                writer._output.container.start_encoding()
+        finally:
+            writer.discard()
+
     @property
     def codec(self) -> str:
         """The encoder's FFmpeg name."""

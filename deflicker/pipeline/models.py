@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -21,15 +22,25 @@ from deflicker.motion.flow_oom import SparingFlow
 from deflicker.motion.raft.network import FLOW_NETWORKS
 from deflicker.motion.tracking import Flow
 
+if TYPE_CHECKING:
+    from deflicker.pipeline.run_context import Run
+
 
 class Models:
     """The networks that were loaded, to be used again. Threads may share them: they change nothing in use.
 
-    flow, solver: what to use in place of the preset's flow network and of the product's solver.
+    flow, solver: what to use in place of the preset's flow network and of the product's solver. adjust: what to change
+    of a run before its first frame, such as its tone options, for experiments and tests.
     """
 
-    def __init__(self, *, flow: Flow | None = None, solver: Solver | None = None) -> None:
-        self._flow, self._solver = flow, solver
+    def __init__(
+        self,
+        *,
+        flow: Flow | None = None,
+        solver: Solver | None = None,
+        adjust: Callable[[Run], Run] = lambda run: run,
+    ) -> None:
+        self._flow, self._solver, self.adjust = flow, solver, adjust
         self._lock = threading.Lock()
         self._flows: dict[tuple[object, ...], Flow] = {}
         self._codecs: dict[tuple[object, ...], Codec] = {}

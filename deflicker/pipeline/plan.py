@@ -59,14 +59,9 @@ def plan(
         try:
             device = choose(settings.device, settings.precision)
             preset = size.fitted(settings)
+            run, notes = _prepared(size, device, settings, models)
             scan = _scan(reader, settings, preset, device, tell)
-            if settings.strength > 0:
-                models, notes = _models(preset, device, settings, models)
-                run = Run.prepare(size, settings, models, tell)
-                corrections, correcting_s = _correct(scan, run, info)
-            else:
-                notes, correcting_s = [_NO_STRENGTH], 0.0
-                corrections = [None] * len(scan.sample)
+            corrections, correcting_s = _correct(scan, run, info) if run else ([None] * len(scan.sample), 0.0)
             writing_s = _write(writer, scan.sample, corrections)
         except BaseException:
             writer.discard()
@@ -88,19 +83,21 @@ def plan(
         )
 
 
-_NO_STRENGTH = "strength 0 corrects nothing: the source's packets are copied where the other options allow it"
-
-
-def _models(preset: Preset, device: Device, settings: Settings, models: Models | None) -> tuple[Models, list[str]]:
-    """The networks, and what to say about their weights. Without these they are as fast: the time can be measured."""
+def _prepared(
+    size: VideoSize, device: Device, settings: Settings, models: Models | None
+) -> tuple[Run | None, list[str]]:
+    """The run, and what to say about its weights. Without these it is as fast: the time can be measured."""
+    if settings.strength == 0:
+        return None, ["strength 0 corrects nothing: the source's packets are copied where the other options allow it"]
     notes = ["where nothing flickers, the source's packets are copied instead"]
+    preset = size.fitted(settings)
     network = FLOW_NETWORKS[preset.flow_network]
     own_file = settings.weights is not None and not settings.weights.is_dir()
-    if models or own_file or settings.offline or weights.locate(network, path=settings.weights):
-        return models or Models(), notes
-    state = dict(build(preset.flow_network).state_dict())
-    notes.append(f"the weights of {preset.flow_network} are fetched first")
-    return Models(flow=flow_network(state, preset, device)), notes
+    if not (models or own_file or settings.offline or weights.locate(network, path=settings.weights)):
+        state = dict(build(preset.flow_network).state_dict())
+        notes.append(f"the weights of {preset.flow_network} are fetched first")
+        models = Models(flow=flow_network(state, preset, device))
+    return Run.prepare(size, replace(settings, offline=True), models, lambda _: None), notes
 
 
 @dataclass

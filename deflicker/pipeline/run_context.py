@@ -15,6 +15,7 @@ from deflicker.correction.texture.autoencoder.codec import Codec
 from deflicker.correction.texture.autoencoder.loading import bytes_of
 from deflicker.correction.texture.stabilize import texture_fallback
 from deflicker.correction.tone.solve_oom import Solver
+from deflicker.correction.tone.tone_options import ToneOptions
 from deflicker.media.color import proxy_size
 from deflicker.media.frame import frame_bytes
 from deflicker.media.probe import VideoInfo
@@ -57,8 +58,13 @@ class Run:
     """The settings' preset, fitted to memory."""
     flow: Flow
     solver: Solver
+    tone: ToneOptions
     codec: Codec | None = None
     """What texture may be stabilised in the latents of; None where it is not to be."""
+    flashes: bool = True
+    """Find flashes and leave them as they are."""
+    locking: bool = True
+    """Lock texture that boils with a memory to keyframes."""
     texturing: OomFallback = field(default_factory=texture_fallback)
     applying: OomFallback = field(default_factory=lambda: OomFallback("applying corrections", ("on the CPU",)))
 
@@ -72,7 +78,8 @@ class Run:
         preset = size.fitted(settings)
         codec = models.codec(device, settings) if preset.latents and preset.texture_reach else None
         flow = models.flow(preset, device, settings, on_progress)
-        return cls(settings, size, device, preset, flow, models.solver(device), codec)
+        tone = ToneOptions.of(preset, settings.anchor)
+        return models.adjust(cls(settings, size, device, preset, flow, models.solver(device), tone, codec))
 
     @property
     def proxy_size(self) -> tuple[int, int]:

@@ -117,15 +117,17 @@ def build_steps(run: Run, info: VideoInfo | None = None, segment: SegmentShots |
     settings, preset, device = run.settings, run.preset, run.device.torch_device
     reference = reference_proxy(settings, info, run.proxy_size, device)
     steps = _marking_steps(settings, run.proxy_size, device, segment)
+    if not run.flashes:
+        steps = [step for step in steps if step.name != "flashes"]
     tracker = ShotTracker[FrameRecord](
         run.flow, batch_frames=BATCH_FRAMES, key_every=settings.key_every, key=reference, segment=segment
     )
-    tone = ToneStage(preset, settings, reference=reference, solver=run.solver)
+    tone = ToneStage(run.tone, reference=reference, solver=run.solver)
     steps += [Step("motion", tracker, BATCH_FRAMES), Step("tone", tone, preset.core_frames)]
-    if preset.texture_reach and "texture" not in settings.without:
+    if preset.texture_reach:
         texture = TextureStage(
             Sight(run.texture_size, device, preset.texture_reach),
-            locks="locking" not in settings.without,
+            locks=run.locking,
             renewal=_renewal(run.codec, settings),
             fallback=run.texturing,
         )
@@ -143,7 +145,7 @@ def _marking_steps(
         steps.append(
             Step("guide", GuideStage(settings.guide, guide_proxies(settings.guide, settings, size, device), frames))
         )
-    if "flashes" not in settings.without and segment is None:
+    if segment is None:
         steps.append(Step("flashes", FlashStage[FrameRecord](sure=not settings.keep_flashes)))
     return steps
 

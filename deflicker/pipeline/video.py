@@ -100,7 +100,7 @@ def deflicker(
         reader = stack.enter_context(Reader(intake.info.path, settings.input(), info=intake.info, cancel=cancel))
         info = reader.info
         check_guide(settings)
-        Writer(target, info, settings.encoding(), trial=True).discard()
+        Writer.try_out(target, info, settings.encoding())
         checkpointer = (
             stack.enter_context(open_checkpoint(target, settings, checkpoint_s)) if corrections is None else None
         )

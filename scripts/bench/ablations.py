@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
 from deflicker.core.memory import LOCKING_REACH
-from deflicker.core.presets import ABLATIONS, PRESETS
+from deflicker.core.presets import PRESETS
 
 from .quality import Row
 from .tables import Table, per_clip, psnr_of, temporal_of
+from .without import TERMS
 
 FULL = "deflicker"
 _LEAST_REACH = {"texture": 1, "locking": LOCKING_REACH}
@@ -39,13 +40,13 @@ def without(term: str) -> str:
 
 def pairs(methods: Sequence[str]) -> dict[str, tuple[str, str]]:
     """(run without it, run with it) of each ingredient that was measured, by name."""
-    found = {term: (without(term), FULL) for term in ABLATIONS if without(term) in methods}
+    found = {term: (without(term), FULL) for term in TERMS if without(term) in methods}
     return found | ({"anchors": (FULL, ANCHORED)} if ANCHORED in methods else {})
 
 
 def is_ablation(method: str) -> bool:
     """Whether a run is there for this table only."""
-    return method == ANCHORED or method in map(without, ABLATIONS)
+    return method == ANCHORED or method in map(without, TERMS)
 
 
 def table(rows: Sequence[Row]) -> Table | None:

@@ -6,9 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from deflicker.core.presets import ABLATIONS
-
 from . import flicker, peers, synthetic
+from .without import TERMS
 
 METHODS = ("deflicker", *peers.PEERS)
 USUAL_METHODS = tuple(name for name in METHODS if name not in peers.TEXTURE_PEERS)
@@ -89,8 +88,8 @@ def _quality(command: argparse.ArgumentParser) -> None:
     add("--methods", type=names_of(METHODS), default=list(USUAL_METHODS), help=",".join(METHODS))
     add("--tool", action="append", default=[], metavar="NAME=OPTIONS", help="a further run: 'anchored=--anchor 1'")
     add(
-        "--ablations", type=names_of(ABLATIONS), nargs="?", const=list(ABLATIONS), default=[], metavar="TERMS",
-        help=f"run without each of these terms as well (all: {','.join(ABLATIONS)})",
+        "--ablations", type=names_of(TERMS), nargs="?", const=list(TERMS), default=[], metavar="TERMS",
+        help=f"run without each of these terms as well (all: {','.join(TERMS)})",
     )  # fmt: skip
     add(
         "--h264", nargs="?", const="only", choices=("only", "both"),

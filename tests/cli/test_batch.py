@@ -84,7 +84,7 @@ def test_one_failure_does_not_stop_the_rest(tmp_path: Path, jobs: int) -> None:
         return "fine"
 
     outcomes = list(run_all(todo, Batch(jobs=jobs, skip_existing=True), work, str))
-    assert {(o.task.source.stem, o.state, o.words) for o in outcomes} == {
+    assert {(o.task.source.stem, o.state, o.message) for o in outcomes} == {
         *((n, "done", "fine") for n in "0145"),
         ("2", "failed", "broken"),
         ("3", "skipped", "exists already"),

@@ -10,9 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from deflicker.cli.completion import command_asked_for
-
-COMMANDS = ("measure", "fvd", "preview")
 ZSH = "_TYPER_COMPLETE_ARGS"
 
 
@@ -47,6 +44,7 @@ def completed(shell: str, line: str, folder: Path) -> list[str]:
         ("deflicker preview in.mp4 --seco", ["--seconds"]),
         ("deflicker meas", ["measure"]),
         ("deflicker pre", ["preview", "premiere.mp4"]),
+        ("deflicker doc", ["doctor"]),
         ("deflicker in.mp4 meas", []),
     ],
 )
@@ -54,26 +52,6 @@ def test_what_completes_a_line(shell: str, line: str, expected: list[str], tmp_p
     (tmp_path / "premiere.mp4").touch()
     found = completed(shell, line, tmp_path)
     assert [each.strip('"').removeprefix('"') for each in found] == expected
-
-
-@pytest.mark.parametrize(
-    ("asked", "name", "left"),
-    [
-        ({"COMP_WORDS": "deflicker measure --j", "COMP_CWORD": "2"}, "measure", ("deflicker --j", "1")),
-        ({"COMP_WORDS": "deflicker fvd ", "COMP_CWORD": "2"}, "fvd", ("deflicker", "1")),
-        ({"COMP_WORDS": "deflicker fvd", "COMP_CWORD": "1"}, None, ("deflicker fvd", "1")),
-        ({"COMP_WORDS": "deflicker in.mp4 fvd", "COMP_CWORD": "2"}, None, ("deflicker in.mp4 fvd", "2")),
-        ({ZSH: "deflicker fvd a --d"}, "fvd", ("deflicker a --d",)),
-        ({ZSH: "deflicker fvd "}, "fvd", ("deflicker ",)),
-        ({ZSH: "deflicker fvd"}, None, ("deflicker fvd",)),
-        ({ZSH: "deflicker --fvd "}, None, ("deflicker --fvd ",)),
-    ],
-)
-def test_which_command_is_asked_for(asked: dict[str, str], name: str | None, left: tuple[str, ...]) -> None:
-    environment = {"_DEFLICKER_COMPLETE": "complete", **asked}
-    assert command_asked_for(environment, COMMANDS) == name
-    assert tuple(environment[variable] for variable in asked) == left
-    assert command_asked_for(asked, COMMANDS) is None  # no shell asks
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")

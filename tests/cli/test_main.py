@@ -23,7 +23,7 @@ import pytest
 
 from deflicker import __version__
 from deflicker.cli import main as cli
-from deflicker.cli.exit_codes import explain
+from deflicker.cli.exit_codes import exit_status
 from deflicker.core.errors import InputError, WeightsError
 from deflicker.core.presets import PRESETS
 from deflicker.core.progress import Progress
@@ -80,13 +80,16 @@ def test_version(command: Command) -> None:
 
 
 def test_help_shows_every_option_in_panels(command: Command) -> None:
-    done = command("--help", COLUMNS="120", TERMINAL_WIDTH="120")
-    assert (done.returncode, done.stderr) == (0, "")
-    for text in ("Correction", "Output", "Hardware and weights", "Logging and information", "Exit codes"):
-        assert text in done.stdout
-    options = "overwrite strength preset device precision codec crf encoder-preset pix-fmt encoder-option start end "
-    options += "max-memory weights offline dry-run quiet verbose log-json doctor version"
-    assert [name for name in options.split() if f"--{name}" not in done.stdout] == []
+    usual = "overwrite strength preset device codec crf pix-fmt encoder-option start end max-memory weights offline "
+    usual += "dry-run quiet verbose log-json help-all version"
+    advanced = "precision encoder-preset decoder compare-style no-lpips autoencoder"
+    for option, extra in (("--help", []), ("--help-all", advanced.split())):
+        done = command(option, COLUMNS="120", TERMINAL_WIDTH="120")
+        assert (done.returncode, done.stderr) == (0, "")
+        panels = "Correction", "Output", "Hardware and weights", "Logging and information", "Exit codes"
+        assert [text for text in panels if text not in done.stdout] == []
+        shown = [name for name in [*usual.split(), *advanced.split()] if f"--{name}" in done.stdout]
+        assert shown == [*usual.split(), *extra]
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
@@ -97,8 +100,9 @@ def test_information_comes_at_once(command: Command, option: str) -> None:
     assert time.monotonic() - started < 1.5  # 0.2 s on an idle machine; torch alone takes longer than this
 
 
-def test_doctor(command: Command, tmp_path: Path) -> None:
-    done = command("--doctor", DEFLICKER_CACHE=str(tmp_path / "nothing"))
+@pytest.mark.parametrize("word", ["doctor", "--doctor"])
+def test_doctor(command: Command, tmp_path: Path, word: str) -> None:
+    done = command(word, DEFLICKER_CACHE=str(tmp_path / "nothing"))
     assert done.returncode == 5, done.stderr
     subjects = [line.split()[0] for line in done.stdout.splitlines()]
     networks = sorted({preset.flow_network for preset in PRESETS.values()})
@@ -127,7 +131,7 @@ def test_nothing_given_is_a_hint(command: Command) -> None:
         (["--anchor", "2"], "anchor"),
         (["--reference", "120f"], "set anchor"),
         (["--anchor", "1", "--reference", "nowhere.png"], "no image file, no frame"),
-        (["--without", "everything"], "seams, curve"),
+        (["--without", "seams"], "--without"),
         (["--device", "tpu"], "cuda:N"),
         (["--precision", "fp8"], "bf16"),
         (["--crf", "low"], "crf"),
@@ -324,7 +328,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
 
 
 @pytest.fixture
-def pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.SimpleNamespace]:
+def pipeline() -> Iterator[types.SimpleNamespace]:
     """A pipeline that does nothing; tests replace its functions."""
 
     def work(source: Path, target: Path, settings: Any, *, on_progress: Callable[[Progress], None]) -> Report:
@@ -332,24 +336,19 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.SimpleNamespace]
             on_progress(Progress("frames", frame, 12))
         return REPORT
 
-    import deflicker as package
-
-    fake = types.SimpleNamespace(deflicker=work, plan=lambda *_, on_progress: PLAN)
-    monkeypatch.setitem(sys.modules, "deflicker.pipeline.video", fake)
-    monkeypatch.setattr(package, "api", fake, raising=False)
-    yield fake
+    yield types.SimpleNamespace(deflicker=work, plan=lambda *_, on_progress: PLAN)
     assert logging.getLogger("deflicker").handlers == []
 
 
-def main(*words: object) -> int:
+def main(pipeline: Any, *words: object) -> int:
     with pytest.raises(SystemExit) as exit:
-        cli.main([str(word) for word in words])
+        cli.main([str(word) for word in words], pipeline=pipeline)
     assert isinstance(exit.value.code, int)
     return exit.value.code
 
 
 def test_summary_is_on_stderr(pipeline: Any, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(clip, tmp_path / "out.mp4") == 0
+    assert main(pipeline, clip, tmp_path / "out.mp4") == 0
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
@@ -381,7 +380,7 @@ def test_summary_of_nothing_to_do() -> None:
 
 
 def test_dry_run_shows_the_plan(pipeline: Any, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(clip, tmp_path / "out.mp4", "--dry-run") == 0
+    assert main(pipeline, clip, tmp_path / "out.mp4", "--dry-run") == 0
     assert capsys.readouterr() == ("", "\n".join(outlook(PLAN)) + "\n")
     assert "frames:  12 in 2 shots, starting at frame 0, 7" in outlook(PLAN)
 
@@ -392,10 +391,10 @@ def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> N
     words = "--strength 0.5 --preset fast --device cpu --precision fp32 --codec libx265 --crf 20.5 "
     words += "--encoder-preset slow --space both --autoencoder own --decoder h264 "
     words += "--pix-fmt yuv420p10le -e tune=grain -e x=a=b --start 1:30.5 --end 2700f --max-memory 8G --weights w "
-    words += "--offline -y --strict --anchor 0.7 --reference 120f --guide g.mp4 --without seams --without anchors "
+    words += "--offline -y --strict --anchor 0.7 --reference 120f --guide g.mp4 "
     words += "--exclude 1:30-1:35.5 --exclude 120f-140f --keep-flashes --resume "
     words += "--format mkv --fps 23.976 --rawvideo 64x48@24"
-    assert main(clip, tmp_path / "out.mp4", *words.split()) == 0
+    assert main(pipeline, clip, tmp_path / "out.mp4", *words.split()) == 0
     values = vars(seen[0])
     assert (values.pop("start"), values.pop("end")) == (TimePoint(seconds=Fraction(181, 2)), TimePoint(frame=2700))
     assert values == {
@@ -420,7 +419,6 @@ def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> N
         "guide": Path("g.mp4"),
         "exclude": (Span.parse("90-95.5"), Span(TimePoint(frame=120), TimePoint(frame=140))),
         "keep_flashes": True,
-        "without": frozenset({"seams", "anchors"}),
         "weights": Path("w"),
         "offline": True,
         "overwrite": True,
@@ -435,7 +433,7 @@ def test_a_reference_is_an_image_where_there_is_one(pipeline: Any, clip: Path, t
     image = tmp_path / "12f"
     image.write_bytes(b"an image")
     for reference in (image, "12f", "1:30"):
-        assert main(clip, tmp_path / "out.mp4", "--anchor", 1, "--reference", reference) == 0
+        assert main(pipeline, clip, tmp_path / "out.mp4", "--anchor", 1, "--reference", reference) == 0
     assert seen == [image, TimePoint(frame=12), TimePoint(seconds=Fraction(90))]
 
 
@@ -450,7 +448,7 @@ def test_json_log(pipeline: Any, clip: Path, tmp_path: Path, capsys: pytest.Capt
     pipeline.deflicker = warn
     log = tmp_path / "log"
     log.write_text('{"event": "earlier"}\n')
-    assert main(clip, tmp_path / "out.mp4", "--log-json", log, "-q", "--start", "3f") == 0
+    assert main(pipeline, clip, tmp_path / "out.mp4", "--log-json", log, "-q", "--start", "3f") == 0
     events = [json.loads(line) for line in log.read_text().splitlines()]
     assert [event["event"] for event in events] == ["earlier", "start", "warning", "progress", "damage", "result"]
     assert events[2]["message"] == "odd: thing"
@@ -462,13 +460,13 @@ def test_json_log(pipeline: Any, clip: Path, tmp_path: Path, capsys: pytest.Capt
 
 def test_json_log_of_a_failure(pipeline: Any, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    assert main(tmp_path / "nowhere.mp4", tmp_path / "out.mp4", "--log-json", log) == 3
+    assert main(pipeline, tmp_path / "nowhere.mp4", tmp_path / "out.mp4", "--log-json", log) == 3
     event = json.loads(log.read_text().splitlines()[-1])
     assert (event["event"], event["type"], event["exit_code"]) == ("error", "InputError", 3)
 
 
 def test_unwritable_log(pipeline: Any, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(clip, tmp_path / "out.mp4", "--log-json", tmp_path) == 4
+    assert main(pipeline, clip, tmp_path / "out.mp4", "--log-json", tmp_path) == 4
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -491,29 +489,28 @@ def test_failures(
         raise error
 
     pipeline.deflicker = fail
-    assert main(clip, tmp_path / "out.mp4") == code == explain(error)[0]
+    assert main(pipeline, clip, tmp_path / "out.mp4") == code == exit_status(error)[0]
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert word in err
-    assert main(clip, tmp_path / "out.mp4", "-v") == code
+    assert main(pipeline, clip, tmp_path / "out.mp4", "-v") == code
     assert "Traceback" in capsys.readouterr().err
 
 
 def test_progress_bar(pipeline: Any, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
-    assert main(clip, tmp_path / "out.mp4") == 0
+    assert main(pipeline, clip, tmp_path / "out.mp4") == 0
     out, err = capsys.readouterr()
     assert out == ""
     assert "12/12" in err
     assert "\nwritten: out.mp4" in err
-    assert main(clip, tmp_path / "out.mp4", "-q") == 0
+    assert main(pipeline, clip, tmp_path / "out.mp4", "-q") == 0
     assert capsys.readouterr() == ("", "")
 
 
 STAND_IN = """
     import sys, time, types, pathlib
-    import deflicker
     from deflicker.cli.main import main
     def work(source, target, settings, on_progress):
         part = pathlib.Path("out.part")
@@ -523,8 +520,7 @@ STAND_IN = """
         finally:
             time.sleep(0.3)  # a clean-up that a second signal could break into
             part.unlink()
-    deflicker.pipeline.video = sys.modules["deflicker.pipeline.video"] = types.SimpleNamespace(deflicker=work)
-    main(["in.mp4", "out.mp4"])
+    main(["in.mp4", "out.mp4"], pipeline=types.SimpleNamespace(deflicker=work))
 """
 
 

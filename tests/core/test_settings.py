@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deflicker.core.errors import DeflickerError, SettingsError
-from deflicker.core.presets import ABLATIONS, PRESETS
+from deflicker.core.presets import PRESETS
 from deflicker.core.settings import Settings
 from deflicker.core.values import Span, TimePoint, parse_size
 
@@ -129,7 +129,6 @@ def test_no_sizes(text):
         ({"anchor": -0.1}, "anchor is -0.1"),
         ({"anchor": 1.5}, "anchor is 1.5"),
         ({"reference": TimePoint(frame=3)}, "set anchor"),
-        ({"without": frozenset({"nonsense"})}, "no term 'nonsense'.*seams.*anchors"),
         ({"precision": "int8"}, "no precision 'int8'.*bf16"),
         ({"device": "tpu"}, "no device 'tpu'.*cuda:N"),
         ({"device": "cuda:"}, "no device"),
@@ -160,7 +159,6 @@ def test_refused(chosen, says):
         {"anchor": 0.5, "reference": TimePoint(frame=3)},
         {"anchor": 0.5, "reference": Path("look.png")},
         {"guide": Path("source.mp4")},
-        {"without": frozenset(ABLATIONS)},
         {"exclude": (Span.parse("1-2"), Span.parse("10f-3"))},
         {"keep_flashes": True},
     ],
@@ -182,7 +180,6 @@ def test_settings_are_frozen_and_named():
 def test_flow_to_a_reference_only_where_it_is_needed():
     assert Settings().key_every == 0
     assert Settings(anchor=0.1).key_every > 0
-    assert Settings(anchor=1, without=frozenset({"anchors"})).key_every == 0
 
 
 @pytest.mark.parametrize("name", PRESETS)

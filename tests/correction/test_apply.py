@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deflicker.correction.apply import Correction, corrected_planes, relight, spread
+from deflicker.correction.apply import Correction, apply_gain, corrected_planes, upsample_cells
 from deflicker.correction.curve import KNOTS
 from deflicker.media.color import luma_range, normalise, rgb_from_ycc, to_rgb
 from deflicker.media.frame import Frame, PlaneLayout
@@ -156,12 +156,12 @@ def test_nothing_is_pushed_over_white(layout):
     assert not (over & ~clipped).any()
 
 
-def test_relight():
+def test_apply_gain():
     rgb = torch.tensor([0.0, 0.2, 0.9, 1.0, 1.3, -0.1])
-    torch.testing.assert_close(relight(rgb, torch.zeros(6)), rgb, rtol=0, atol=0)
+    torch.testing.assert_close(apply_gain(rgb, torch.zeros(6)), rgb, rtol=0, atol=0)
     brighter = torch.tensor([0.0, 0.4, 1.0, 1.0, 1.3, -0.2])
-    torch.testing.assert_close(relight(rgb, torch.full((6,), 2.0).log()), brighter)
-    torch.testing.assert_close(relight(rgb, torch.full((6,), 0.5).log()), rgb / 2)
+    torch.testing.assert_close(apply_gain(rgb, torch.full((6,), 2.0).log()), brighter)
+    torch.testing.assert_close(apply_gain(rgb, torch.full((6,), 0.5).log()), rgb / 2)
 
 
 def test_a_gain_acts_where_it_is():
@@ -204,11 +204,11 @@ def test_a_cast_in_ycc_is_that_of_rgb(matrix):
 def test_spread_is_bicubic_interpolation(rows, columns, height, width):
     cells = torch.randn(2, 3, rows, columns, generator=rng(rows))
     expected = F.interpolate(cells, size=(height, width), mode="bicubic", align_corners=False)
-    torch.testing.assert_close(spread(cells, (height, width)), expected, atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(upsample_cells(cells, (height, width)), expected, atol=2e-5, rtol=1e-4)
 
 
 def test_spread_of_zero_is_exactly_zero():
-    assert torch.equal(spread(torch.zeros(3, 5, 7), (33, 50)), torch.zeros(3, 33, 50))
+    assert torch.equal(upsample_cells(torch.zeros(3, 5, 7), (33, 50)), torch.zeros(3, 33, 50))
 
 
 def test_detail_is_added_to_luma_and_no_colour():

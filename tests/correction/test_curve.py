@@ -7,7 +7,17 @@ import pytest
 import torch
 
 from deflicker.correction.apply import Correction
-from deflicker.correction.curve import BRIGHTEST, DARKEST, FLOOR, KNOTS, SPACING, bend, gain_at, log_level, rising
+from deflicker.correction.curve import (
+    BRIGHTEST,
+    DARKEST,
+    FLOOR,
+    KNOTS,
+    SPACING,
+    apply_curve,
+    gain_at,
+    log_level,
+    rising,
+)
 from tests.correction.scenes import rng, texture
 
 LEVELS = torch.linspace(DARKEST, BRIGHTEST, KNOTS)
@@ -42,20 +52,20 @@ def test_the_table_says_what_the_formula_does():
     curve = curves(2, 3)
     level = log_level(frames)
     wanted = (level + gain_at(curve, level.flatten(2)).view_as(level)).exp() - FLOOR
-    torch.testing.assert_close(bend(frames, curve), wanted.clamp(0, 1), atol=1 / 6 / 255, rtol=0)
+    torch.testing.assert_close(apply_curve(frames, curve), wanted.clamp(0, 1), atol=1 / 6 / 255, rtol=0)
 
 
 def test_zero_changes_no_bit():
-    assert torch.equal(bend(RAMP, torch.zeros(3, KNOTS)), RAMP)
+    assert torch.equal(apply_curve(RAMP, torch.zeros(3, KNOTS)), RAMP)
 
 
 def test_nothing_goes_past_white_or_black():
     values = torch.tensor([1.0, 1.2, -0.1, 0.0])
-    darker = bend(values.expand(3, 1, 4), torch.full((3, KNOTS), -0.1)) - values
+    darker = apply_curve(values.expand(3, 1, 4), torch.full((3, KNOTS), -0.1)) - values
     white, whiter, blacker, black = darker[0, 0].tolist()
     assert whiter == pytest.approx(white)
     assert blacker == black == 0
-    brighter = bend(values.expand(3, 1, 4), torch.full((3, KNOTS), 0.1)) - values
+    brighter = apply_curve(values.expand(3, 1, 4), torch.full((3, KNOTS), 0.1)) - values
     white, whiter, blacker, black = brighter[0, 0].tolist()
     assert white == whiter == 0
     assert blacker == pytest.approx(black)
@@ -79,7 +89,7 @@ def test_strength_is_a_part_of_the_change():
     correction = Correction(torch.zeros(3, 1, 4), curve=curve)
     results = [correction.scaled(strength).applied(RAMP) for strength in (0.0, 0.3, 0.6, 1.0)]
     assert torch.equal(results[0], RAMP)
-    torch.testing.assert_close(results[-1], bend(RAMP, curve))
+    torch.testing.assert_close(results[-1], apply_curve(RAMP, curve))
     for weaker, stronger in pairwise(results):
         assert (stronger <= weaker).all()
         assert (stronger < weaker).any()

@@ -140,7 +140,6 @@ def watching() -> Iterator[tuple[int, list[Any]]]:
 
 def uses(folder: Path, hostile: Path) -> dict[str, Callable[[], object]]:
     """Every place in the product where a user's file is opened."""
-    from deflicker.cli.preview.command import Preview
     from deflicker.pipeline.fvd import fvd
     from deflicker.pipeline.measure import measure
     from deflicker.pipeline.plan import plan
@@ -155,8 +154,16 @@ def uses(folder: Path, hostile: Path) -> dict[str, Callable[[], object]]:
         "measure": lambda: measure(hostile, lpips=False),
         "measure, second": lambda: measure(good, hostile, lpips=False),
         "fvd": lambda: fvd(hostile, good),
-        "preview": lambda: Preview(hostile, Settings(), "0", "1", 0, False, False).greet(),
+        "preview": lambda: _preview(hostile),
     }
+
+
+def _preview(hostile: Path) -> object:
+    from deflicker.cli.console import Console
+    from deflicker.cli.preview.preview_command import PreviewCommand
+
+    command = PreviewCommand(source=hostile, settings=Settings(), start="0", seconds="1", port=0, browser=False)
+    return command.run(Console())
 
 
 def _reference(settings: Settings, good: Path) -> object:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from deflicker import Settings, deflicker_frames
 from deflicker.core import weights
 from deflicker.core.presets import PRESETS
+from deflicker.pipeline.models import Models
 from tests.assets import drifting
 from tests.correction.scenes import texture
 
@@ -192,8 +193,8 @@ def test_texture_that_boils_with_a_memory_is_locked() -> None:
     frames = lingering(18)
     quality = Settings(preset="quality", device="cpu", precision="fp32")
     locked, left = (
-        torch.stack(list(deflicker_frames(frames, settings=settings)))
-        for settings in (quality, replace(quality, without=frozenset({"locking"})))
+        torch.stack(list(deflicker_frames(frames, settings=quality, models=models)))
+        for models in (Models(), Models(adjust=lambda run: replace(run, locking=False)))
     )
     assert change(left) > 0.95 * change(frames)
     assert change(locked) < 0.75 * change(frames)

@@ -17,6 +17,7 @@ from deflicker.core.memory import BATCH_FRAMES
 from deflicker.core.presets import PRESETS
 from deflicker.core.values import Span, TimePoint
 from deflicker.correction.tone.solve import solve
+from deflicker.correction.tone.tone_options import ToneOptions
 from deflicker.correction.types import FrameRecord
 from deflicker.pipeline.models import Models
 from deflicker.pipeline.run_context import Run, VideoSize
@@ -155,11 +156,6 @@ def test_strength_scales_the_anchor_too(sliding: Path, tmp_path: Path) -> None:
     assert spread(tmp_path / "out.mkv") / spread(sliding) == pytest.approx(0.5, abs=0.1)
 
 
-def test_anchors_can_be_switched_off(sliding: Path, tmp_path: Path) -> None:
-    settings = Settings(**FAST, anchor=1, without=frozenset({"anchors"}))
-    assert run_still(sliding, tmp_path / "out.mkv", settings).frames_changed == 0
-
-
 def test_a_frame_as_reference(sliding: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mkv"
     run_still(sliding, target, Settings(**FAST, anchor=1, reference=TimePoint(frame=15)))
@@ -291,7 +287,7 @@ def test_texture_and_report_leave_alone_what_is_kept(tmp_path: Path) -> None:
 def decided(threads: bool, pictures: Any, flow: Any, reach: int) -> Any:
     preset = replace(PRESETS["balanced"], history_frames=4, core_frames=4, lookahead_frames=4, texture_reach=reach)
     size = VideoSize(*pictures[0].shape[-2:], pictures[0].nbytes)
-    run = Run(Settings(device="cpu"), size, choose("cpu", "fp32"), preset, flow, solve)
+    run = Run(Settings(device="cpu"), size, choose("cpu", "fp32"), preset, flow, solve, ToneOptions.of(preset))
     shown = (picture_of(value, number, excluded=False) for number, value in enumerate(pictures))
     return local_corrections(shown, run, threads=threads)
 

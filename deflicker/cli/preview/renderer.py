@@ -48,14 +48,14 @@ class Workshop:
     others is given up.
     """
 
-    def __init__(self, source: Path, settings: Settings) -> None:
+    def __init__(self, source: Path, settings: Settings, session: Deflicker | None = None) -> None:
         self.source = source
         self.settings = settings
         self._folder = tempfile.TemporaryDirectory(prefix="deflicker-preview-", ignore_cleanup_errors=True)
         self._lock, self._asking = threading.Lock(), threading.Lock()
         self._latest = threading.Event()
         """Set once nobody waits any longer for what was asked for last."""
-        self._session = Deflicker(settings)
+        self._session = session or Deflicker(settings)
         self._made: dict[tuple[Fraction, Fraction, float], tuple[str, Report]] = {}
 
     @property

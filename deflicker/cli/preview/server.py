@@ -33,11 +33,12 @@ class PreviewServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, workshop: Workshop, *, port: int, start: str, seconds: str) -> None:
+    def __init__(self, workshop: Workshop, *, port: int, start: str, seconds: str, idle_s: float = _IDLE_S) -> None:
+        self.idle_s = idle_s
         try:
             super().__init__(("127.0.0.1", port), _Handler)
         except OSError as error:
-            raise SettingsError(f"port {port} cannot be had ({error.strerror or error}): give another one") from error
+            raise SettingsError(f"port {port} is not available ({error.strerror or error}): give another") from error
         self.workshop = workshop
         self.first = {"start": start, "seconds": seconds}
         # Other pages in the same browser can reach this port too, but not guess this.
@@ -56,7 +57,10 @@ class PreviewServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: PreviewServer
     protocol_version = "HTTP/1.1"
-    timeout = _IDLE_S
+
+    def setup(self) -> None:
+        super().setup()
+        self.connection.settimeout(self.server.idle_s)
 
     def do_GET(self) -> None:
         """The page, or a file of an excerpt."""
@@ -84,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
         except DeflickerError as error:
             answer = {"error": str(error)}
         except (ValueError, KeyError, TypeError) as error:
-            answer = {"error": f"this is no request: {error}"}
+            answer = {"error": f"this is not a request: {error}"}
         self._answer(json.dumps(answer).encode(), "application/json")
 
     def _asked(self) -> str | None:

@@ -1,4 +1,4 @@
-"""How much of the tone's change is flicker: the gate that does no harm.
+"""How much of the tone's change is flicker: the gate that leaves clean clips alone.
 
 Both d₊ (to the next frame) and d₋ (to the previous one) contain -n of the frame between them, so flicker n that is
 new in each frame gives E[d₊ d₋] = +σ². Motion, trends and passing light change d₊ and d₋ in opposite ways and give
@@ -113,8 +113,8 @@ def _scale(sums: Tensor, limits: tuple[float, float], short: float, *, few: bool
     """Standard deviation of flicker from Σ w d₊ d₋, Σ w (d₊² + d₋²) / 2 and Σ w, `[3, ...]` → `[...]`."""
     product, energy, mass = sums
     variance = (product / mass.clamp_min(1e-6)).clamp_min(0)
-    surprise = (variance.sqrt() / _USUAL).clamp_min(1) if few else 1.0
-    correlation = product / energy.clamp_min(1e-12) * surprise
+    z_score = (variance.sqrt() / _USUAL).clamp_min(1) if few else 1.0
+    correlation = product / energy.clamp_min(1e-12) * z_score
     opening = ramp(correlation, (limits[0] + short, limits[1] + short))
     scale: Tensor = (variance * opening - smallest**2).clamp_min(0).sqrt()
     return scale

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from deflicker.correction.apply import relight, spread
+from deflicker.correction.apply import apply_gain, upsample_cells
 from deflicker.correction.tone.flicker_gate import all_alike, all_change, flicker_of_places, flicker_scale
 from deflicker.correction.tone.observations import Step, observe
 from deflicker.correction.tone.pyramid import MultiscaleUnknowns, Pyramid
@@ -107,7 +107,7 @@ class _Gains:
         """Matches that the corrected frames contradict count less, clipped samples that they contradict count."""
         frames, aligned = self._frames, None
         if self._options.agreement:
-            aligned = relight(frames, spread(field, (frames.shape[-2], frames.shape[-1]))).clamp(0, 1)
+            aligned = apply_gain(frames, upsample_cells(field, (frames.shape[-2], frames.shape[-1]))).clamp(0, 1)
         bounds = self._options.bounds
         found = {k: observe(frames, match, aligned=aligned, bounds=bounds) for k, match in self._matches.items()}
         return {offset: without_trend(step, self._path) for offset, step in found.items()}

@@ -1,8 +1,8 @@
-"""What the frames say about the tone curve: how the levels of matched pixels change from one frame to another.
+"""Observations of the tone curve: how the levels of matched pixels change from one frame to another.
 
-Pixels are not compared one by one. Over the pixels visible in both frames, the levels that stand at the same rank are
-(optimal transport in one dimension; Delon, IEEE TIP 2006, does so for whole frames). What errors of the matches shuffle
-costs nothing then, and noise does not dilute slopes.
+Pixels are not compared one by one. Over the pixels visible in both frames, levels of the same rank are compared
+(optimal transport in one dimension; Delon, IEEE TIP 2006, does so for whole frames). Then small errors of the matches,
+which only reorder pixels, cost nothing, and noise does not dilute slopes.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from deflicker.correction.tone.observations import Step
 from deflicker.motion.correspondence import Match
 
 _STRIDE_PX = 2
-"""Every second pixel and row tells enough."""
+"""Every second pixel and row is enough."""
 _BINS = 512
 _RANKS = 128
 _UNKNOWN = (0.004, 0.985)
 """R'G'B' below and above which a sample may have been cut off."""
 _DARK = 0.03
-_FEW = 0.01
-"""Part of a picture's pixels near a knot at which its step is trusted half."""
+_HALF_WEIGHT = 0.01
+"""Fraction of a picture's pixels near a knot at which its step weighs half."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +38,8 @@ class Levels:
     """`[2, n, 3, R]`, rising."""
     there: Tensor
     """`[2, n, 3, R]`: of the frames `offset` later."""
-    share: Tensor
-    """`[2, n, 3]` in [0, 1]: part of the half that was compared."""
+    fraction: Tensor
+    """`[2, n, 3]` in [0, 1]: how much of the half was compared."""
 
 
 def level_bins(frames: Tensor) -> Tensor:
@@ -66,19 +66,19 @@ def compare(bins: Tensor, match: Match) -> Levels:
     entry = torch.where(known, table, 6 * n) * _BINS
     pixels = torch.bincount(half, minlength=2).view(2, 1, 1)
     counts = [torch.bincount((entry + each).flatten(), minlength=(6 * n + 1) * _BINS) for each in (here, there)]
-    shares = [each[: 6 * n * _BINS].view(2, n, 3, _BINS).float() for each in counts]
-    total = shares[0].sum(-1)
-    ranked = [_quantiles(each / total.clamp_min(1)[..., None]) for each in shares]
+    histograms = [each[: 6 * n * _BINS].view(2, n, 3, _BINS).float() for each in counts]
+    total = histograms[0].sum(-1)
+    ranked = [_quantiles(each / total.clamp_min(1)[..., None]) for each in histograms]
     return Levels(match.offset, match.start, ranked[0], ranked[1], total / pixels)
 
 
-def _quantiles(shares: Tensor) -> Tensor:
+def _quantiles(histograms: Tensor) -> Tensor:
     """Log levels at evenly spread ranks, `[..., R]`, of histograms `[..., BINS]` that sum to 1."""
-    reached = shares.cumsum(-1)
-    ranks = (torch.arange(_RANKS, device=shares.device) + 0.5) / _RANKS
-    ranks = ranks.expand(*shares.shape[:-1], _RANKS).contiguous()
+    reached = histograms.cumsum(-1)
+    ranks = (torch.arange(_RANKS, device=histograms.device) + 0.5) / _RANKS
+    ranks = ranks.expand(*histograms.shape[:-1], _RANKS).contiguous()
     bins = torch.searchsorted(reached, ranks).clamp_max(_BINS - 1)
-    within = 1 - (reached.gather(-1, bins) - ranks) / shares.gather(-1, bins).clamp_min(1e-9)
+    within = 1 - (reached.gather(-1, bins) - ranks) / histograms.gather(-1, bins).clamp_min(1e-9)
     return DARKEST + (bins + within.clamp(0, 1)) * ((BRIGHTEST - DARKEST) / _BINS)
 
 
@@ -92,15 +92,15 @@ def level_step(levels: Levels, curve: Tensor, halves: slice = slice(None)) -> St
     theirs = curve[levels.start + levels.offset :][:n]
     here, there = levels.here[halves], levels.there[halves]
     left = there + gain_at(theirs, there) - here - gain_at(mine, here)
-    below, share = position(here)
+    below, above = position(here)
     hat = torch.zeros(*here.shape, KNOTS, device=here.device)
-    hat.scatter_(-1, below[..., None], (1 - share)[..., None]).scatter_(-1, below[..., None] + 1, share[..., None])
-    hat = hat * levels.share[halves][..., None, None]
+    hat.scatter_(-1, below[..., None], (1 - above)[..., None]).scatter_(-1, below[..., None] + 1, above[..., None])
+    hat = hat * levels.fraction[halves][..., None, None]
     mass = hat.sum((0, -2))
     step = (hat * left[..., None]).sum((0, -2)) / mass.clamp_min(1e-6)
     level = torch.linspace(DARKEST, BRIGHTEST, KNOTS, device=here.device).exp()
     part = mass / (len(here) * _RANKS)
-    weight = part / (part + _FEW) * (level / (level + _DARK)).square()
+    weight = part / (part + _HALF_WEIGHT) * (level / (level + _DARK)).square()
     linear = step - (theirs - mine)
     flow = here.new_zeros(n, 2, 1, KNOTS)
     return Step(

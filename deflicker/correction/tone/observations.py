@@ -1,4 +1,4 @@
-"""What the frames say about tone: log ratios of matched cell means.
+"""Observations of tone: log ratios of matched cell means.
 
 A cell mean is taken over the visible pixels of a cell, in both frames over the same pixels, so boiling texture
 averages out and the logarithm has no bias (see docs/how-it-works.md).
@@ -17,12 +17,12 @@ from deflicker.motion.filters import CELL_PX, box_mean, cell_means
 from deflicker.motion.warp import sample, target_grid
 
 _DARK = 0.06
-"""Mean value at which a cell's log ratio is trusted a quarter: below, noise and rounding dominate."""
+"""Mean value at which a cell's log ratio weighs a quarter: below, noise and rounding dominate."""
 CLIPPED = 0.985
 """R'G'B' from which a sample may have been cut off, so that a step to or from it is a bound at most."""
 _CODE_VALUE = 0.004
-_FEW = 0.05
-"""Part of a cell below which samples that were cut off say nothing."""
+_MIN_FRACTION = 0.05
+"""Of a cell: with fewer clipped samples, they say nothing."""
 _ROUNDS = 2
 """Reweighting rounds against wrong matches."""
 _EPS = 0.01
@@ -40,7 +40,7 @@ class Step:
     log_ratio: Tensor
     """`[n, 3, h, w]`: d = log(mean of match / mean of cell), natural log, per R'G'B' channel."""
     weight: Tensor
-    """`[n, 3, h, w]` in [0, 1]: share of visible pixels times trust in the level."""
+    """`[n, 3, h, w]` in [0, 1]: fraction of visible pixels times confidence in the level."""
 
 
 def observe(frames: Tensor, match: Match, *, aligned: Tensor | None = None, bounds: bool = True) -> Step:
@@ -55,24 +55,24 @@ def observe(frames: Tensor, match: Match, *, aligned: Tensor | None = None, boun
     here = frames[match.start : match.start + n]
     there = _matched(frames, match, grid)
     cut_here, cut_there = ((each.amax(1, keepdim=True) >= CLIPPED).to(frames.dtype) for each in (here, there))
-    trusted = match.visible * (1 - cut_here) * (1 - cut_there)
+    weight = match.visible * (1 - cut_here) * (1 - cut_there)
     if aligned is not None:
         lights = aligned[match.start : match.start + n], _matched(aligned, match, grid)
-        trusted = trusted * agreement(*lights)
+        weight = weight * agreement(*lights)
         if bounds:
-            trusted = trusted + too_bright(*lights, match.visible * (cut_here - cut_there))
-    share = cell_means(trusted)
-    mean_here, mean_there = cell_means(trusted * here), cell_means(trusted * there)
-    floor = _EPS * share + 1e-6
-    level = mean_here / (share + 1e-6)
-    enough = (share > 0.1).to(frames.dtype)
-    flow_cells = cell_means(match.flow_px * (trusted + 1e-3)) / (share + 1e-3) / CELL_PX
+            weight = weight + too_bright(*lights, match.visible * (cut_here - cut_there))
+    visible = cell_means(weight)
+    mean_here, mean_there = cell_means(weight * here), cell_means(weight * there)
+    floor = _EPS * visible + 1e-6
+    level = mean_here / (visible + 1e-6)
+    enough = (visible > 0.1).to(frames.dtype)
+    flow_cells = cell_means(match.flow_px * (weight + 1e-3)) / (visible + 1e-3) / CELL_PX
     log_ratio = enough * torch.log((mean_there + floor) / (mean_here + floor))
-    return Step(match.offset, match.start, flow_cells, log_ratio, enough * share * (level / (level + _DARK)).square())
+    return Step(match.offset, match.start, flow_cells, log_ratio, enough * visible * (level / (level + _DARK)).square())
 
 
 def agreement(here: Tensor, there: Tensor) -> Tensor:
-    """Trust in a match from how well tone-corrected frames `[n, 3, H, W]` agree along it: `[n, 1, H, W]` in [0, 1]."""
+    """Confidence in a match: how well tone-corrected frames `[n, 3, H, W]` agree along it, `[n, 1, H, W]` in [0, 1]."""
     error = box_mean((there - here).abs().mean(1, keepdim=True), 1)
     usual = box_mean(cell_means(error), 2)
     usual = F.interpolate(usual, scale_factor=CELL_PX, mode="bilinear")
@@ -87,8 +87,8 @@ def too_bright(here: Tensor, there: Tensor, cut: Tensor) -> Tensor:
     cut: `[n, 1, H, W]`, 1 where only here is cut off, -1 where only there is.
     """
     excess = cell_means(cut * (here - there).mean(1, keepdim=True))
-    share = cell_means(cut.abs())
-    broken = ((excess > _CODE_VALUE * share) & (share > _FEW)).to(cut.dtype)
+    fraction = cell_means(cut.abs())
+    broken = ((excess > _CODE_VALUE * fraction) & (fraction > _MIN_FRACTION)).to(cut.dtype)
     return F.interpolate(broken, scale_factor=CELL_PX, mode="nearest") * cut.abs()
 
 
@@ -97,17 +97,21 @@ def _matched(frames: Tensor, match: Match, grid: Tensor) -> Tensor:
     return sample(frames[match.start + match.offset : match.start + match.offset + len(match.flow_px)], grid)
 
 
-def likeness(field: Tensor, trust: Tensor) -> Tensor:
-    """How well each cell agrees with the 7×7 around it, `[n, 1, h, w]` in (0, 1]; both arguments `[n, 3, h, w]`."""
-    around = box_mean(trust, 3).clamp_min(1e-4)
-    mean = box_mean(field * trust, 3) / around
+def outlier_weight(field: Tensor, confidence: Tensor) -> Tensor:
+    """Cauchy weight from how well each cell agrees with the 7×7 around it, `[n, 1, h, w]` in (0, 1].
+
+    field, confidence: `[n, 3, h, w]`.
+    """
+    around = box_mean(confidence, 3).clamp_min(1e-4)
+    mean = box_mean(field * confidence, 3) / around
     deviation = (field - mean).square().mean(1, keepdim=True)
-    usual = (deviation * trust).sum((1, 2, 3), keepdim=True) / trust.sum((1, 2, 3), keepdim=True).clamp_min(1e-4)
+    total = confidence.sum((1, 2, 3), keepdim=True).clamp_min(1e-4)
+    usual = (deviation * confidence).sum((1, 2, 3), keepdim=True) / total
     return 1 / (1 + deviation / (usual + 1e-7))
 
 
 def without_outliers(step: Step) -> Step:
     """Less weight for cells that disagree with those around them: wrong matches, and things with light of their own."""
     for _ in range(_ROUNDS):
-        step = replace(step, weight=step.weight * likeness(step.log_ratio, step.weight))
+        step = replace(step, weight=step.weight * outlier_weight(step.log_ratio, step.weight))
     return step

@@ -1,8 +1,8 @@
 """Seams: the steps of tone and colour where a generator joined two chunks of frames.
 
-`boundaries` says where they are. Here they are measured and taken off the frames after them as whole steps, so that
-none becomes a ramp. A seam is a property of the chunk, not of what is seen in it, so the correction stays in its place
-in the picture.
+`seam_detection` finds them. Here they are measured and removed from the frames after them as whole steps, so that none
+becomes a ramp. A seam is a property of the chunk, not of what it shows, so the correction stays in its place in the
+picture.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deflicker.core.blocks import stored
-from deflicker.correction.apply import relight, spread
+from deflicker.correction.apply import apply_gain, upsample_cells
 from deflicker.correction.tone.flicker_gate import flicker_scale
 from deflicker.correction.tone.observations import Step, observe, without_outliers
 from deflicker.correction.tone.pyramid import Pyramid
 from deflicker.correction.tone.seam_detection import (
     LARGEST,
-    Evidence,
+    StepFit,
     expected_seams,
-    pick,
+    fit_steps,
     region_steps,
-    weigh_boundaries,
+    select_seams,
 )
 from deflicker.correction.tone.trend import trend_path, without_trend
 from deflicker.motion.correspondence import Match
 from deflicker.motion.warp import sample, target_grid
 
 _CLEAR = 6.0
-"""How many standard deviations of the flicker a step must measure: chance makes steps of one, hardly ever of four …"""
+"""Standard deviations of the flicker that a step must measure: chance makes steps of one, hardly ever of four …"""
 _CLEAR_OF_STEPS = 4.75
 """… and how many times as large as the steps between neighbours it must be: of 400 clips whose flicker is one number a
 frame, chance made a step that seemed to stay and measured 3.5 of them in three, and 4.75 in none."""
@@ -103,41 +103,39 @@ def find_seams(
     path = _carried(known, frames, {})
     if 2 not in steps:
         return Seams(path, (), memory)
-    everything = {offset: without_trend(step, -path) for offset, step in steps.items()}
-    steps = {offset: without_outliers(step) for offset, step in everything.items()}
-    # A lamp's pool of light is an outlier beside the rest of the picture: its peak is looked for in everything.
-    evidence = replace(
-        weigh_boundaries(steps, matches, frames), peak=weigh_boundaries(everything, matches, frames).peak
-    )
+    observed = {offset: without_trend(step, -path) for offset, step in steps.items()}
+    steps = {offset: without_outliers(step) for offset, step in observed.items()}
+    # A lamp's pool of light is an outlier beside the rest of the picture: its peak is looked for in observed.
+    fit = replace(fit_steps(steps, matches, frames), peak=fit_steps(observed, matches, frames).peak)
     first = memory.pictures - past
     expected = [frame - 1 - first for frame in expected_seams(memory.found, memory.pictures, frames)]
-    boundaries = [b for b in pick(evidence, max(past - 1, 0), expected) if b + 1 not in gaps]
-    jumps = {b + 1: jump_field(steps, evidence, b, boundaries) for b in boundaries}
+    boundaries = [b for b in select_seams(fit, max(past - 1, 0), expected) if b + 1 not in gaps]
+    jumps = {b + 1: jump_field(steps, fit, b, boundaries) for b in boundaries}
     if jumps:
-        least = _beyond_flicker(steps, matches, frames, jumps)
+        smallest = _min_size(steps, matches, frames, jumps)
         jumps = {
             frame: jump
             for frame, jump in jumps.items()
-            if evidence.size[frame - 1] >= least and (evidence.peak[frame - 1] <= LARGEST or frame - 1 in expected)
+            if fit.size[frame - 1] >= smallest and (fit.peak[frame - 1] <= LARGEST or frame - 1 in expected)
         }
     if jumps:
-        jumps = _looked_again(proxies, matches, known, jumps)
+        jumps = _observed_again(proxies, matches, known, jumps)
         path = _carried(known, frames, jumps)
         if past == 0:
             path = _carried(known, frames, jumps, start=-path[:_LEVEL_FRAMES].mean(0))
     return Seams(path, tuple(jumps), memory)
 
 
-def _looked_again(
+def _observed_again(
     proxies: Tensor, matches: Mapping[int, Match], known: Tensor, jumps: Mapping[int, Tensor]
 ) -> dict[int, Tensor]:
     """The jumps with what is still there once they are taken off: dark cells show less of a gain than all of it."""
     path = _carried(known, len(proxies), jumps)
-    level = relight(proxies, spread(path - path.mean(0), (proxies.shape[-2], proxies.shape[-1]))).clamp(0, 1)
+    level = apply_gain(proxies, upsample_cells(path - path.mean(0), (proxies.shape[-2], proxies.shape[-1]))).clamp(0, 1)
     steps = {offset: without_outliers(observe(level, match)) for offset, match in matches.items()}
-    evidence = weigh_boundaries(steps, matches, len(proxies))
+    fit = fit_steps(steps, matches, len(proxies))
     boundaries = [frame - 1 for frame in jumps]
-    return {frame: jump + jump_field(steps, evidence, frame - 1, boundaries) for frame, jump in jumps.items()}
+    return {frame: jump + jump_field(steps, fit, frame - 1, boundaries) for frame, jump in jumps.items()}
 
 
 def _carried(known: Tensor, frames: int, jumps: Mapping[int, Tensor], *, start: Tensor | None = None) -> Tensor:
@@ -156,7 +154,7 @@ def _carried(known: Tensor, frames: int, jumps: Mapping[int, Tensor], *, start: 
     return torch.stack(levels)
 
 
-def _beyond_flicker(
+def _min_size(
     steps: Mapping[int, Step], matches: Mapping[int, Match], frames: int, jumps: Mapping[int, Tensor]
 ) -> Tensor:
     """Size a step must have not to be the window's tone flicker, which is measured with the jumps taken off.
@@ -175,13 +173,13 @@ def _beyond_flicker(
 
     value, weight, _, lag = region_steps(steps)
     near = lag == 1
-    left = value[near] - weigh_boundaries(steps, matches, frames).slope
+    left = value[near] - fit_steps(steps, matches, frames).slope
     usual = ((left**2 * weight[near]).sum() / weight[near].sum().clamp_min(1e-6)).sqrt()
-    least: Tensor = torch.where(flicker > 0, torch.maximum(_CLEAR * flicker, _CLEAR_OF_STEPS * usual), 0.0)
-    return least
+    size: Tensor = torch.where(flicker > 0, torch.maximum(_CLEAR * flicker, _CLEAR_OF_STEPS * usual), 0.0)
+    return size
 
 
-def jump_field(steps: Mapping[int, Step], evidence: Evidence, boundary: int, seams: Sequence[int]) -> Tensor:
+def jump_field(steps: Mapping[int, Step], fit: StepFit, boundary: int, seams: Sequence[int]) -> Tensor:
     """Step of log tone over a seam, `[3, h, w]` on the cells of the frame after it.
 
     The mean of every match of the two frames at the boundary, kept level by level as far as it stands out from what
@@ -189,20 +187,20 @@ def jump_field(steps: Mapping[int, Step], evidence: Evidence, boundary: int, sea
     """
     height, width = steps[1].log_ratio.shape[-2:]
     pyramid = Pyramid(height, width, device=steps[1].log_ratio.device)
-    others = [b for b in range(len(evidence.explained)) if all(abs(b - seam) > _QUIET_FRAMES for seam in seams)]
+    others = [b for b in range(len(fit.explained)) if all(abs(b - seam) > _QUIET_FRAMES for seam in seams)]
     others = sorted(others, key=lambda b: abs(b - boundary))[:_QUIET_BOUNDARIES]
-    bands, masses = _split(pyramid, _mean_step(steps, boundary, evidence.slope[boundary]))
-    share = torch.ones(len(bands), device=bands[0].device)
+    bands, masses = _split(pyramid, _mean_step(steps, boundary, fit.slope[boundary]))
+    gain = torch.ones(len(bands), device=bands[0].device)
     if len(others) > 1:
         quiet = [_split(pyramid, _mean_step(steps, b)) for b in others]
-        share = torch.stack(
+        gain = torch.stack(
             [
-                _signal_share(bands[level], masses[level], [q[level] for q, _ in quiet], [m[level] for _, m in quiet])
+                _wiener_gain(bands[level], masses[level], [q[level] for q, _ in quiet], [m[level] for _, m in quiet])
                 for level in range(len(bands))
             ]
         )
     return pyramid.merge(
-        [s * band * (mass / (mass + _FAINT)) for s, band, mass in zip(share, bands, masses, strict=True)]
+        [s * band * (mass / (mass + _FAINT)) for s, band, mass in zip(gain, bands, masses, strict=True)]
     )
 
 
@@ -219,14 +217,14 @@ def _split(pyramid: Pyramid, field: tuple[Tensor, Tensor]) -> tuple[list[Tensor]
     return [band for band, _ in bands], [mass for _, mass in bands]
 
 
-def _signal_share(band: Tensor, mass: Tensor, quiet: Sequence[Tensor], quiet_mass: Sequence[Tensor]) -> Tensor:
+def _wiener_gain(band: Tensor, mass: Tensor, quiet: Sequence[Tensor], quiet_mass: Sequence[Tensor]) -> Tensor:
     """Wiener gain of a band, 1 − noise / energy in [0, 1]. The noise is how far the quiet ones lie from their mean."""
     values, masses = torch.stack(list(quiet)), torch.stack(list(quiet_mass))
     mean = (values * masses).sum(0) / masses.sum(0).clamp_min(1e-6)
     noise = ((values - mean) ** 2 * masses).sum() / masses.sum().clamp_min(1e-6) * len(quiet) / (len(quiet) - 1)
     energy = (band**2 * mass).sum() / mass.sum().clamp_min(1e-6)
-    share: Tensor = (1 - noise / energy.clamp_min(1e-12)).clamp(0, 1)
-    return share
+    gain: Tensor = (1 - noise / energy.clamp_min(1e-12)).clamp(0, 1)
+    return gain
 
 
 def _mean_step(steps: Mapping[int, Step], boundary: int, slope: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """Where the seams are: boundaries between frames over which tone steps and stays.
 
-A seam differs from flicker, fades and flashes in one thing: it stays. Around each boundary a step and a slope are
-fitted to everything observed there; a seam is a boundary where the step alone explains nearly all of the tone's change.
+A seam differs from flicker, fades and flashes in one way: it stays. Around each boundary a step and a slope are fitted
+to everything observed there; a seam is a boundary where the step alone explains nearly all of the tone's change.
 """
 
 from __future__ import annotations
@@ -18,48 +18,48 @@ from deflicker.correction.tone.observations import Step
 from deflicker.motion.correspondence import Match
 
 _SIDE_FRAMES = 6
-"""Frames on either side of a boundary that are asked; so chunks of at least this length can be told apart."""
-_LEAST_SIDE = 3
-"""Frames a step must have on both sides for it to be seen to stay."""
+"""Frames used on either side of a boundary; chunks of at least this length can be told apart."""
+_MIN_SIDE = 3
+"""Frames needed on both sides to see that a step stays."""
 REGIONS = (5, 5)
 """The grid of regions on which the picture as a whole is judged."""
-_EXPLAINED = 0.6
-"""Part of the tone's change a step must explain. Seams reach 0.6 to 1; clean clips stay below 0.45 wherever the step
-is more than rounding."""
-_EXPECTED = 0.4
-"""The same where the shot's period asks for a seam."""
-_SMALLEST = 0.01
+_MIN_EXPLAINED = 0.6
+"""Fraction of the tone's change a step must explain. Seams reach 0.6 to 1; clean clips stay below 0.45 wherever the
+step is more than rounding."""
+_MIN_EXPLAINED_EXPECTED = 0.4
+"""The same where the shot's period predicts a seam."""
+_MIN_SIZE = 0.01
 """Root mean square log gain below which a step is not worth touching: one code value in mid-grey."""
 LARGEST = 0.6
 """Log gain of a region from which a single step is light, not a seam: a lamp that is switched on stays on."""
-_SEEN = 0.5
-"""Part of the picture that must be matched across a boundary. On water, less is, and no step can be trusted."""
+_MIN_VISIBLE = 0.5
+"""Fraction of the picture that must be matched across a boundary. On water, less is, and no step can be trusted."""
 
 
-_SHARED = 0.15
-"""Part of the picture that must take part in a step. A seam is a property of the whole chunk; a sign or a lamp that
+_MIN_SHARED = 0.15
+"""Fraction of the picture that must take part in a step. A seam is a property of the whole chunk; a sign or a lamp that
 goes on and off steps as sharply, in few places. Steps drawn by chance for every region have 1/3."""
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
-    """What a step and a slope, fitted around each boundary between frames b and b + 1, say about it."""
+class StepFit:
+    """A step and a slope, fitted around each boundary between frames b and b + 1."""
 
     explained: Tensor
-    """`[T-1]` in [0, 1]: part of the tone's change beyond the slope that the step explains."""
+    """`[T-1]` in [0, 1]: fraction of the tone's change beyond the slope that the step explains."""
     size: Tensor
     """`[T-1]`: root mean square step over regions, log gain."""
     peak: Tensor
     """`[T-1]`: largest step of a region."""
-    seen: Tensor
-    """`[T-1]`: part of the picture matched across the boundary."""
+    visible: Tensor
+    """`[T-1]`: fraction of the picture matched across the boundary."""
     shared: Tensor
-    """`[T-1]` in [0, 1]: part of the picture that takes part in the step, (Σ J²)² / (n Σ J⁴) over its n regions."""
+    """`[T-1]` in [0, 1]: fraction of the picture that takes part in the step, (Σ J²)² / (n Σ J⁴) over its n regions."""
     slope: Tensor
     """`[T-1, 3, r, r]`: log gain a frame, over regions."""
 
 
-def weigh_boundaries(steps: Mapping[int, Step], matches: Mapping[int, Match], frames: int) -> Evidence:
+def fit_steps(steps: Mapping[int, Step], matches: Mapping[int, Match], frames: int) -> StepFit:
     """Weighted least squares of d = s k + J [the match straddles b] around every boundary b, region by region.
 
     A fade is all s; flicker straddles some boundaries as much as others and leaves a residual; a flash is in few of the
@@ -76,16 +76,16 @@ def weigh_boundaries(steps: Mapping[int, Step], matches: Mapping[int, Match], fr
     kk, ks, ss = (near * lags**2) @ weight, (across * lags) @ weight, across @ weight
     kv, sv, vv = (near * lags) @ (weight * value), across @ (weight * value), near @ (weight * value**2)
     kk = kk.clamp_min(1e-6)
-    certainty = (ss - ks**2 / kk).clamp_min(1e-6)
-    step = (sv - ks * kv / kk) / certainty
+    precision = (ss - ks**2 / kk).clamp_min(1e-6)
+    step = (sv - ks * kv / kk) / precision
     unexplained = (vv - kv**2 / kk).sum(1).clamp_min(1e-9)
     energy = step.view(len(step), 3, -1).square().sum(1)
-    seen = torch.minimum(matches[1].visible.mean((1, 2, 3)), matches[-1].visible.mean((1, 2, 3)))
-    return Evidence(
-        explained=(step**2 * certainty).sum(1) / unexplained,
+    visible = torch.minimum(matches[1].visible.mean((1, 2, 3)), matches[-1].visible.mean((1, 2, 3)))
+    return StepFit(
+        explained=(step**2 * precision).sum(1) / unexplained,
         size=((step**2 * ss).sum(1) / ss.sum(1).clamp_min(1e-6)).sqrt(),
         peak=(step * (ss > 0.1)).abs().amax(1),
-        seen=seen,
+        visible=visible,
         shared=energy.sum(1).square() / (energy.square().sum(1) * energy.shape[1]).clamp_min(1e-12),
         slope=((kv - ks * step) / kk).view(-1, *regions),
     )
@@ -105,33 +105,33 @@ def region_steps(steps: Mapping[int, Step]) -> tuple[Tensor, Tensor, Tensor, Ten
     return torch.cat(values), torch.cat(weights), torch.cat(starts), torch.cat(lags)
 
 
-def pick(evidence: Evidence, first: int, expected: Sequence[int]) -> list[int]:
-    """The boundaries from `first` on over which tone steps and stays, in order; `expected` ones need less evidence."""
-    count = len(evidence.explained)
-    asked = torch.full_like(evidence.explained, _EXPLAINED)
+def select_seams(fit: StepFit, first: int, expected: Sequence[int]) -> list[int]:
+    """The boundaries from `first` on over which tone steps and stays, in order. Less is asked of `expected` ones."""
+    count = len(fit.explained)
+    needed = torch.full_like(fit.explained, _MIN_EXPLAINED)
     for boundary in (b for b in expected if 0 <= b < count):
-        asked[boundary] = _EXPECTED
-    around = F.max_pool1d(evidence.explained[None, None], 2 * _LEAST_SIDE + 1, 1, _LEAST_SIDE)[0, 0]
+        needed[boundary] = _MIN_EXPLAINED_EXPECTED
+    around = F.max_pool1d(fit.explained[None, None], 2 * _MIN_SIDE + 1, 1, _MIN_SIDE)[0, 0]
     seam = (
-        (evidence.explained >= asked)
-        & (evidence.explained >= around)
-        & (evidence.size >= _SMALLEST)
-        & (evidence.seen >= _SEEN)
-        & (evidence.shared >= _SHARED)
+        (fit.explained >= needed)
+        & (fit.explained >= around)
+        & (fit.size >= _MIN_SIZE)
+        & (fit.visible >= _MIN_VISIBLE)
+        & (fit.shared >= _MIN_SHARED)
     )
-    inner = range(max(first, _LEAST_SIDE - 1), count - _LEAST_SIDE + 1)
+    inner = range(max(first, _MIN_SIDE - 1), count - _MIN_SIDE + 1)
     found = seam.tolist()
     return [b for b in inner if found[b]]
 
 
 def expected_seams(found: Sequence[int], decided: int, frames: int) -> list[int]:
-    """Pictures of a shot that its period asks for a seam before, among the `frames` following `decided`.
+    """Pictures of a shot before which its period predicts a seam, among the `frames` following `decided`.
 
     found: where seams were. The period is the shortest distance between two of them, where all others are multiples
     of it: three seams at least, or two and the beginning of the shot.
     """
-    places = sorted({0, *found})
-    gaps = [b - a for a, b in pairwise(places)]
+    seams = sorted({0, *found})
+    gaps = [b - a for a, b in pairwise(seams)]
     if gaps and any(gap % min(gaps) for gap in gaps):
         gaps = gaps[1:]  # the shot began within a chunk
     if len(gaps) < 2 or any(gap % min(gaps) for gap in gaps):

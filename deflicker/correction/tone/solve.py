@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from deflicker.correction.apply import Correction, relight, spread
-from deflicker.correction.curve import bend
+from deflicker.correction.apply import Correction, apply_gain, upsample_cells
+from deflicker.correction.curve import apply_curve
 from deflicker.correction.tone.gain_field import solve_gains
 from deflicker.correction.tone.highlights import highlight_light
 from deflicker.correction.tone.observations import CLIPPED, observe
@@ -128,7 +128,7 @@ def is_sound(solution: Solution, window: Window) -> bool:
 
 def _curved(proxies: Tensor, curve: Tensor, seams: Tensor, joined: Tensor) -> Tensor:
     """The frames under curves and without seams; `joined` itself where no frame has a curve."""
-    return _corrected(bend(proxies, curve).clamp(0, 1), seams) if bool(curve.any()) else joined
+    return _corrected(apply_curve(proxies, curve).clamp(0, 1), seams) if bool(curve.any()) else joined
 
 
 def _anchors(
@@ -144,4 +144,4 @@ def _corrected(frames: Tensor, log_gain: Tensor) -> Tensor:
     """Frames under a log gain of cells; the same object where that is 0."""
     if not bool(log_gain.any()):
         return frames
-    return relight(frames, spread(log_gain, (frames.shape[-2], frames.shape[-1]))).clamp(0, 1)
+    return apply_gain(frames, upsample_cells(log_gain, (frames.shape[-2], frames.shape[-1]))).clamp(0, 1)

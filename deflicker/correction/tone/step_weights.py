@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deflicker.correction.tone.observations import likeness
+from deflicker.correction.tone.observations import outlier_weight
 from deflicker.correction.tone.step_operator import StepOperator, flatten
 
 
@@ -38,12 +38,12 @@ def robust_weights(operator: StepOperator, residual: Tensor) -> StepWeights:
     first = operator.weight.clone()
     for offset, rows in operator.rows.items():
         confidence = operator.field(operator.weight, offset)
-        first[rows] = flatten(confidence * likeness(operator.field(residual, offset), confidence))
+        first[rows] = flatten(confidence * outlier_weight(operator.field(residual, offset), confidence))
     second = []
     for lag, *_ in operator.both_ways():
         curve = operator.field(residual, lag)[lag:] + operator.field(residual, -lag)[:-lag]
         confidence = operator.field(operator.weight, lag)[lag:] * operator.field(operator.weight, -lag)[:-lag]
-        second.append(flatten(confidence * likeness(curve, confidence)))
+        second.append(flatten(confidence * outlier_weight(curve, confidence)))
     return StepWeights(first, second)
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 from deflicker.core.presets import Preset
-from deflicker.core.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -104,43 +101,3 @@ class ToneOptions:
             GainOptions(iterations=preset.iterations),
             anchor=anchor,
         )
-
-
-def _gains(**changes: Any) -> Callable[[ToneOptions], ToneOptions]:
-    return lambda options: replace(options, gains=replace(options.gains, **changes))
-
-
-def _curve(**changes: Any) -> Callable[[ToneOptions], ToneOptions]:
-    return lambda options: replace(options, curve=replace(options.curve, **changes))
-
-
-def _both(**changes: Any) -> Callable[[ToneOptions], ToneOptions]:
-    return lambda options: _gains(**changes)(_curve(**changes)(options))
-
-
-_WITHOUT: dict[str, Callable[[ToneOptions], ToneOptions]] = {
-    "seams": lambda options: replace(options, seams=False),
-    "curve": _curve(iterations=()),
-    "shared": _curve(shared=False),
-    "gate": _both(gate=False),
-    "places": _gains(places=False),
-    "trend": _both(trend=False),
-    "first-order": _both(first_order=0.0),
-    "second-order": _both(second_order=0.0),
-    "robust": _gains(robust=False),
-    "precision": _gains(noise=0.0),
-    "agreement": _gains(agreement=False),
-    "bounds": _gains(bounds=False),
-    "centring": lambda options: _gains(centring=0.0)(_curve(centring=0.0, centring_by_noise=0.0)(options)),
-    "in-place": lambda options: replace(options, static_check=False),
-    "highlights": lambda options: replace(options, highlights=False),
-    "anchors": lambda options: replace(options, anchor=0.0),
-}
-
-
-def options_of(preset: Preset, settings: Settings) -> ToneOptions:
-    """What a user's settings come to."""
-    options = ToneOptions.of(preset, settings.anchor)
-    for term in sorted(settings.without & set(_WITHOUT)):
-        options = _WITHOUT[term](options)
-    return options

@@ -1,8 +1,8 @@
-"""The tone's own course: fades, exposure ramps, clouds. What the correction must leave alone.
+"""The trend of tone: fades, exposure ramps, clouds. The correction must leave it alone.
 
-A trend is what stays of the tone steps when they are fitted over time: flicker changes sign from frame to frame and
-averages out, a fade does not. Observations are freed of it before anything is estimated from them, so neither the gate
-nor the losses see it.
+A trend is what remains of the tone steps when they are fitted over time: flicker changes sign from frame to frame and
+averages out, a fade does not. The trend is subtracted from the observations before anything is estimated from them, so
+neither the gate nor the losses see it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _FINEST_LEVEL = 2
 tells from flicker."""
 _FARTHEST = 4
 """Steps over more frames than this say little about a slope where it bends."""
-_SURE = 32.0
+_HALF_ENERGY = 32.0
 """Energy of a slope, in units of what flicker alone would give by chance, at which half of it counts as trend."""
 
 
 def trend_path(steps: Mapping[int, Step], frames: int, pyramid: Pyramid, scale: Tensor | None = None) -> Tensor:
-    """Course of log tone over a window, `[T, 3, h, w]`, beginning at 0.
+    """The trend of log tone over a window, `[T, 3, h, w]`, starting at 0.
 
     The slope at each frame and cell is a line fitted over time (local linear regression) to the weighted
     least-squares slopes of the steps d_k, Σ w k d / Σ w k². scale: the flicker's standard deviation per level, by which
@@ -52,15 +52,16 @@ def trend_path(steps: Mapping[int, Step], frames: int, pyramid: Pyramid, scale: 
             continue
         slope = _robust_line_fit(band, weight)
         if scale is not None:
-            slope = slope * _sureness(slope, weight, scale[level] * _chance(tuple(steps), frames, like.device))
-            slope = slope[_well_founded(frames, like.device)]
+            chance = scale[level] * _chance_slope(tuple(steps), frames, like.device)
+            slope = slope * _trend_confidence(slope, weight, chance)
+            slope = slope[_best_supported(frames, like.device)]
         slopes.append(slope)
     slope = pyramid.merge(slopes)
     midway = (slope[1:] + slope[:-1]) / 2
     return torch.cat([torch.zeros_like(slope[:1]), midway.cumsum(0)])
 
 
-def _well_founded(frames: int, device: torch.device) -> Tensor:
+def _best_supported(frames: int, device: torch.device) -> Tensor:
     """For each frame the nearest one whose slope has enough frames on both sides, `[T]`."""
     side = min(_SIDE_FRAMES, (frames - 1) // 2)
     return torch.arange(frames, device=device).clamp(side, frames - 1 - side)
@@ -92,14 +93,14 @@ def _line_fit(values: Tensor, weight: Tensor) -> Tensor:
     return (second * value - first * tilt) / (second * mass - first.square()).clamp_min(1e-9)
 
 
-def _sureness(slope: Tensor, weight: Tensor, chance: Tensor) -> Tensor:
+def _trend_confidence(slope: Tensor, weight: Tensor, chance: Tensor) -> Tensor:
     """How much of a slope is trend, 0 … 1, `[T, 1, 1, 1]`, from its energy beside chance's `[T]`."""
     energy = (slope.square() * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1e-6)
-    excess = (energy / chance.square().clamp_min(1e-12) / _SURE) ** 4
+    excess = (energy / chance.square().clamp_min(1e-12) / _HALF_ENERGY) ** 4
     return (excess / (1 + excess)).view(-1, 1, 1, 1)
 
 
-def _chance(offsets: tuple[int, ...], frames: int, device: torch.device) -> Tensor:
+def _chance_slope(offsets: tuple[int, ...], frames: int, device: torch.device) -> Tensor:
     """Standard deviation per frame of the fitted slope of independent unit noise, `[T]`."""
     noise = torch.eye(frames, device=device)
     rise, run = torch.zeros_like(noise), torch.zeros_like(noise)
@@ -111,7 +112,7 @@ def _chance(offsets: tuple[int, ...], frames: int, device: torch.device) -> Tens
 
 
 def without_trend(step: Step, path: Tensor) -> Step:
-    """The step with what the trend accounts for taken off: d − (S_{t+k} − S_t)."""
+    """The step without what the trend accounts for: d − (S_{t+k} − S_t)."""
     here = path[step.start : step.start + len(step.log_ratio)]
     there = path[step.start + step.offset : step.start + step.offset + len(step.log_ratio)]
     return replace(step, log_ratio=torch.where(step.weight > 0, step.log_ratio - (there - here), 0.0))

@@ -12,12 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deflicker.core.presets import Preset
-from deflicker.core.settings import Settings
 from deflicker.correction.tone.solve import Solution, is_sound, solve
 from deflicker.correction.tone.solve_oom import Solver
 from deflicker.correction.tone.state import State, Window
-from deflicker.correction.tone.tone_options import options_of
+from deflicker.correction.tone.tone_options import ToneOptions
 from deflicker.correction.types import FrameRecord
 from deflicker.motion.correspondence import LongMatch
 from deflicker.motion.warp import visibility
@@ -33,18 +31,16 @@ class ToneStage:
 
     def __init__(
         self,
-        preset: Preset,
-        settings: Settings = Settings(),
+        options: ToneOptions,
         *,
         reference: Tensor | None = None,
         solver: Solver = solve,
     ) -> None:
-        """preset: the numbers to work with, which memory may have made smaller than those of the settings.
+        """reference: a proxy `[3, h, w]` with the look to anchor to; None to choose a frame of each shot.
 
-        reference: a proxy `[3, h, w]` with the look to anchor to; None to choose a frame of each shot. solver: `solve`,
-        or one that knows what to do where memory ends.
+        solver: `solve`, or one that knows what to do where memory ends.
         """
-        self._preset, self._settings, self._reference, self._solver = preset, settings, reference, solver
+        self._options, self._reference, self._solver = options, reference, solver
         self._waiting = deque[list[FrameRecord]]()
         """The shot's pictures that wait to be decided, each with the duplicates and skipped frames after it."""
         self._history: State | None = None
@@ -64,9 +60,9 @@ class ToneStage:
             self._number += 1
             yield record
             return
-        most = self._preset.core_frames + self._preset.lookahead_frames
+        most = self._options.core_frames + self._options.lookahead_frames
         if len(self._waiting) == most or sum(map(len, self._waiting)) >= 2 * most:
-            yield from self._decide(min(self._preset.core_frames, (len(self._waiting) + 1) // 2))
+            yield from self._decide(min(self._options.core_frames, (len(self._waiting) + 1) // 2))
         self._waiting.append([record])
 
     def finish(self) -> Iterator[FrameRecord]:
@@ -84,7 +80,7 @@ class ToneStage:
 
     def _decide(self, core: int) -> Iterator[FrameRecord]:
         window = self._window(core)
-        solution = self._solver(window, self._history, options_of(self._preset, self._settings))
+        solution = self._solver(window, self._history, self._options)
         diverged = not is_sound(solution, window)
         if diverged:
             self._warn(core)

@@ -21,8 +21,7 @@ from typing import Any
 
 import pytest
 
-from deflicker import Cancelled, DeflickerError, Settings, SettingsError
-from deflicker.cli.preview import server as server_module
+from deflicker import Cancelled, Deflicker, DeflickerError, Settings, SettingsError
 from deflicker.cli.preview.renderer import Workshop
 from deflicker.cli.preview.server import PreviewServer
 from tests.assets import SAMPLES
@@ -215,9 +214,9 @@ def until(condition: Callable[[], bool]) -> None:
 # --- Waits have bounds ------------------------------------------------------------------------------------------------
 
 
-def test_a_silent_connection_is_closed(server: PreviewServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_connection_is_closed(server: PreviewServer) -> None:
     """One that asks nothing, and one that promises more than it sends."""
-    monkeypatch.setattr(server_module._Handler, "timeout", 0.2)
+    server.idle_s = 0.2
     head = f"POST /{server.secret}/render HTTP/1.1\r\nHost: 127.0.0.1:{server.server_address[1]}\r\n"
     for sent in (b"", f"{head}Content-Length: 500\r\n\r\n{{".encode()):
         with socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=60) as connection:
@@ -225,50 +224,51 @@ def test_a_silent_connection_is_closed(server: PreviewServer, monkeypatch: pytes
             assert connection.recv(1) == b""
 
 
-def test_the_last_to_ask_is_served(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, given_up = threading.Event(), list[str]()
+class FirstRunWaits(Deflicker):
+    """A session whose first run lasts until it is cancelled."""
 
-    def file(source: Path, target: Path, *, cancel: threading.Event, **options: Any) -> Any:
-        begun.set()
-        assert cancel.wait(60)
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.begun = threading.Event()
+
+    def file(self, source: Any, target: Any, **options: Any) -> Any:
+        if self.begun.is_set():
+            return super().file(source, target, **options)
+        self.begun.set()
+        assert options["cancel"].wait(60)
         raise Cancelled("stopped")
 
-    def first() -> None:
-        with pytest.raises(Cancelled) as error:
-            workshop.render({"start": "0", "seconds": "0.2", "strength": "0"})
-        given_up.append(str(error.value))
 
-    with monkeypatch.context() as patch:
-        patch.setattr(workshop._session, "file", file)
-        thread = threading.Thread(target=first)
-        thread.start()
-        assert begun.wait(60)
+def ask_in_vain(workshop: Workshop, errors: list[str]) -> None:
+    """Ask for an excerpt that is given up; the error's text."""
+    with pytest.raises(Cancelled) as error:
+        workshop.render({"start": "0", "seconds": "0.2", "strength": "0"})
+    errors.append(str(error.value))
+
+
+def test_the_last_to_ask_is_served(clip: Path) -> None:
+    settings = Settings(preset="fast", device="cpu")
+    session, given_up = FirstRunWaits(settings), list[str]()
+    workshop = Workshop(clip, settings, session)
+    thread = threading.Thread(target=ask_in_vain, args=(workshop, given_up))
+    thread.start()
+    assert session.begun.wait(60)
     found = workshop.render({"start": "0.2", "seconds": "0.2", "strength": "0"})
     thread.join(60)
     assert (given_up, (workshop.folder / found.before).exists()) == (["stopped"], True)
+    workshop.close()
 
 
-def test_leaving_gives_up_what_is_rendered(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workshop, begun = Workshop(clip, Settings()), threading.Event()
-
-    def file(source: Path, target: Path, *, cancel: threading.Event, **options: Any) -> Any:
-        begun.set()
-        assert cancel.wait(60)
-        raise Cancelled("stopped")
-
-    def ask_for_one() -> None:
-        with pytest.raises(Cancelled):
-            workshop.render({"start": "0", "seconds": "0.2", "strength": "0"})
-
-    monkeypatch.setattr(workshop._session, "file", file)
-    thread = threading.Thread(target=ask_for_one)
+def test_leaving_gives_up_what_is_rendered(clip: Path) -> None:
+    session, given_up = FirstRunWaits(Settings()), list[str]()
+    workshop = Workshop(clip, Settings(), session)
+    thread = threading.Thread(target=ask_in_vain, args=(workshop, given_up))
     thread.start()
-    assert begun.wait(60)
+    assert session.begun.wait(60)
     workshop.close()
     thread.join(60)
     assert not thread.is_alive()
-    assert not workshop.folder.exists()
-    monkeypatch.undo()
+    assert (given_up, workshop.folder.exists()) == (["stopped"], False)
     with pytest.raises(DeflickerError):  # and nothing begins after it
         workshop.render({"start": "0", "seconds": "0.2", "strength": "0"})
 

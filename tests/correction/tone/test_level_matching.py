@@ -31,7 +31,7 @@ def test_ranks_are_those_of_sorting():
     ranks = (torch.arange(128) + 0.5) / 128
     wanted = torch.quantile(pixels, ranks)
     torch.testing.assert_close(found.here[0, 0, 1], wanted, atol=2 * BIN, rtol=0)
-    assert (found.share == 1).all()
+    assert (found.fraction == 1).all()
 
 
 def test_a_frame_that_repeats_makes_no_step():
@@ -72,7 +72,7 @@ def test_what_is_cut_off_or_invisible_is_not_compared():
     frames[0, :, 32:, 48:] = 0.0
     found = compare(level_bins(frames), matches(frames)[1])
     # Half one is the corners left above and right below: nothing of it is known. Of the other, right above is.
-    assert found.share[:, 0, 0].tolist() == [0.0, 0.5]
+    assert found.fraction[:, 0, 0].tolist() == [0.0, 0.5]
     hidden = Match(1, 0, torch.zeros(2, 2, HEIGHT, WIDTH), torch.zeros(2, 1, HEIGHT, WIDTH))
     nothing = level_step(compare(level_bins(frames), hidden), NONE)
     assert nothing.weight.abs().max() == 0

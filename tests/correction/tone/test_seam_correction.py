@@ -7,7 +7,7 @@ import torch
 
 from deflicker.correction.tone.observations import observe
 from deflicker.correction.tone.seam_correction import SeamMemory, Seams, find_seams, jump_field
-from deflicker.correction.tone.seam_detection import weigh_boundaries
+from deflicker.correction.tone.seam_detection import fit_steps
 from tests.correction.scenes import cells, global_noise, local_noise, matches, pan, rng, still, tone_steps
 from tests.correction.tone.test_seam_detection import matches_of
 
@@ -182,16 +182,16 @@ def test_the_jump_is_measured_where_it_is():
     field = torch.linspace(-0.1, 0.2, 12).expand(3, 8, 12)
     tone = (torch.arange(16) >= 8).view(-1, 1, 1, 1) * field
     steps = tone_steps(tone, lags=LAGS)
-    evidence = weigh_boundaries(steps, matches_of(16, tuple(steps)), 16)
-    measured = jump_field(steps, evidence, 7, [7])
+    fit = fit_steps(steps, matches_of(16, tuple(steps)), 16)
+    measured = jump_field(steps, fit, 7, [7])
     assert torch.allclose(measured, field, atol=0.002)
 
 
 def test_noise_is_not_taken_for_a_jump():
     tone = 0.05 * torch.randn(16, 3, 8, 12, generator=rng(0))
     steps = tone_steps(tone, lags=LAGS)
-    evidence = weigh_boundaries(steps, matches_of(16, tuple(steps)), 16)
-    quiet, loud = jump_field(steps, evidence, 7, [7]), tone[8] - tone[7]
+    fit = fit_steps(steps, matches_of(16, tuple(steps)), 16)
+    quiet, loud = jump_field(steps, fit, 7, [7]), tone[8] - tone[7]
     assert quiet.square().mean() < loud.square().mean() / 5
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from deflicker.correction.tone.observations import Step
-from deflicker.correction.tone.seam_detection import REGIONS, expected_seams, pick, region_steps, weigh_boundaries
+from deflicker.correction.tone.seam_detection import REGIONS, expected_seams, fit_steps, region_steps, select_seams
 from deflicker.motion.correspondence import Match
 from tests.correction.scenes import rng, tone_steps
 
@@ -53,7 +53,7 @@ def test_the_fit_is_that_of_least_squares(boundary):
     frames = 16
     tone = noisy_tone(frames)
     steps = steps_of(tone)
-    evidence = weigh_boundaries(steps, matches_of(frames, tuple(steps)), frames)
+    fit = fit_steps(steps, matches_of(frames, tuple(steps)), frames)
     value, _, start, lag = region_steps(steps)
     rows = [row for row in range(len(value)) if start[row] > boundary - 6 and start[row] + lag[row] <= boundary + 6]
     straddles = [float(start[row] <= boundary < start[row] + lag[row]) for row in rows]
@@ -64,25 +64,25 @@ def test_the_fit_is_that_of_least_squares(boundary):
     alone = torch.linalg.lstsq(slope_only, observed).solution
     left, left_alone = observed - design @ both, observed - slope_only @ alone
     explained = 1 - left.square().sum() / left_alone.square().sum()
-    assert evidence.explained[boundary].item() == pytest.approx(explained.item(), abs=1e-4)
-    assert evidence.size[boundary].item() == pytest.approx(both[1].square().mean().sqrt().item(), rel=1e-3)
-    assert evidence.peak[boundary].item() == pytest.approx(both[1].abs().max().item(), rel=1e-3)
-    assert torch.allclose(evidence.slope[boundary].flatten(), both[0], atol=1e-5)
+    assert fit.explained[boundary].item() == pytest.approx(explained.item(), abs=1e-4)
+    assert fit.size[boundary].item() == pytest.approx(both[1].square().mean().sqrt().item(), rel=1e-3)
+    assert fit.peak[boundary].item() == pytest.approx(both[1].abs().max().item(), rel=1e-3)
+    assert torch.allclose(fit.slope[boundary].flatten(), both[0], atol=1e-5)
 
 
 def test_a_step_that_stays_explains_everything_and_a_slope_nothing():
     time = torch.arange(16).view(-1, 1, 1, 1).expand(16, 3, 10, 10)
     for tone, expected in ((0.1 * (time >= 8), 1.0), (0.01 * time, 0.0)):
         steps = steps_of(tone.float())
-        evidence = weigh_boundaries(steps, matches_of(16, tuple(steps)), 16)
-        assert evidence.explained[7].item() == pytest.approx(expected, abs=1e-3)
+        fit = fit_steps(steps, matches_of(16, tuple(steps)), 16)
+        assert fit.explained[7].item() == pytest.approx(expected, abs=1e-3)
 
 
 def test_what_is_seen_is_the_smaller_share():
     tone = noisy_tone(8)
     steps = steps_of(tone)
     matches = matches_of(8, tuple(steps)) | {1: matches_of(8, (1,), seen=0.5)[1]}
-    assert weigh_boundaries(steps, matches, 8).seen.tolist() == [0.5] * 7
+    assert fit_steps(steps, matches, 8).visible.tolist() == [0.5] * 7
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ def test_a_step_in_few_places_is_no_seam(where, found):
     else:
         field[0, 6:, :2] = 0.4
     tone = field * (torch.arange(20) >= 10).view(-1, 1, 1, 1) + torch.zeros(20, 3, 10, 10)
-    evidence = weigh_boundaries(steps_of(tone), matches_of(20, (1, 2, 4, -1, -2, -4)), 20)
-    assert pick(evidence, 0, []) == pick(evidence, 0, [9]) == found
+    fit = fit_steps(steps_of(tone), matches_of(20, (1, 2, 4, -1, -2, -4)), 20)
+    assert select_seams(fit, 0, []) == select_seams(fit, 0, [9]) == found
     whole = torch.full((3, 10, 10), 0.1).expand(20, -1, -1, -1) * (torch.arange(20) >= 10).view(-1, 1, 1, 1)
-    even = weigh_boundaries(steps_of(whole), matches_of(20, (1, 2, 4, -1, -2, -4)), 20)
+    even = fit_steps(steps_of(whole), matches_of(20, (1, 2, 4, -1, -2, -4)), 20)
     assert even.shared[9].item() == pytest.approx(1, abs=1e-4)

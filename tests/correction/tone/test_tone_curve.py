@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from deflicker.correction.curve import KNOTS, bend
+from deflicker.correction.curve import KNOTS, apply_curve
 from deflicker.correction.tone.losses import local_means
 from deflicker.correction.tone.tone_curve import solve_curve
 from deflicker.correction.tone.tone_options import CurveOptions
@@ -41,7 +41,7 @@ def at_rest(frames: torch.Tensor, truth: torch.Tensor) -> float:
 def test_a_curve_that_pumps_comes_to_rest(shift, seed):
     truth = clean(shift)
     flickering = pumped(truth, seed)
-    result = bend(flickering, solved(flickering, shift))
+    result = apply_curve(flickering, solved(flickering, shift))
     assert at_rest(result, truth) < at_rest(flickering, truth) / 6
 
 
@@ -60,7 +60,7 @@ def test_a_gain_is_a_curve_where_motion_is_not_known():
         12, 3
     )
     flickering = truth * global_noise(FRAMES, 0.1).exp()
-    result = bend(flickering, solved(flickering))
+    result = apply_curve(flickering, solved(flickering))
     assert shaking(result.mean((2, 3))) < shaking(flickering.mean((2, 3))) / 2
 
 
@@ -117,7 +117,7 @@ def test_new_frames_join_the_look_of_the_decided_ones():
     flickering = pumped(clean())
     whole = solved(flickering)
     joined = solved(flickering, fixed=whole[:8])
-    assert at_rest(bend(flickering, joined), clean()) < at_rest(flickering, clean()) / 6
+    assert at_rest(apply_curve(flickering, joined), clean()) < at_rest(flickering, clean()) / 6
 
 
 def test_motion_that_is_unknown_gives_no_curve():
@@ -165,4 +165,4 @@ def test_still_frames_are_not_bent_by_regions():
     """Local flicker alone: the curve may stay, the cells do it."""
     flickering = still(FRAMES, HEIGHT, WIDTH) * local_noise(FRAMES, HEIGHT, WIDTH, 0.1, knots=4).exp()
     curve = solved(flickering)
-    assert at_rest(bend(flickering, curve), clean()) < 1.05 * at_rest(flickering, clean())
+    assert at_rest(apply_curve(flickering, curve), clean()) < 1.05 * at_rest(flickering, clean())

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from deflicker.correction.tone.pyramid import Pyramid
-from deflicker.correction.tone.uncertainty import gap_of, level_noise, step_noise
+from deflicker.correction.tone.uncertainty import closure_error, level_noise, step_noise
 from tests.correction.scenes import rng, tone_steps
 
 
@@ -27,8 +27,8 @@ def test_a_gap_weighs_what_its_three_steps_do():
     steps = tone_steps(torch.randn(6, 3, 2, 3, generator=rng(0)), (1, 2))
     for offset, weight in ((1, 0.5), (2, 0.2)):
         steps[offset].weight.fill_(weight)
-    gap, weight = gap_of(steps, 2)
-    torch.testing.assert_close(gap, torch.zeros(4, 3, 2, 3), atol=1e-6, rtol=0)
+    error, weight = closure_error(steps, 2)
+    torch.testing.assert_close(error, torch.zeros(4, 3, 2, 3), atol=1e-6, rtol=0)
     torch.testing.assert_close(weight, torch.full((4, 3, 2, 3), 0.05))
 
 

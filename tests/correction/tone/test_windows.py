@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deflicker.core.presets import PRESETS, Preset
-from deflicker.core.settings import Settings
 from deflicker.correction.apply import Correction
-from deflicker.correction.curve import bend
+from deflicker.correction.curve import apply_curve
 from deflicker.correction.tone.solve import solve
+from deflicker.correction.tone.tone_options import ToneOptions
+from deflicker.correction.tone.windows import ToneStage
 from deflicker.correction.types import FrameRecord
 from tests.correction.scenes import global_noise, local_noise, pan, shaking, still
-from tests.driving import correct, record
+from tests.driving import correct, drive, record
 
 HEIGHT, WIDTH = 32, 48
 SMALL = replace(PRESETS["fast"], lags=(1, 2), history_frames=4, core_frames=4, lookahead_frames=4, iterations=(4, 4))
@@ -53,7 +54,11 @@ def gains(corrected: Sequence[FrameRecord]) -> torch.Tensor:
 
 def of_grey(correction: Correction) -> torch.Tensor:
     grey = torch.full((3, HEIGHT // 8, WIDTH // 8), 0.4)
-    return correction.log_gain + (grey if correction.curve is None else bend(grey, correction.curve)).log() - grey.log()
+    return (
+        correction.log_gain
+        + (grey if correction.curve is None else apply_curve(grey, correction.curve)).log()
+        - grey.log()
+    )
 
 
 def total_frames(corrected: Sequence[FrameRecord]) -> tuple[float, float]:
@@ -220,8 +225,11 @@ def test_seams_can_be_switched_off():
     """With them, the correction is steady inside a chunk; without, what the tone stage makes of a step is a ramp."""
     clip = still(32, HEIGHT, WIDTH) * chunked(32, 8).exp()
     preset = replace(LARGER, lags=(1, 2, 4))
-    off = Settings(without=frozenset({"seams"}))
-    on, left = (gains(list(correct(as_tracked([clip]), preset, each))).diff(dim=0) for each in (Settings(), off))
+    options = ToneOptions.of(preset)
+    on, left = (
+        gains(list(drive(ToneStage(replace(options, seams=seams)), as_tracked([clip])))).diff(dim=0)
+        for seams in (True, False)
+    )
     inside = [number for number in range(31) if number not in (7, 15, 23)]
     assert on[inside].abs().max() < 0.002
     assert left[inside].abs().max() > 0.01
@@ -230,12 +238,11 @@ def test_seams_can_be_switched_off():
 def test_drift_goes_in_windows_as_it_does_at_once():
     slide = torch.linspace(0, 0.2, 60).view(-1, 1, 1, 1) * torch.tensor([1, 0.4, -0.6]).view(1, 3, 1, 1)
     clip = still(60, HEIGHT, WIDTH) * slide.exp()
-    anchored = Settings(anchor=1)
-    windows = gains(list(correct(as_tracked([clip]), LARGER, anchored)))
-    whole = gains(list(correct(as_tracked([clip]), replace(LARGER, core_frames=100), anchored)))
+    windows = gains(list(correct(as_tracked([clip]), LARGER, anchor=1)))
+    whole = gains(list(correct(as_tracked([clip]), replace(LARGER, core_frames=100), anchor=1)))
     assert (windows + slide).abs().max() < 0.03
     assert (windows - whole).abs().max() < 0.01
-    half = gains(list(correct(as_tracked([clip]), LARGER, Settings(anchor=0.5))))
+    half = gains(list(correct(as_tracked([clip]), LARGER, anchor=0.5)))
     assert torch.allclose(half, windows / 2, atol=1e-4)
     assert not gains(list(correct(as_tracked([clip]), LARGER))).any()
 
@@ -243,7 +250,7 @@ def test_drift_goes_in_windows_as_it_does_at_once():
 @pytest.mark.parametrize("step", STEPS)
 def test_a_clean_clip_keeps_its_look_when_anchored(step):
     clip = pan(40, HEIGHT, WIDTH, step=step)
-    assert gains(list(correct(as_tracked([clip], step=step), LARGER, Settings(anchor=1)))).abs().max() < 0.003
+    assert gains(list(correct(as_tracked([clip], step=step), LARGER, anchor=1))).abs().max() < 0.003
 
 
 # --- No number is better than a wrong one -----------------------------------------------------------------------------

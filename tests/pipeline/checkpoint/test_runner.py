@@ -121,6 +121,9 @@ def solves() -> type[Solves]:
     return Solves
 
 
+TONE_ONLY = Models(flow=NoMotion(), adjust=lambda run: replace(run, preset=replace(run.preset, texture_reach=0)))
+
+
 def run(clip: Path, out: Path, *, stop: int | None = None, models: Models | None = None, **settings: Any) -> Report:
     """Until so many frames are decided, with a checkpoint as often as there can be one."""
 
@@ -180,7 +183,7 @@ def test_same_frames_and_less_work(
 
 def test_texture_goes_on_too(boiling: Path, out: Path) -> None:
     run(boiling, plain := out.with_name("plain.mkv"), resume=False, preset="balanced")
-    run(boiling, toned := out.with_name("toned.mkv"), resume=False, preset="balanced", without=frozenset({"texture"}))
+    run(boiling, toned := out.with_name("toned.mkv"), resume=False, preset="balanced", models=TONE_ONLY)
     assert not same(toned, plain)
     stopped(boiling, out, 30, preset="balanced")
     stopped(boiling, out, 48, preset="balanced")  # a second time
@@ -200,11 +203,11 @@ def test_a_guide_goes_on_in_step(clip: Path, plain: Path, out: Path) -> None:
 def test_other_settings_start_afresh(
     clip: Path, plain: Path, half: Path, solves: type[Solves], caplog: pytest.LogCaptureFixture
 ) -> None:
-    report = run(clip, half, without=frozenset({"seams"}))
-    assert "because the setting without differs: starting afresh" in caplog.text
+    report = run(clip, half, keep_flashes=True)
+    assert "because the setting keep_flashes differs: starting afresh" in caplog.text
     assert not went_on(report)
     again, solves.count = solves.count, 0
-    run(clip, half, without=frozenset({"seams"}), overwrite=True)
+    run(clip, half, keep_flashes=True, overwrite=True)
     assert solves.count == again
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deflicker.core.errors import SettingsError
-from deflicker.correction.texture.autoencoder.tensor_file import read_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +56,7 @@ def _own(device: torch.device, dtype: torch.dtype) -> Codec:
     if hashlib.sha256(_OWN_FILE.read_bytes()).hexdigest() != _OWN_SHA256:
         raise ValueError(f"{_OWN_FILE.name} in the package is damaged: install it again")
     network = OwnAutoencoder()
-    network.load_state_dict({name: tensor.float() for name, tensor in read_tensors(_OWN_FILE).items()})
+    network.load_state_dict({name: tensor.float() for name, tensor in _read(_OWN_FILE).items()})
     return Codec(OWN, network.eval().requires_grad_(False).to(device, dtype), CHANNELS, GROUPS)
 
 
@@ -140,7 +139,13 @@ def _from_diffusers(weights: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor]
 def _read(path: Path) -> Mapping[str, Tensor]:
     """Named tensors of a file. Raises OSError or ValueError."""
     if path.suffix == ".safetensors":
-        return read_tensors(path)
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            return load(path.read_bytes())
+        except (SafetensorError, KeyError):  # it is of another format, cut off, or holds a type that torch has not
+            raise ValueError("it is no safetensors file") from None
     if path.suffix == ".bin" and path.exists():
         raise ValueError(f"it is {_PICKLE}")
     import torch

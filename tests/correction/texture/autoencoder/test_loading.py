@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from deflicker.core.errors import SettingsError
 from deflicker.correction.texture.autoencoder import loading
@@ -12,7 +13,6 @@ from deflicker.correction.texture.autoencoder.codec import Codec
 from deflicker.correction.texture.autoencoder.kl import AutoencoderKL
 from deflicker.correction.texture.autoencoder.loading import bytes_of, load_autoencoder
 from deflicker.correction.texture.autoencoder.taesd import Taesd
-from deflicker.correction.texture.autoencoder.tensor_file import write_tensors
 from tests.correction.texture.autoencoder.networks import as_diffusers, halves, kl
 
 CPU = torch.device("cpu")
@@ -44,7 +44,7 @@ def test_two_files_of_the_family(tmp_path: Path) -> None:
 
 def test_two_files_of_safetensors(tmp_path: Path) -> None:
     for name, weights in zip(("encoder", "decoder"), halves(), strict=True):
-        write_tensors(tmp_path / f"x_{name}.safetensors", weights, {})
+        save_file(weights, tmp_path / f"x_{name}.safetensors", {})
     assert same(load(tmp_path / "x_encoder.safetensors"))
     assert same(load(tmp_path))
 
@@ -52,7 +52,7 @@ def test_two_files_of_safetensors(tmp_path: Path) -> None:
 def test_a_folder_as_diffusers_writes_it(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"_class_name": "AutoencoderTiny"}))
     file = tmp_path / "diffusion_pytorch_model.safetensors"
-    write_tensors(file, as_diffusers(*halves()), {"format": "pt"})
+    save_file(as_diffusers(*halves()), file, {"format": "pt"})
     assert same(load(tmp_path))
     assert same(load(file))
 
@@ -88,7 +88,7 @@ def test_taef2(tmp_path: Path) -> None:
 def kl_folder(folder: Path, config: dict[str, object] | None, name: str = "diffusion_pytorch_model") -> Path:
     if config is not None:
         (folder / "config.json").write_text(json.dumps(config))
-    write_tensors(folder / f"{name}.safetensors", kl(), {"format": "pt"})
+    save_file(kl(), folder / f"{name}.safetensors", {"format": "pt"})
     return folder
 
 
@@ -141,10 +141,10 @@ def test_what_an_autoencoder_takes_is_known_before_it_is_read(tmp_path: Path) ->
         (lambda path: None, "there is no such file"),
         (lambda path: path.write_bytes(b"nothing of the kind"), "no safetensors file"),
         (lambda path: path.mkdir(), "holds no weights"),
-        (lambda path: write_tensors(path, {"x": torch.zeros(1)}, {}), "in a layout that is known \\(x\\)"),
-        (lambda path: write_tensors(path, {"encoder.layers.0.weight": torch.zeros(1)}, {}), "no TAESD encoder"),
+        (lambda path: save_file({"x": torch.zeros(1)}, path, {}), "in a layout that is known \\(x\\)"),
+        (lambda path: save_file({"encoder.layers.0.weight": torch.zeros(1)}, path, {}), "no TAESD encoder"),
         (
-            lambda path: write_tensors(path, {"encoder.down_blocks.0.resnets.0.norm1.weight": torch.zeros(1)}, {}),
+            lambda path: save_file({"encoder.down_blocks.0.resnets.0.norm1.weight": torch.zeros(1)}, path, {}),
             "lacks encoder.conv_in.weight, which an AutoencoderKL has",
         ),
     ],
