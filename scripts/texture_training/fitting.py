@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import Generator, Tensor
 
-from deflicker.correction.texture.autoencoder.tensor_file import write_tensors
 from deflicker.correction.texture.compared import Compared, Values
 from deflicker.correction.texture.laplacian import pool, shrink, split_bands
 from deflicker.correction.texture.planes import Planes, along, to_planes
@@ -229,7 +229,7 @@ class Fitting:
     def export(self, path: Path) -> None:
         """The running mean of the weights as float16, the recipe beside them."""
         about = {"width": self.recipe.width, "seed": self.recipe.seed, "step": self.step, "steps": self.recipe.steps}
-        write_tensors(path, {n: v.half() for n, v in self.kept.items()}, {n: str(v) for n, v in about.items()})
+        save_file({n: v.half() for n, v in self.kept.items()}, path, {n: str(v) for n, v in about.items()})
 
 
 def fit(fitting: Fitting, data: Sample, out: Path, stop_after_s: float) -> None:

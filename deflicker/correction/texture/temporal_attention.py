@@ -24,9 +24,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from deflicker.correction.texture.autoencoder.tensor_file import read_tensors
 from deflicker.correction.texture.compared import Bands, Compared, quarter, quartered
 from deflicker.correction.texture.differences import LEVELS
 from deflicker.correction.texture.laplacian import enlarge, shrink
@@ -199,7 +199,7 @@ def _weighted(band: Tensor, share: Tensor) -> Tensor:
 @lru_cache(maxsize=4)
 def load_attention(device: str = "cpu") -> TemporalAttention:
     """The network in the package, on a device; shared, as it changes nothing in use."""
-    tensors = read_tensors(WEIGHTS)
+    tensors = load_file(WEIGHTS)
     network = TemporalAttention(tensors["place"].shape[1])
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     return network.eval().requires_grad_(False).to(device)
