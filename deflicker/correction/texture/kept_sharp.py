@@ -35,6 +35,8 @@ class SharpnessOptions:
     """g_max: most that a band is raised, in amplitude."""
     most_boil: float = 0.7
     """Most of a band's energy that may pass for boil: the rest is kept whatever it does."""
+    strongest: float = (6 / 255) ** 2
+    """Most of it in all: what a generator draws anew more strongly than that is the picture, not its boil."""
     unseen: float = (0.6 / 255) ** 2
     """Energy of a band that nobody sees, added on both sides."""
 
@@ -54,7 +56,7 @@ def kept_sharp(
     for level, (band, added, boil) in enumerate(zip(own, changes, drawn, strict=False)):
         products = torch.cat([band.square(), band * added, added.square()], 1)
         energy, cross, changed = regions(products, level).split(1, 1)
-        steady = energy - torch.minimum(boil.clamp_min(0), options.most_boil * energy)
+        steady = energy - torch.minimum(boil.clamp(0, options.strongest), options.most_boil * energy)
         raised, blend = _bound(energy, cross, changed, steady, options)
         raised, blend = (spread(each, UNIT >> level, band.shape[-2:]) for each in (raised, blend))
         held.append((1 - blend) * (added + (raised - 1) * (band + added)))
