@@ -21,8 +21,11 @@ PACKAGE = ROOT / "deflicker"
 LAYERS = ("core", "media", "motion", "metrics", "correction", "report", "pipeline", "cli")
 """The folders of the package, in the order in which they may import: each what stands left of it, and itself."""
 MAX_PARAMETERS = 6
-PUBLIC = ("deflicker", "deflicker_frames", "fvd", "measure", "plan")
-"""Functions of `pipeline/` that may have more: a user's keyword arguments. So may the option lists of the commands."""
+LONG = {
+    "pipeline": ("deflicker", "deflicker_frames", "fvd", "measure", "plan"),
+    "cli": ("correct", "fvd", "measure", "preview"),
+}
+"""Functions that may have more: a user's keyword arguments, and the commands' lists of options."""
 
 
 def modules() -> list[Path]:
@@ -72,14 +75,26 @@ def upward_imports() -> list[str]:
 
 
 def circle() -> list[str]:
-    """The modules of one circle of imports, those within functions counted too; empty where there is none."""
+    """The modules of one circle of imports; empty where there is none.
+
+    Imports within functions count, those for annotations alone do not.
+    """
     names = {name_of(path): path for path in modules() if path.parent != PACKAGE}
-    graph = {name: imports(path) & names.keys() - {name} for name, path in names.items()}
+    graph = {name: (imports(path) - _for_annotations(path)) & names.keys() - {name} for name, path in names.items()}
     try:
         graphlib.TopologicalSorter(graph).prepare()
     except graphlib.CycleError as error:
         return list(error.args[1])
     return []
+
+
+def _for_annotations(path: Path) -> set[str]:
+    """The modules that are imported where types are checked alone."""
+    blocks = [
+        node for node in ast.walk(tree(path)) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+    ]
+    inside = [node for block in blocks for node in ast.walk(block) if isinstance(node, ast.ImportFrom)]
+    return {str(node.module) for node in inside}
 
 
 def shared_names() -> list[str]:
@@ -111,19 +126,13 @@ def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.arg
     return [each for each in listed if each.arg not in ("self", "cls")]
 
 
-def may_be_long(name: str, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Whether it is a public function or a command's list of options."""
-    _, layer, *_, last = name.split(".")
-    is_command = any(ast.unparse(each).endswith((".command()", ".callback()")) for each in function.decorator_list)
-    return (layer == "pipeline" and last in PUBLIC) or (layer == "cli" and is_command)
-
-
 def long_signatures() -> list[str]:
-    """Functions with more than MAX_PARAMETERS that may not."""
+    """Functions with more than MAX_PARAMETERS, those of LONG aside."""
     found = []
     for path in modules():
         for name, function in functions(path):
-            if len(parameters(function)) > MAX_PARAMETERS and not may_be_long(name, function):
+            layer, own_name = name.split(".")[1], name.rpartition(".")[2]
+            if len(parameters(function)) > MAX_PARAMETERS and own_name not in LONG.get(layer, ()):
                 found.append(f"{name} ({len(parameters(function))})")
     return found
 
@@ -144,26 +153,25 @@ def any_signatures() -> list[str]:
 def patches() -> list[str]:
     """Places in the tests that replace a member of the package, by `setattr` or by assigning to a module.
 
-    A `setattr` of a name that only the run knows counts, too.
+    A `setattr` of an owner that only the run knows counts, too.
     """
     found = []
     for path in sorted((ROOT / "tests").rglob("*.py")):
-        ours = {
-            (name.asname or name.name).split(".")[0]
+        homes = {
+            (name.asname or name.name).split(".")[0]: (getattr(node, "module", None) or name.name).split(".")[0]
             for node in ast.walk(tree(path))
             if isinstance(node, ast.ImportFrom | ast.Import)
             for name in node.names
-            if (getattr(node, "module", None) or name.name).split(".")[0] == "deflicker"
         }
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setattr":
-                patched = node.args[0]
+                owner = _root(node.args[0])
+                unknown = isinstance(node.args[0], ast.Name) and owner not in homes
             elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute):
-                patched = node.targets[0].value
+                owner, unknown = _root(node.targets[0].value), False
             else:
                 continue
-            unknown = isinstance(node, ast.Call) and not isinstance(node.args[1], ast.Constant)
-            if unknown or _root(patched) in ours | {"deflicker"}:
+            if unknown or homes.get(owner, owner) == "deflicker":
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)[:80]}")
     return found
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 # Read when torch is imported: threads that spin while they wait slow everything on a machine with few cores.
 # One thread: clips here are tiny, and late in a long run torch pools of two threads were seen to crawl.
@@ -52,22 +51,3 @@ def raft() -> None:
             weights.load(FLOW_NETWORKS[name])
         except WeightsError as error:
             (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
-
-
-class NoMotion:
-    """A flow network for what stands still, and at once."""
-
-    def features(self, frames: Any) -> list[Any]:
-        return [frame[:2] * 0 for frame in frames]
-
-    def flow(self, first: list[Any], second: list[Any]) -> tuple[Any, Any]:
-        import torch
-
-        return torch.stack(first), torch.stack(second)
-
-
-@pytest.fixture
-def no_motion(monkeypatch: pytest.MonkeyPatch) -> None:
-    from deflicker.pipeline.models import Models
-
-    monkeypatch.setattr(Models, "flow", lambda *_: NoMotion())

@@ -14,24 +14,11 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 ROOT = str(Path(__file__).parents[1] / "deflicker")
-
-
-class Still:
-    """Stands in for the network where nothing moves."""
-
-    def features(self, frames: Any) -> Sequence[Any]:
-        return list(frames)
-
-    def flow(self, first: Sequence[Any], second: Sequence[Any]) -> tuple[Any, Any]:
-        none = first[0].new_zeros(len(first), 2, *first[0].shape[-2:])
-        return none, none
 
 
 class Trap:
@@ -57,14 +44,26 @@ class Trap:
             shutil.rmtree(self._target.parent)
 
 
+class StillPipeline:
+    """The pipeline with a flow that stands still, and progress kept at every chance. Imported when it is needed."""
+
+    @staticmethod
+    def deflicker(*given: Any, **options: Any) -> Any:
+        from deflicker.pipeline import video
+        from deflicker.pipeline.run_context import Models
+        from tests.fakes import Still
+
+        return video.deflicker(*given, models=Models(flow=Still()), checkpoint_s=0, **options)
+
+    @staticmethod
+    def plan(*given: Any, **options: Any) -> Any:
+        raise NotImplementedError
+
+
 def main() -> None:
     fault, number, *words = sys.argv[1:]
     from deflicker.cli import main as cli
-    from deflicker.pipeline import video
-    from deflicker.pipeline.models import Models
 
-    Models.flow = lambda *_: Still()  # type: ignore[assignment,return-value,method-assign]
-    video.deflicker = partial(video.deflicker, checkpoint_s=0)
     trap = Trap(fault, int(number), Path(words[1]))
     if fault == "full":
         import resource
@@ -74,7 +73,7 @@ def main() -> None:
         threading.setprofile(trap)
         sys.setprofile(trap)
     try:
-        cli.main(words)
+        cli.main(words, pipeline=StillPipeline())
     finally:
         sys.setprofile(None)
         if fault == "count":

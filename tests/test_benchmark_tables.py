@@ -13,12 +13,15 @@ from xml.etree import ElementTree
 
 import pytest
 
+from deflicker import Settings
 from deflicker.core.presets import PRESETS
 from deflicker.correction.tone.tone_options import ToneOptions
+from deflicker.pipeline.run_context import Models
 from scripts.bench import ablations, memory, options, peers, plots, scores, speed, synthetic, tables
 from scripts.bench.quality import Row, joined
 from scripts.bench.stages import NAMES, stages
 from scripts.bench.without import TERMS, TONE, left_out
+from tests.fakes import Still
 
 ROOT = Path(__file__).parent.parent
 
@@ -204,10 +207,17 @@ def test_each_clip_is_measured_and_slow_peers_once_a_size(monkeypatch: pytest.Mo
     assert rows[2].start_s == 1.0
 
 
-@pytest.mark.usefixtures("no_motion")
 def test_texture_is_a_stage_where_the_preset_has_it(tmp_path: Path) -> None:
     synthetic.write(tmp_path / "in.mp4", 96, 64, 10)
-    found = {p: stages(tmp_path / "in.mp4", tmp_path / "out.mp4", p, "cpu") for p in ("fast", "balanced")}
+    found = {
+        preset: stages(
+            tmp_path / "in.mp4",
+            tmp_path / "out.mp4",
+            Settings(preset=preset, device="cpu", overwrite=True),
+            Models(flow=Still()),
+        )
+        for preset in ("fast", "balanced")
+    }
     assert list(found["balanced"]) == list(NAMES)
     assert list(found["fast"]) == [name for name in NAMES if name != "texture"]
     assert all(fps > 0 for fps in found["balanced"].values())

@@ -10,8 +10,10 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,24 +21,19 @@ import torch
 
 from deflicker import OutputError, Settings, deflicker
 from deflicker.cli import main as cli
-from deflicker.correction.apply import Correction
 from deflicker.correction.tone.solve import solve
-from deflicker.correction.tone.solve_oom import SparingSolver
-from deflicker.media.file_target import Target
-from deflicker.media.muxer import Output
-from deflicker.media.reader import Reader
-from deflicker.media.writer import Writer
-from deflicker.motion.flow_oom import SparingFlow
-from deflicker.pipeline.models import Models
-from deflicker.report.comparison_video import Comparison
+from deflicker.correction.tone.solve_oom import SolverWithOomFallback
+from deflicker.motion.flow_oom import FlowWithOomFallback
+from deflicker.pipeline.run_context import Models
 from tests.assets import make_video
-from tests.faulty import Still
+from tests.fakes import Still, failing, fault_in
 from tests.media.making import frames_of
 
 FAST = Settings(preset="fast", device="cpu", precision="fp32", encoder_preset="ultrafast")
 OPTIONS = ["--preset", "fast", "--device", "cpu", "--encoder-preset", "ultrafast"]
 FRAMES = 24
-LEFTOVER = re.compile(r"\.out\.[0-9a-f]{8}\.part\.mp4")
+LEFTOVER = re.compile(r"\.out\.mp4\.[a-z0-9_]{8}\.part")
+STILL = Models(flow=Still())
 _LIMIT_S = 120
 """No run of these small videos may take longer: it would hang."""
 
@@ -60,11 +57,6 @@ def _no_thread_left() -> Iterator[None]:
     before = {thread for thread in threading.enumerate() if thread.name.startswith("deflicker")}
     yield
     assert {thread for thread in threading.enumerate() if thread.name.startswith("deflicker")} == before
-
-
-@pytest.fixture
-def still(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Models, "flow", lambda *_: Still())
 
 
 def listing(folder: Path) -> dict[str, bytes]:
@@ -155,7 +147,7 @@ def test_interrupted_at_any_point(clip: Path, out: Path, calls: int, count: int,
 def test_a_full_disk(clip: Path, out: Path, part: float) -> None:
     out.write_bytes(b"precious")
     whole = out.with_name("whole.mp4")
-    deflicker_still(clip, whole)
+    deflicker(clip, whole, FAST, models=STILL)
     before = listing(clip.parent)
     done = faulty("full", int(part * whole.stat().st_size), clip, out, "-y")
     assert done.returncode == 4, done.stderr
@@ -164,14 +156,8 @@ def test_a_full_disk(clip: Path, out: Path, part: float) -> None:
     assert listing(clip.parent) == before
 
 
-def deflicker_still(clip: Path, target: Path) -> None:
-    deflicker(clip, target, FAST, models=Models(flow=Still()))
-
-
 @posix
-def test_a_disk_that_fills_up_at_the_last_moment(
-    clip: Path, out: Path, monkeypatch: pytest.MonkeyPatch, still: None
-) -> None:
+def test_a_disk_that_fills_up_at_the_last_moment(clip: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Delayed allocation: only fsync tells."""
 
     def full(file: int) -> None:
@@ -179,7 +165,7 @@ def test_a_disk_that_fills_up_at_the_last_moment(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match="No space left on device"):
-        deflicker(clip, out, FAST)
+        deflicker(clip, out, FAST, models=STILL)
     assert list(out.parent.iterdir()) == []
 
 
@@ -196,33 +182,21 @@ def test_the_output_folder_vanishes(clip: Path, out: Path, calls: int, part: flo
 # --- Exceptions in every thread ---------------------------------------------------------------------------------------
 
 
-def failing(method: Callable[..., Any], after: int, error: BaseException) -> Callable[..., Any]:
-    """The method, until the call after so many."""
-    made = iter(range(10**6))
-
-    def fail(*arguments: Any, **named: Any) -> Any:
-        if next(made) >= after:
-            raise error
-        return method(*arguments, **named)
-
-    return fail
-
-
-PLACES: dict[str, tuple[Any, str, int]] = {
-    "reading": (Reader, "_exact_pts", 7),
-    "reading the last": (Reader, "_check", 0),
-    "tracking": (Still, "flow", 1),
-    "solving": (Models, "solver", 0),
-    "correcting": (Correction, "applied", 9),
-    "encoding": (Writer, "write", 9),
-    "copying sound": (Writer, "copy", 3),
-    "drawing the comparison": (Comparison, "on_written", 9),
-    "flushing the encoder": (Writer, "_mux", FRAMES),
-    "finishing the container": (Output, "finish", 0),
-    "moving it to its place": (Target, "_move_without_replacing", 0),
-    "beginning": (Output, "add_other_streams", 1),
+PLACES = {
+    "reading": ("Reader._exact_pts", 7),
+    "reading the last": ("Reader._check", 0),
+    "tracking": ("ShotTracker.push", 1),
+    "solving": ("solve", 0),
+    "correcting": ("Correction.applied", 9),
+    "encoding": ("Writer.write", 9),
+    "copying sound": ("Writer.copy", 3),
+    "drawing the comparison": ("Comparison.on_written", 9),
+    "flushing the encoder": ("Writer._mux", FRAMES),
+    "finishing the container": ("Output.finish", 0),
+    "moving it to its place": ("Target._move_without_replacing", 0),
+    "beginning": ("Output.add_other_streams", 1),
 }
-"""What fails, and after how many calls."""
+"""The function that fails, and after how many calls."""
 
 
 @pytest.mark.parametrize(
@@ -232,57 +206,42 @@ PLACES: dict[str, tuple[Any, str, int]] = {
         *((place, error) for place in ("reading", "tracking", "encoding") for error in (MemoryError(), SystemExit())),
     ],
 )
-def test_an_exception_anywhere(
-    clip: Path, out: Path, monkeypatch: pytest.MonkeyPatch, still: None, place: str, error: BaseException
-) -> None:
+def test_an_exception_anywhere(clip: Path, out: Path, place: str, error: BaseException) -> None:
     before = listing(clip.parent)
-    owner, name, after = PLACES[place]
-    monkeypatch.setattr(owner, name, failing(getattr(owner, name), after, error))
-    with pytest.raises(type(error)):
-        deflicker(clip, out, FAST, compare=out.with_name("both.mp4"))
+    name, after = PLACES[place]
+    with fault_in(name, error, after=after), pytest.raises(type(error)):
+        deflicker(clip, out, FAST, compare=out.with_name("both.mp4"), models=STILL)
     assert listing(clip.parent) == before
 
 
-def main(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
+def main(capsys: pytest.CaptureFixture[str], *words: object, models: Models | None = None) -> tuple[int, str]:
+    pipeline = SimpleNamespace(deflicker=partial(deflicker, models=models), plan=None)
     with pytest.raises(SystemExit) as end:
-        cli.main([*map(str, words), *OPTIONS])
+        cli.main([*map(str, words), *OPTIONS], pipeline=pipeline)
     return int(end.value.code or 0), capsys.readouterr().err
 
 
 @pytest.mark.parametrize("after", [0, 2])
-def test_the_gpu_runs_out_of_memory(
-    clip: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], still: None, after: int
-) -> None:
+def test_the_gpu_runs_out_of_memory(clip: Path, out: Path, capsys: pytest.CaptureFixture[str], after: int) -> None:
     error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has a total capacity of")
-    monkeypatch.setattr(Still, "flow", failing(Still.flow, after, error))
-    code, said = main(capsys, clip, out)
+    full = Still()
+    full.flow = failing(full.flow, error, after=after)  # type: ignore[method-assign]
+    code, said = main(capsys, clip, out, models=Models(flow=full))
     assert (code, said) == (1, "deflicker: out of memory: try --preset fast, --max-memory or --device cpu\n")
     assert list(out.parent.iterdir()) == []
 
 
-@pytest.mark.usefixtures("still")
 def test_the_gpu_runs_out_of_memory_and_the_run_goes_on(
-    clip: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    clip: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In motion, solving and applying: each steps down, says so, and no frame is lost."""
-    full, tried = torch.OutOfMemoryError("CUDA out of memory"), []
-
-    def at_first(work: Callable[..., Any], times: int) -> Callable[..., Any]:
-        def full_at_first(*arguments: Any) -> Any:
-            tried.append(work)
-            if tried.count(work) <= times:
-                raise full
-            return work(*arguments)
-
-        return full_at_first
-
-    small = Still()
-    monkeypatch.setattr(small, "flow", at_first(small.flow, 99))
-    monkeypatch.setattr(Correction, "applied", at_first(Correction.applied, 1))
-    sparing, solver = SparingFlow(small, Still), SparingSolver(at_first(solve, 2))
-    monkeypatch.setattr(Models, "flow", lambda *_: sparing)
-    monkeypatch.setattr(Models, "solver", lambda *_: solver)
-    code, said = main(capsys, clip, out)
+    error, small = torch.OutOfMemoryError("CUDA out of memory"), Still()
+    small.flow = failing(small.flow, error, times=99)  # type: ignore[method-assign]
+    models = Models(
+        flow=FlowWithOomFallback(small, Still), solver=SolverWithOomFallback(failing(solve, error, times=2))
+    )
+    with fault_in("Correction.applied", error):
+        code, said = main(capsys, clip, out, models=models)
     assert code == 0
     assert [line.split("warning: ")[-1] for line in said.splitlines() if "out of memory" in line] == [
         "out of memory in flow: one frame at a time from here on",
@@ -304,7 +263,7 @@ def test_a_damaged_weight_file(clip: Path, out: Path, capsys: pytest.CaptureFixt
     weights.write_bytes(content)
     code, said = main(capsys, clip, out, "--weights", weights)
     assert (code, said.count("\n")) == (5, 1), said
-    assert "raft_large.pth is no file of weights" in said
+    assert "raft_large.pth is not a weight file" in said
     assert list(out.parent.iterdir()) == []
 
 
@@ -320,7 +279,7 @@ def test_a_damaged_cache_offline(
     code, said = main(capsys, clip, out, "--offline")
     assert code == 5
     assert "ignoring" in said
-    assert "nothing fetched, since offline" in said.splitlines()[-1]
+    assert "not downloaded: offline" in said.splitlines()[-1]
     assert list(out.parent.iterdir()) == []
 
 
@@ -328,32 +287,32 @@ def test_a_damaged_cache_offline(
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_two_runs_write_the_same_output(clip: Path, out: Path, still: None, overwrite: bool) -> None:
+def test_two_runs_write_the_same_output(clip: Path, out: Path, overwrite: bool) -> None:
     """The second begins and ends while the first is in the middle, and must not take its file for a leftover."""
     settings = Settings(**vars(FAST) | {"overwrite": overwrite})
     second: list[bytes] = []
 
     def meanwhile(step: Any) -> None:
         if step.stage == "frames" and not second:
-            deflicker(clip, out, settings)
+            deflicker(clip, out, settings, models=STILL)
             second.append(out.read_bytes())
 
     if overwrite:
-        deflicker(clip, out, settings, on_progress=meanwhile)
+        deflicker(clip, out, settings, on_progress=meanwhile, models=STILL)
     else:
-        with pytest.raises(OutputError, match="exists already"):
-            deflicker(clip, out, settings, on_progress=meanwhile)
+        with pytest.raises(OutputError, match="already exists"):
+            deflicker(clip, out, settings, on_progress=meanwhile, models=STILL)
         assert out.read_bytes() == second[0]
     assert [path.name for path in out.parent.iterdir()] == ["out.mp4"]
     assert is_whole(out)
 
 
-def test_the_source_goes_while_it_is_read(clip: Path, out: Path, still: None) -> None:
+def test_the_source_goes_while_it_is_read(clip: Path, out: Path) -> None:
     """It was opened; what is open can still be read."""
 
     def remove(step: Any) -> None:
         if step.stage == "frames" and clip.exists():
             shutil.move(clip, clip.with_name("moved.mp4"))
 
-    deflicker(clip, out, FAST, on_progress=remove)
+    deflicker(clip, out, FAST, on_progress=remove, models=STILL)
     assert is_whole(out)

@@ -43,8 +43,20 @@ def test_imports_point_one_way() -> None:
     assert structure.upward_imports() == []
 
 
+def test_no_imports_go_in_a_circle() -> None:
+    assert structure.circle() == []
+
+
 def test_no_two_modules_share_a_name() -> None:
     assert structure.shared_names() == []
+
+
+def test_parameter_lists_are_short() -> None:
+    assert structure.long_signatures() == []
+
+
+def test_no_test_patches_the_package() -> None:
+    assert structure.patches() == []
 
 
 def test_tone_and_texture_do_not_import_each_other() -> None:

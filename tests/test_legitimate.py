@@ -12,7 +12,7 @@ from deflicker import Settings, deflicker_frames
 from deflicker.core.presets import PRESETS
 from scripts.bench.legitimate import BOUND, SCENES, temporal_energy
 from tests.driving import correct, find_flashes, record, track
-from tests.faulty import Still
+from tests.fakes import Still
 from tests.media.making import clip
 from tests.motion.test_cuts import real
 

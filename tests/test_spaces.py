@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from deflicker import Settings, deflicker, deflicker_frames
+from deflicker.pipeline.run_context import Models
 from tests.assets import write_video
 from tests.correction.texture.test_stabilize import boil, clean
+from tests.fakes import Still
 
-pytestmark = pytest.mark.usefixtures("no_motion")
+STILL = Models(flow=Still())
 
 COUNT = 14
 
@@ -37,21 +39,21 @@ def error(frames: list[np.ndarray], truth: np.ndarray) -> float:
 
 @pytest.mark.parametrize("space", ["pixel", "latent", "both", "auto"])
 def test_boil_goes_in_every_space(space: str, boiling: list[np.ndarray], truth: np.ndarray) -> None:
-    found = list(deflicker_frames(iter(boiling), settings=settings(space)))
+    found = list(deflicker_frames(iter(boiling), settings=settings(space), models=STILL))
     assert error(found, truth) < 0.6 * error(boiling, truth)
 
 
 def test_what_does_not_boil_comes_back_as_the_same_objects(truth: np.ndarray) -> None:
     frames = [truth.copy() for _ in range(COUNT)]
     frames[1][0, 0] += 1  # else they repeat each other
-    found = list(deflicker_frames(iter(frames), settings=settings("both")))
+    found = list(deflicker_frames(iter(frames), settings=settings("both"), models=STILL))
     assert all(a is b for a, b in zip(found, frames, strict=True))
 
 
 @pytest.mark.parametrize(("space", "done"), [("latent", "latent"), ("auto", "both")])
 def test_the_report_says_where_and_why(space: str, done: str, boiling: list[np.ndarray], tmp_path: Path) -> None:
     source = write_video(tmp_path / "in.mkv", [f / 255 for f in boiling], codec="ffv1", pix_fmt="bgr0")
-    report = deflicker(source, tmp_path / "out.mkv", settings(space, codec="ffv1"))
+    report = deflicker(source, tmp_path / "out.mkv", settings(space, codec="ffv1"), models=STILL)
     (shot,) = report.texture
     assert (shot.first, shot.space) == (0, done)
     assert 0.1 < shot.boil_share < 0.5

@@ -103,9 +103,7 @@ def tasks(paths: Sequence[Path], batch: Batch) -> list[Task]:
             if other.source.resolve() != source.resolve():
                 raise SettingsError(f"{other.source} and {source} would both become {target}: give them other names")
     if not found:
-        raise InputError(
-            f"there is no video in {', '.join(map(str, paths))}; --recursive looks into folders of folders"
-        )
+        raise InputError(f"there is no video in {', '.join(map(str, paths))}; --recursive searches subfolders")
     return list(found.values())
 
 
@@ -150,7 +148,7 @@ def run_all(
         if stop.is_set():
             raise Cancelled("stopped")
         if batch.skip_existing and task.target.exists():
-            return Outcome(task, "skipped", "exists already")
+            return Outcome(task, "skipped", "already exists")
         try:
             task.target.parent.mkdir(parents=True, exist_ok=True)
             return Outcome(task, "done", work(task, stop))

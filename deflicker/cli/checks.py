@@ -20,7 +20,7 @@ def check_source(source: Path) -> None:
     if not source.exists():
         raise InputError(f"{source}: no such file")
     if not source.is_file():
-        raise InputError(f"{source}: is {'a folder' if source.is_dir() else 'no regular file'}; give a video file")
+        raise InputError(f"{source}: is {'a folder' if source.is_dir() else 'not a regular file'}; give a video file")
     if source.stat().st_size == 0:
         raise InputError(f"{source}: is empty (0 bytes)")
 
@@ -39,9 +39,9 @@ def check_paths(source: Path, target: Path, overwrite: bool) -> None:
     if source.exists() and target.samefile(source):
         raise OutputError(f"{target}: is the input itself; write to another file")
     if not target.is_file():
-        raise OutputError(f"{target}: is {'a folder' if target.is_dir() else 'no regular file'}; give a file name")
+        raise OutputError(f"{target}: is {'a folder' if target.is_dir() else 'not a regular file'}; give a file name")
     if not overwrite:
-        raise OutputError(f"{target}: exists already; use -y to replace it")
+        raise OutputError(f"{target}: already exists; use -y to replace it")
 
 
 def check_extras(source: Path, target: Path, report: Path | None, compare: Path | None, *, overwrite: bool) -> None:

@@ -136,7 +136,9 @@ def correct(
     quiet: Annotated[bool, logs("--quiet", "-q", help="Only print errors.")] = False,
     verbose: Annotated[bool, logs("--verbose", "-v", help="Print more, and tracebacks for bugs.")] = False,
     log_json: Annotated[Path | None, logs(metavar="FILE", help="Append events, one JSON object per line.")] = None,
-    doctor: Annotated[bool, typer.Option("--doctor", hidden=True, callback=_run_doctor, is_eager=True)] = False,
+    doctor: Annotated[
+        bool, advanced("--doctor", help="Same as deflicker doctor.", callback=_run_doctor, is_eager=True)
+    ] = False,
     help_all: Annotated[
         bool,
         logs("--help-all", help="Show all options and exit.", callback=show_all_help, is_eager=True),

@@ -28,5 +28,5 @@ def exit_status(error: BaseException) -> tuple[int, str]:
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return OutputError.exit_code, "a file name is too long for its disk: choose a shorter one"
     if isinstance(error, ImportError):
-        return 1, f"the installation is incomplete: {message}; deflicker --doctor says more"
+        return 1, f"the installation is incomplete: {message}; see deflicker doctor"
     return 1, f"this is a bug in deflicker: {name}: {message} (-v shows where)"

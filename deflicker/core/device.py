@@ -134,8 +134,8 @@ def _best_arithmetic(device: torch.device) -> tuple[torch.dtype, str]:
             return torch.bfloat16, "it has tensor cores for it"
         return torch.float16, "too old for bf16"
     if device.type == "cpu" and _multiplies_bf16():
-        return torch.bfloat16, "the CPU multiplies it"
-    return torch.float32, "half precision gains nothing sure here"
+        return torch.bfloat16, "the CPU has instructions for it"
+    return torch.float32, "half precision is not reliably faster here"
 
 
 def _multiplies_bf16() -> bool:

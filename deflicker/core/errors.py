@@ -23,7 +23,7 @@ class InputError(DeflickerError):
 
 
 class OutputError(DeflickerError):
-    """The output exists already or cannot be written."""
+    """The output already exists or cannot be written."""
 
     exit_code = 4
 
@@ -35,7 +35,7 @@ class ReaderGone(OutputError):
 
 
 class WeightsError(DeflickerError):
-    """A network's weights are neither in the cache nor to be had."""
+    """A network's weights are neither in the cache nor available."""
 
     exit_code = 5
 

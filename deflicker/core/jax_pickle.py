@@ -28,7 +28,7 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ADMITTED:
-            raise Unusable(f"it asks for {module}.{name}, which no file of weights needs")
+            raise Unusable(f"it asks for {module}.{name}, which a weight file does not need")
         import numpy
 
         multiarray = getattr(numpy, "_core", None) or numpy.core
@@ -49,13 +49,13 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
         except (Unusable, OSError):
             raise
         except Exception as error:  # a damaged or foreign file makes the unpickler raise nearly anything
-            raise Unusable(f"damaged, or no file of weights ({type(error).__name__})") from None
+            raise Unusable(f"damaged, or not a weight file ({type(error).__name__})") from None
     if not isinstance(table, Mapping):
-        raise Unusable("it holds no table of named tensors")
+        raise Unusable("it does not contain named tensors")
     return {name: torch.from_numpy(numpy.array(array, numpy.float32)) for name, array in _leaves(table, "")}
 
 
-def _leaves(table: Mapping[Any, Any], path: str) -> Iterator[tuple[str, Any]]:
+def _leaves(table: Mapping[object, object], path: str) -> Iterator[tuple[str, object]]:
     for key, value in table.items():
         name = f"{path}/{key}" if path else str(key)
         if isinstance(value, Mapping):
@@ -63,4 +63,4 @@ def _leaves(table: Mapping[Any, Any], path: str) -> Iterator[tuple[str, Any]]:
         elif hasattr(value, "dtype"):
             yield name, value
         else:
-            raise Unusable("it holds no table of named tensors")
+            raise Unusable("it does not contain named tensors")

@@ -101,18 +101,18 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
-            raise SettingsError(f"strength is {self.strength}: it goes from 0 to 1")
+            raise SettingsError(f"strength is {self.strength}: it must be between 0 and 1")
         if not 0 <= self.anchor <= 1:
-            raise SettingsError(f"anchor is {self.anchor}: it goes from 0 to 1")
+            raise SettingsError(f"anchor is {self.anchor}: it must be between 0 and 1")
         if self.reference is not None and self.anchor == 0:
-            raise SettingsError("a reference does nothing while anchor is 0: set anchor, up to 1")
+            raise SettingsError("a reference has no effect while anchor is 0: set anchor, up to 1")
         if self.preset not in get_args(PresetName):
             raise SettingsError(f"there is no preset {self.preset!r}: choose one of {', '.join(PRESETS)}")
         if self.space not in (None, *get_args(Space)):
             raise SettingsError(f"there is no space {self.space!r}: choose one of {', '.join(get_args(Space))}")
         if self.autoencoder is not None and self.space == "pixel":
             raise SettingsError(
-                "an autoencoder does nothing in pixels: leave it out, or set space to latent, both or auto"
+                "an autoencoder has no effect in pixels: leave it out, or set space to latent, both or auto"
             )
         if self.format is not None and self.format not in get_args(StreamFormat):
             raise SettingsError(

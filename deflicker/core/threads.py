@@ -37,7 +37,7 @@ def _put(items: queue.Queue[T], item: T, stop: threading.Event, deadline: float 
 
 
 def _stalled(what: str) -> DeflickerError:
-    return DeflickerError(f"no frame was {what} for too long: see whether the disk or the network is still there")
+    return DeflickerError(f"no frame was {what} for too long: check the disk and the network")
 
 
 def prefetch(iterable: Iterable[T], depth: int, stalled_s: float = STALLED_S) -> Generator[T, None, None]:

@@ -33,10 +33,10 @@ class TimePoint:
             return cls(frame=int(text[:-1]))
         match = _CLOCK.fullmatch(text)
         if not match:
-            raise SettingsError(f"{text!r} is no time: write seconds (90), a clock time (1:30.5) or a frame (2700f)")
+            raise SettingsError(f"{text!r} is not a time: write seconds (90), a clock time (1:30.5) or a frame (2700f)")
         hours, minutes, seconds = match.groups()
         if minutes and Fraction(seconds) >= 60:
-            raise SettingsError(f"{text!r} is no time: a minute has 60 seconds; write 2:15 for 135")
+            raise SettingsError(f"{text!r} is not a time: a minute has 60 seconds; write 2:15 for 135")
         return cls(seconds=int(hours or 0) * 3600 + int(minutes or 0) * 60 + Fraction(seconds))
 
     def is_after(self, frame: int, seconds: Fraction) -> bool:
@@ -68,7 +68,7 @@ class Span:
         """
         start, separator, end = text.partition("-")
         if not separator:
-            raise SettingsError(f"{text!r} is no part of a video: write START-END, such as 1:30-1:35.5 or 120f-140f")
+            raise SettingsError(f"{text!r} is not a part of a video: write START-END, such as 1:30-1:35.5 or 120f-140f")
         return cls(TimePoint.parse(start), TimePoint.parse(end))
 
     def holds(self, frame: int, seconds: Fraction) -> bool:
@@ -86,7 +86,7 @@ def parse_size(text: str) -> int:
     """
     match = _SIZE.fullmatch(text.strip())
     if not match:
-        raise SettingsError(f"{text!r} is no size: write a number of bytes with K, M, G or T, such as 8G")
+        raise SettingsError(f"{text!r} is not a size: write a number of bytes with K, M, G or T, such as 8G")
     number, unit = match.groups()
     return int(float(number) * 1024 ** " KMGT".index(unit.upper() or " "))
 
@@ -101,7 +101,7 @@ def parse_reference(text: str) -> TimePoint | Path:
     try:
         return TimePoint.parse(text)
     except SettingsError:
-        raise SettingsError(f"{text!r} is no image file, no frame (120f) and no time (1:30)") from None
+        raise SettingsError(f"{text!r} is not an image file, a frame (120f) or a time (1:30)") from None
 
 
 _RAW = re.compile(r"(\d{1,5})x(\d{1,5})@(.+)")
@@ -117,7 +117,7 @@ def parse_rate(text: str) -> Fraction:
     """
     match = _RATE.fullmatch(text.strip())
     if not match or Fraction(match[1]) == 0 or (match[2] and int(match[2]) == 0):
-        raise SettingsError(f"{text!r} is no frame rate: write 24, 23.976 or 24000/1001")
+        raise SettingsError(f"{text!r} is not a frame rate: write 24, 23.976 or 24000/1001")
     return Fraction(match[1]) / int(match[2] or 1)
 
 
@@ -136,5 +136,5 @@ class RawVideo:
         """Read `1920x1080@24`. Raises SettingsError where the text is not of this form."""
         match = _RAW.fullmatch(text.strip())
         if not match or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
-            raise SettingsError(f"{text!r} describes no raw video: write WIDTHxHEIGHT@FPS, such as 1920x1080@24")
+            raise SettingsError(f"{text!r} does not describe raw video: write WIDTHxHEIGHT@FPS, such as 1920x1080@24")
         return cls(int(match[1]), int(match[2]), parse_rate(match[3]))

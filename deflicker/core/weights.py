@@ -87,7 +87,7 @@ def load(network: Weights, *, path: Path | None = None, offline: bool = False) -
         try:
             return _read_given(network, path)
         except Unusable as error:
-            raise WeightsError(f"{path} is no file of weights for {network.name}: {error}") from None
+            raise WeightsError(f"{path} is not a weight file for {network.name}: {error}") from None
 
     tried = []
     for candidate in _candidates(network, path):
@@ -98,7 +98,7 @@ def load(network: Weights, *, path: Path | None = None, offline: bool = False) -
             tried.append(f"{candidate}: {error}")
             log.warning("ignoring %s: %s", candidate, error)
     if offline:
-        tried.append("nothing fetched, since offline")
+        tried.append("not downloaded: offline")
     else:
         for source in network.sources:
             try:
@@ -146,7 +146,7 @@ def _read(network: Weights, path: Path) -> dict[str, Tensor]:
     except Exception:  # a damaged or foreign file makes the unpickler raise nearly anything
         state = read_pickled(path)
     if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-        raise Unusable("it holds no table of named tensors")
+        raise Unusable("it does not contain named tensors")
     converted = network.convert(state)
     return {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in converted.items()}
 
@@ -154,7 +154,7 @@ def _read(network: Weights, path: Path) -> dict[str, Tensor]:
 def _read_verified(network: Weights, path: Path) -> dict[str, Tensor]:
     state = _read(network, path)
     if fingerprint(state) != network.fingerprint:
-        raise Unusable("damaged, or other weights than this version was made for")
+        raise Unusable("damaged, or not the weights that this version needs")
     return state
 
 
@@ -171,8 +171,8 @@ def _read_given(network: Weights, path: Path) -> dict[str, Tensor]:
         if key in state and state[key].shape != tensor.shape:
             raise Unusable(f"{key} has the shape {tuple(state[key].shape)}, not {tuple(tensor.shape)}")
     if surplus := sorted(state.keys() - expected.keys()):
-        raise Unusable(f"it holds {surplus[0]}, which the network has not")
-    log.info("%s: other numbers than the published %s", path, network.name)
+        raise Unusable(f"it holds {surplus[0]}, which the network does not have")
+    log.info("%s: values differ from the published %s", path, network.name)
     return state
 
 
@@ -201,4 +201,4 @@ def _keep(network: Weights, state: Mapping[str, Tensor]) -> None:
             _read_verified(network, unfinished)
             os.replace(unfinished, target)
     except (OSError, RuntimeError, Unusable) as error:  # torch reports a full disk as RuntimeError
-        log.warning("weights %s not kept, to be fetched again next time: %s", network.name, in_few_words(error))
+        log.warning("weights %s not saved, and downloaded again next time: %s", network.name, in_few_words(error))

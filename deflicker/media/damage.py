@@ -27,7 +27,7 @@ class DamageLog:
     def add(self, what: str) -> None:
         """Count one more."""
         if self._strict:
-            raise InputError(f"{self._path}: {what}; leave --strict out to keep what decodes")
+            raise InputError(f"{self._path}: {what}; leave out --strict to keep what decodes")
         self._counts[what] += 1
 
     def clear(self) -> None:

@@ -49,8 +49,8 @@ def open_input(path: Path, limits: Limits = Limits(), told: Description | None =
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         if isinstance(error, av.error.ArgumentError):  # what the list of demuxers refuses
-            reason = "it is of no kind of file that holds a video by itself"
-        raise InputError(f"{path} is no video that can be read: {reason}") from error
+            reason = "its file type does not hold video by itself"
+        raise InputError(f"{path} cannot be read as a video: {reason}") from error
     except MemoryError:
         raise InputError(crowd) from None
 
@@ -60,7 +60,7 @@ def _head(path: Path) -> bytes:
     if not path.exists():
         raise InputError(f"{path} does not exist: check the name")
     if not path.is_file():
-        raise InputError(f"{path} is no file: give one video file")
+        raise InputError(f"{path} is not a file: give a video file")
     try:
         with path.open("rb") as file:
             head = file.read(1024)

@@ -54,7 +54,7 @@ class Target:
         if self.path.exists() and source.exists() and os.path.samefile(self.path, source):
             raise OutputError(f"{self.path} is the input itself: choose another name for the output")
         if self.path.exists() and not self.path.is_file():
-            raise OutputError(f"{self.path} is no regular file: choose another name for the output")
+            raise OutputError(f"{self.path} is not a regular file: choose another name for the output")
         if self.path.exists() and not self._overwrite:
             raise OutputError(self._exists_already)
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -62,7 +62,7 @@ class Target:
 
     @property
     def _exists_already(self) -> str:
-        return f"{self.path} exists already: choose another name, or allow overwriting"
+        return f"{self.path} already exists: choose another name, or allow overwriting"
 
     def release(self) -> None:
         """Nothing to let go: a file is moved when it is complete."""

@@ -33,7 +33,7 @@ def describe(path: Path, options: ReadOptions = ReadOptions()) -> Description:
     """What to say of `path`. Raises SettingsError where an option does not fit, InputError where images are missing."""
     images = numbered(path)
     if options.fps is not None and images is None:
-        raise SettingsError(f"fps is for numbered images such as frames/%05d.png: {path} has times of its own")
+        raise SettingsError(f"fps is for numbered images such as frames/%05d.png: {path} has its own time stamps")
     if options.raw_video is not None:
         raw = options.raw_video
         try:

@@ -58,7 +58,7 @@ class Output:
         self._plays = plays(info.path)
         if self._plays not in (None, 1) and not holds_plays(self.format):
             how = f"{self._plays} times" if self._plays else "without end"
-            self.dropped.append(f"that it plays {how}: a {self.format} file cannot say so")
+            self.dropped.append(f"looping ({how}): a {self.format} file cannot store it")
         self.container: Any = av.open(self._target.sink, "w", format=self.format, container_options=self._options())
         copy_tags(self._source, self.container)
         self._name_lost_tags()

@@ -155,7 +155,7 @@ def layout_of(pix_fmt: str, *, height: int, matrix_tag: int = 2, range_tag: int 
     canonical, _ = canonical_format(pix_fmt)
     match = _CANONICAL.fullmatch(canonical)
     if match is None:
-        raise ValueError(f"{canonical} is no canonical format")
+        raise ValueError(f"{canonical} is not a canonical format")
     family: Literal["yuv", "rgb", "gray"]
     family = "gray" if match["family"] == "gray" else "rgb" if match["family"].startswith("gbr") else "yuv"
     # FFmpeg takes gray without a tag as full range; Y'CbCr without one as limited.
@@ -195,7 +195,7 @@ def _sizes(canonical: str, width: int, height: int) -> list[tuple[int, int]]:
     """(height, width) of each plane."""
     match = _CANONICAL.fullmatch(canonical)
     if match is None:
-        raise ValueError(f"{canonical} is no canonical format")
+        raise ValueError(f"{canonical} is not a canonical format")
     if match["family"] == "gray":
         return [(height, width)]
     shifts = next((s for s, digits in _SUBSAMPLINGS.items() if digits == match["chroma"]), (0, 0))

@@ -143,7 +143,7 @@ def decoder_of_name(name: str, stream: av.VideoStream, limits: Limits) -> av.Vid
         context.width, context.height = stream.codec_context.width, stream.codec_context.height
         context.open()
     except av.codec.codec.UnknownCodecError:
-        return "there is none of that name"
+        return "no decoder has this name"
     except (av.FFmpegError, ValueError) as error:
         return getattr(error, "strerror", None) or str(error)
     return context  # type: ignore[no-any-return]

@@ -113,7 +113,7 @@ class Reader:
         seen = kept = 0
         for event in self._from_start():
             if self._cancel is not None and self._cancel.is_set():
-                raise Cancelled("stopped, as asked")
+                raise Cancelled("stopped on request")
             if isinstance(event, av.Packet):
                 gate.offer(event)
                 if gate.finished(self._stream.index, self._other_audio):
@@ -141,7 +141,7 @@ class Reader:
 
     def _check(self, seen: int, kept: int) -> None:
         if not seen:
-            raise InputError(f"{self.info.path}: no picture decodes: the file is damaged")
+            raise InputError(f"{self.info.path}: no frame could be decoded: the file is damaged")
         if not kept:
             raise SettingsError(f"no frame lies between start and end: the video has {seen} frames")
 
@@ -221,7 +221,7 @@ class Reader:
             found = decoder_of_name(self._decoder, self._stream, self._limits)
             if not isinstance(found, str):
                 return found
-            self._counts[f"the decoder {self._decoder} does not run here ({found}): FFmpeg's usual one was taken"] = 1
+            self._counts[f"the decoder {self._decoder} does not run here ({found}): FFmpeg's default was used"] = 1
         return open_decoder(self._stream, self._limits)
 
     def _decode(self, decoder: av.VideoCodecContext, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
@@ -246,17 +246,17 @@ class Reader:
             self._counts["a frame without a time stamp got one from the frame rate"] += 1
         if previous is not None and pts <= previous:
             pts = previous + 1
-            self._counts["a time stamp that does not increase was moved behind the one before"] += 1
+            self._counts["a time stamp that does not increase was moved after the previous one"] += 1
         self._previous_pts = pts
         return pts
 
     def _frame(self, picture: av.VideoFrame, index: int, pts: int, *, as_is: bool) -> Frame:
         info = self.info
         if picture.is_corrupt:
-            self._damage.add("a damaged picture was kept as the decoder mended it")
+            self._damage.add("a damaged frame was kept as the decoder repaired it")
         same_format = canonical_format(picture.format.name) == canonical_format(info.pix_fmt)
         if (picture.width, picture.height) != (info.width, info.height) or not same_format:
-            self._counts["a picture of another size or pixel format was converted to that of the first"] += 1
+            self._counts["a frame of another size or pixel format was converted to that of the first"] += 1
             picture = picture.reformat(info.width, info.height, info.pix_fmt, interpolation=EXACT_SCALING)
         return Frame(
             index=index,

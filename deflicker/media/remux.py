@@ -26,6 +26,8 @@ from deflicker.media.probe import VideoInfo, as_fraction, has_alpha_track
 from deflicker.media.verify_copy import pictures_kept
 
 _HOLD_EDITS = ("mp4", "mov")
+_FOUR_LETTERS = ("avi", "nut")
+"""Formats in which a codec's tag says more than its name: Ut Video's pixel format, for one."""
 _WITHOUT_EDITS = Description(options=(("ignore_editlist", "1"),))
 _NEVER = Fraction(1 << 62)
 
@@ -72,8 +74,9 @@ def _copied(info: VideoInfo, target: Destination, options: EncodeOptions, edits:
             return None
         template = output.source_video
         stream: Any = output.container.add_stream_from_template(template, opaque=True)
-        if template.codec_context.codec_tag == "hvc1" and output.format in ("mp4", "mov"):
-            stream.codec_context.codec_tag = "hvc1"
+        hvc1 = template.codec_context.codec_tag == "hvc1" and output.format in ("mp4", "mov")
+        if hvc1 or (output.format in _FOUR_LETTERS and output.format in info.container):
+            stream.codec_context.codec_tag = template.codec_context.codec_tag
         output.copy_video_tags(stream)
         keep_rate(template, stream, output.format)
         if has_alpha_track(template):

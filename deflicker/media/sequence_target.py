@@ -55,7 +55,7 @@ class Images:
         there = self._images.numbers()
         if there and not self._overwrite:
             raise OutputError(
-                f"{self._images.file(there[0])} exists already: choose another name, or allow overwriting"
+                f"{self._images.file(there[0])} already exists: choose another name, or allow overwriting"
             )
 
     @property
@@ -96,7 +96,7 @@ class Images:
             self.discard()
         if stale := sorted(old - set(made)):
             example = self._images.file(stale[0]).name
-            self.notes = (f"{len(stale)} more images of this name were there before and stay, such as {example}",)
+            self.notes = (f"{len(stale)} more images of this name already existed and were left, such as {example}",)
 
     def discard(self) -> None:
         """Remove the unfinished images."""

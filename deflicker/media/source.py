@@ -50,7 +50,7 @@ def take_in(
     with _stored(source, Path(target) if isinstance(target, str | os.PathLike) else None) as path:
         try:
             info = probe(path, options.limits, describe(path, options))
-            note = f"a pipe is read once and a video more than that: it was stored first ({_size(path)})"
+            note = f"a pipe can be read only once, so the input was stored first ({_size(path)})"
             yield Intake("-", replace(info, notes=(*info.notes, note)))
         except InputError as error:  # its name means nothing to anybody
             raise InputError(str(error).replace(str(path), "the input stream")) from error
@@ -69,7 +69,7 @@ def _stored(source: Source, target: Path | None) -> Iterator[Path]:
         except OSError as error:
             raise OutputError(f"the input stream cannot be stored: {error.strerror or error}") from error
         if path.stat().st_size == 0:
-            raise InputError("the input stream is empty: what should have written it wrote nothing")
+            raise InputError("the input stream is empty: the program before it wrote nothing")
         yield path
 
 

@@ -58,6 +58,8 @@ def _same_packets(source: Any, copy: Any, info: VideoInfo, *, absolute: bool, ti
     first, second = source.streams[info.stream_index], video_stream(copy, info.path)
     clock, count = _Clock(first, second, absolute=absolute, timed=timed), 0
     rewrapped = info.codec in _REWRAPPED
+    if not rewrapped and first.codec_context.pix_fmt != second.codec_context.pix_fmt:
+        return None  # a muxer that loses a codec's tag leaves a file that nothing decodes
     for a, b in zip_longest(_packets_of(source, first), _packets_of(copy, second)):
         if a is None or b is None or a.is_discard or b.is_discard or not (count or (a.is_keyframe and b.is_keyframe)):
             return None

@@ -47,7 +47,7 @@ class WebpStream:
                 self._fail(f"the file is damaged or cut off after picture {len(self._delays_ms)}")
             self._image: Any = Image.open(io.BytesIO(whole), formats=["WEBP"])
         except (OSError, ValueError, SyntaxError) as error:
-            raise InputError(f"{path} is no video that can be read: {error}") from error
+            raise InputError(f"{path} cannot be read as a video: {error}") from error
         self._made = bytearray()
         self._parts = self._pieces()
 

@@ -48,10 +48,10 @@ class Writer:
             )
             self._encoding.apply(self._stream.codec_context, info, self._output.format)
             self._output.copy_video_tags(self._stream)
-            self._output.dropped += [f"{what}: encoders here cannot be given it" for what in info.beyond_reach]
+            self._output.dropped += [f"{what}: the encoders here cannot store it" for what in info.beyond_reach]
             if info.interlaced:
                 self._output.dropped.append(
-                    "the interlaced flag: both fields stay, woven, but players will not part them"
+                    "the interlaced flag: both fields are kept, but players will not separate them"
                 )
             if info.hdr and info.hdr.options(self.codec):
                 self._output.copied.append("mastering-display metadata")
@@ -191,7 +191,7 @@ class Writer:
             with self._clear_errors():
                 self._mux(self._stream.encode(None))
                 if self._packets != self._frames and self.codec != "libwebp_anim":  # which makes one of all
-                    raise DeflickerError(f"{self.codec} made {self._packets} pictures of {self._frames} frames")
+                    raise DeflickerError(f"{self.codec} made {self._packets} pictures for {self._frames} frames")
                 self._output.finish(last_delay=self._last_delay)
         except BaseException:
             self._output.discard()

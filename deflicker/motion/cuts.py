@@ -52,7 +52,7 @@ Likeness = tuple[float, float]
 
 @stored
 @dataclass(frozen=True, eq=False)
-class Looks:
+class StructureMaps:
     """What is compared of `T` pictures."""
 
     fine: Tensor
@@ -62,7 +62,7 @@ class Looks:
     """`[T]`: whether nothing is to be seen, all black or all white."""
 
     @classmethod
-    def of(cls, frames: Tensor) -> Looks:
+    def of(cls, frames: Tensor) -> StructureMaps:
         """From R'G'B' `[T, 3, H, W]`."""
         luma = frames.mean(1).flatten(1)
         empty = (luma.amax(1) < _BLACK) | (luma.amin(1) > _WHITE)
@@ -71,13 +71,13 @@ class Looks:
     def __len__(self) -> int:
         return len(self.fine)
 
-    def __getitem__(self, part: slice) -> Looks:
-        return Looks(self.fine[part], self.coarse[part], self.empty[part])
+    def __getitem__(self, part: slice) -> StructureMaps:
+        return StructureMaps(self.fine[part], self.coarse[part], self.empty[part])
 
-    def after(self, earlier: Looks) -> Looks:
+    def after(self, earlier: StructureMaps) -> StructureMaps:
         """The earlier ones and these."""
         pairs = ((earlier.fine, self.fine), (earlier.coarse, self.coarse), (earlier.empty, self.empty))
-        return Looks(*(torch.cat(pair) for pair in pairs))
+        return StructureMaps(*(torch.cat(pair) for pair in pairs))
 
     def likenesses(self, distance: int) -> list[Likeness]:
         """Of each picture to the one so many later."""
@@ -132,7 +132,7 @@ class CutFinder:
     def __init__(self) -> None:
         self._usual: deque[Likeness] = deque([(0.9, 0.9)] * 3, maxlen=24)
         self._started = self._after_odd = False
-        self._base: Looks | None = None
+        self._base: StructureMaps | None = None
 
     def state_dict(self) -> dict[str, object]:
         """All that it remembers."""
@@ -143,9 +143,9 @@ class CutFinder:
         self._usual = deque(state["usual"], maxlen=self._usual.maxlen)
         self._started, self._after_odd, self._base = state["started"], state["after_odd"], state["base"]
 
-    def openings(self, looks: Looks, count: int) -> list[bool]:
+    def openings(self, maps: StructureMaps, count: int) -> list[bool]:
         """Which of the next `count` pictures begin a shot; one more look, where there is one, helps to tell."""
-        chain = looks if self._base is None else looks.after(self._base)
+        chain = maps if self._base is None else maps.after(self._base)
         near, around, empty = chain.likenesses(1), chain.likenesses(2), chain.empty.tolist()
         # A cut among them is too rare to matter to a median.
         self._usual.extend(like for at, like in enumerate(near) if not (empty[at] or empty[at + 1]))
@@ -155,7 +155,7 @@ class CutFinder:
                 return (near if second - first == 1 else around)[first]
             return chain[second : second + 1].after(chain[first : first + 1]).likenesses(1)[0]
 
-        begin = len(chain) - len(looks)
+        begin = len(chain) - len(maps)
         base, opens = begin - 1, []
         for at in range(begin, begin + count):
             cut = not self._started

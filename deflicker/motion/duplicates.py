@@ -16,19 +16,19 @@ _LONGEST_HOLD = 3
 """Repetitions after which each further one counts as a picture: up to four frames to a picture is how animation and
 generators are shown, 8 pictures at 30 frames a second; what stays longer is meant to stay, and light that blinks must
 be seen to last."""
-_CALM = 24
-"""Frames after a picture that stayed longer, or one that came back, until repetitions are held again."""
+_MIN_SINCE_LOOP = 24
+"""Frames after a picture that stayed longer, or one that came back, until repetitions are duplicates again."""
 
 
 @stored
 @dataclass(frozen=True, eq=False)
-class Pace:
-    """What came before a frame."""
+class DuplicateRun:
+    """The repetitions before a frame, and the pictures they are told by."""
 
     repetitions: int = 0
     """Right before."""
-    calm: int = _CALM
-    """Frames since a picture last stayed longer than pictures are held, or came back as the one before the one before:
+    frames_since_loop: int = _MIN_SINCE_LOOP
+    """Frames since a picture last stayed too long, or came back as the one before the one before:
     a light that goes on and off."""
     latest: Tensor | None = None
     """`[3, h, w]`: proxy of the latest picture."""
@@ -36,26 +36,30 @@ class Pace:
     """Of the one before."""
 
 
-def held_of(proxies: Sequence[Tensor | None], same: Sequence[bool], pace: Pace) -> tuple[list[bool], list[Pace]]:
-    """Which frames are held, the first repetitions of a picture, and the pace before each and after the last.
+def mark_duplicates(
+    proxies: Sequence[Tensor | None], same: Sequence[bool], run: DuplicateRun
+) -> tuple[list[bool], list[DuplicateRun]]:
+    """Which frames are duplicates, the first repetitions of a picture, and the run before each and after the last.
 
-    proxies: `[3, h, w]` of each frame, None of those kept as they are; same: which repeat the frame before them.
+    proxies: `[3, h, w]` of each frame, None of skipped ones; same: which repeat the frame before them.
     """
-    held, paces = [], [pace]
-    came_back = _come_back(proxies, same, pace)
+    duplicates, runs = [], [run]
+    came_back = _come_back(proxies, same, run)
     for number, (proxy, repeats) in enumerate(zip(proxies, same, strict=True)):
-        last = paces[-1]
-        held.append(repeats and last.repetitions < _LONGEST_HOLD and last.calm >= _CALM)
-        run = last.repetitions + 1 if repeats else 0
-        calm = 0 if run > _LONGEST_HOLD or number in came_back else last.calm + 1
+        last = runs[-1]
+        duplicates.append(repeats and last.repetitions < _LONGEST_HOLD and last.frames_since_loop >= _MIN_SINCE_LOOP)
+        repetitions = last.repetitions + 1 if repeats else 0
+        since = 0 if repetitions > _LONGEST_HOLD or number in came_back else last.frames_since_loop + 1
         is_new = proxy is not None and not repeats
-        paces.append(Pace(run, calm, *((proxy, last.latest) if is_new else (last.latest, last.earlier))))
-    return held, paces
+        runs.append(
+            DuplicateRun(repetitions, since, *((proxy, last.latest) if is_new else (last.latest, last.earlier)))
+        )
+    return duplicates, runs
 
 
-def _come_back(proxies: Sequence[Tensor | None], same: Sequence[bool], pace: Pace) -> set[int]:
+def _come_back(proxies: Sequence[Tensor | None], same: Sequence[bool], run: DuplicateRun) -> set[int]:
     """The frames that show the picture before the one before them once more."""
-    latest, earlier = pace.latest, pace.earlier
+    latest, earlier = run.latest, run.earlier
     numbers, differences = [], []
     for number, (proxy, repeats) in enumerate(zip(proxies, same, strict=True)):
         if proxy is None or repeats:

@@ -70,4 +70,15 @@ CELL_PX = 8
 
 def cell_means(image: Tensor) -> Tensor:
     """Means over cells: `[N, C, H, W]` → `[N, C, H / 8, W / 8]` (proxies have sides divisible by 8)."""
-    return F.avg_pool2d(image, CELL_PX)
+    return block_mean(image, CELL_PX)
+
+
+def block_mean(image: Tensor, side_px: int) -> Tensor:
+    """Means over blocks of `side_px`²: `[..., H, W]` → `[..., ⌈H / side_px⌉, ⌈W / side_px⌉]`."""
+    return F.avg_pool2d(image, side_px, ceil_mode=True, count_include_pad=False)
+
+
+def upsample_blocks(blocks: Tensor, side_px: int, size: Sequence[int]) -> Tensor:
+    """Values of blocks of `side_px`² at each pixel of a picture of `size` (height, width), bilinear."""
+    full = F.interpolate(blocks, scale_factor=side_px, mode="bilinear", align_corners=False)
+    return full[..., : size[-2], : size[-1]]

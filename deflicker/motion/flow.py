@@ -19,6 +19,7 @@ from torch import Tensor
 from deflicker.core.blocks import stored
 from deflicker.core.device import allowed_cores
 from deflicker.motion.raft.network import LEVELS, Raft
+from deflicker.motion.warp import resize_flow
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -30,11 +31,20 @@ SHORTEST_SIDE_PX = 96
 touched; more costs time and gains nothing."""
 LOCAL_MEAN_PART = 65 / 480
 """Width of the local mean at half height, as a part of the frame's longer side."""
-CORRELATION_BYTES = {"cpu": 8 << 20, "gpu": 1 << 30}
-"""Bound of the correlation volumes held at once; their size is quadratic in the pixels. On a CPU, about what its cache
-holds: a larger batch is slower."""
-FRAMES_AT_ONCE = {"cpu": 1, "gpu": 16}
-"""Frames whose features are computed together; again, a CPU is quicker with few."""
+
+
+@dataclass(frozen=True)
+class BatchLimits:
+    """How much is computed at once."""
+
+    frames: int
+    """Frames whose features are computed together; a CPU is quicker with few."""
+    correlation_bytes: int
+    """Bound of the correlation volumes held at once; their size is quadratic in the pixels. On a CPU, about what its
+    cache holds: a larger batch is slower."""
+
+
+LIMITS = {"cpu": BatchLimits(1, 8 << 20), "gpu": BatchLimits(16, 1 << 30)}
 
 
 @stored
@@ -63,18 +73,19 @@ class FlowEstimator:
         dtype: torch.dtype = torch.float32,
         updates: int = 12,
         workers: int = 1,
+        limits: BatchLimits | None = None,
     ) -> None:
         """`state_dict`: the weights of RAFT, small or large, under torchvision's names; ValueError for others.
 
         `dtype`: of the convolutions; coordinates, correlations and flow stay float32. `updates`: recurrent updates, at
         least 1. `workers`: threads that take frames and pairs side by side, which keeps CPU cores busier than several
-        threads for each operation do.
+        threads for each operation do. `limits`: None for those of the device.
         """
         if updates < 1:
             raise ValueError(f"at least one update: {updates = }")
         self._raft = Raft(state_dict, device=device, dtype=dtype)
         self._device, self._dtype, self._updates = torch.device(device), dtype, updates
-        self._kind = "cpu" if self._device.type == "cpu" else "gpu"
+        self._limits = limits or LIMITS["cpu" if self._device.type == "cpu" else "gpu"]
         self._workers = workers
         self._cores = allowed_cores()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="deflicker-flow") if workers > 1 else None
@@ -86,7 +97,7 @@ class FlowEstimator:
         """
         if frames.ndim != 4 or frames.shape[1] != 3:
             raise ValueError(f"frames are [B, 3, H, W]: {frames.shape = }")
-        parts = self._each(self._features, torch.split(frames, FRAMES_AT_ONCE[self._kind]))
+        parts = self._each(self._features, torch.split(frames, self._limits.frames))
         return [one for part in parts for one in part]
 
     def flow(self, first: Sequence[Features], second: Sequence[Features]) -> tuple[Tensor, Tensor]:
@@ -100,7 +111,7 @@ class FlowEstimator:
             raise ValueError(f"as many first frames as second, at least one, all of one size: {sizes = }")
         cells = first[0].matching[0].numel()
         # Both directions in float32, and a third more for the coarser levels.
-        most = max(1, CORRELATION_BYTES[self._kind] // (cells * cells * 4 * 2 * 4 // 3))
+        most = max(1, self._limits.correlation_bytes // (cells * cells * 4 * 2 * 4 // 3))
         batch = min(most, -(-len(first) // self._workers))
         starts = range(0, len(first), batch)
         parts = self._each(lambda i: self._flow(first[i : i + batch], second[i : i + batch]), starts)
@@ -181,10 +192,7 @@ def _fit(flow_px: Tensor, size_px: tuple[int, int]) -> Tensor:
     height_px, width_px = _enlarged(*size_px)
     left, _, top, _ = _padding(height_px, width_px)
     flow_px = flow_px[..., top : top + height_px, left : left + width_px]
-    if (height_px, width_px) == size_px:
-        return flow_px
-    flow_px = F.interpolate(flow_px, size_px, mode="bilinear", align_corners=False, antialias=True)
-    return torch.stack([flow_px[:, 0] * (size_px[1] / width_px), flow_px[:, 1] * (size_px[0] / height_px)], dim=1)
+    return flow_px if (height_px, width_px) == size_px else resize_flow(flow_px, size_px, antialias=True)
 
 
 def _grid(height: int, width: int, device: torch.device) -> Tensor:

@@ -13,13 +13,14 @@ from torch import Tensor
 from deflicker.core.blocks import stored
 from deflicker.core.oom import OomFallback
 from deflicker.motion.tracking import Flow
+from deflicker.motion.warp import resize_flow
 
 _FEWER, _HALF, _CPU = 1, 2, 3
 
 
 @stored
 @dataclass(frozen=True, eq=False)
-class _Seen:
+class CachedFeatures:
     """A frame's features, and the frame, should others be needed."""
 
     frame: Tensor
@@ -28,23 +29,23 @@ class _Seen:
     """Of the features: those of half the size, or of the CPU, go with others of their kind only."""
 
 
-class SparingFlow:
-    """A flow network that steps down where memory ends. What a frame was seen as before is made anew then."""
+class FlowWithOomFallback:
+    """A flow network that steps down where memory ends. Cached features of another kind are computed again."""
 
     def __init__(self, network: Flow, on_cpu: Callable[[], Flow]) -> None:
         """on_cpu: loads the same network for the CPU; called once at most."""
-        self._network, self._load, self._spare = network, on_cpu, network
+        self._network, self._load_on_cpu, self._on_cpu = network, on_cpu, network
         self._fallback = OomFallback("flow", ("one frame at a time", "at half the size", "on the CPU"))
 
-    def features(self, frames: Tensor) -> list[_Seen]:
+    def features(self, frames: Tensor) -> list[CachedFeatures]:
         """As `FlowEstimator.features`."""
         return self._fallback.run(lambda level: self._features(frames, level))
 
-    def flow(self, first: Sequence[_Seen], second: Sequence[_Seen]) -> tuple[Tensor, Tensor]:
+    def flow(self, first: Sequence[CachedFeatures], second: Sequence[CachedFeatures]) -> tuple[Tensor, Tensor]:
         """As `FlowEstimator.flow`."""
         return self._fallback.run(lambda level: self._flow(first, second, level))
 
-    def _features(self, frames: Tensor, level: int) -> list[_Seen]:
+    def _features(self, frames: Tensor, level: int) -> list[CachedFeatures]:
         form, network = (level if level > _FEWER else 0), self._at(level)
         shown = frames.cpu() if level == _CPU else frames
         if level == _HALF:
@@ -54,13 +55,15 @@ class SparingFlow:
             if level
             else network.features(shown)
         )
-        return [_Seen(frame, features, form) for frame, features in zip(frames, found, strict=True)]
+        return [CachedFeatures(frame, features, form) for frame, features in zip(frames, found, strict=True)]
 
-    def _flow(self, first: Sequence[_Seen], second: Sequence[_Seen], level: int) -> tuple[Tensor, Tensor]:
+    def _flow(
+        self, first: Sequence[CachedFeatures], second: Sequence[CachedFeatures], level: int
+    ) -> tuple[Tensor, Tensor]:
         form, network = (level if level > _FEWER else 0), self._at(level)
 
-        def fit(seen: _Seen) -> Any:
-            return seen.features if seen.form == form else self._features(seen.frame[None], level)[0].features
+        def fit(cached: CachedFeatures) -> Any:
+            return cached.features if cached.form == form else self._features(cached.frame[None], level)[0].features
 
         pairs = [([fit(a)], [fit(b)]) for a, b in zip(first, second, strict=True)] if level else []
         found = (
@@ -70,16 +73,10 @@ class SparingFlow:
         )
         there, back = (torch.cat(each).to(first[0].frame.device) for each in zip(*found, strict=True))
         if level == _HALF:
-            there, back = (_enlarged(each, first[0].frame.shape[-2:]) for each in (there, back))
+            there, back = (resize_flow(each, first[0].frame.shape[-2:]) for each in (there, back))
         return there, back
 
     def _at(self, level: int) -> Flow:
-        if level == _CPU and self._spare is self._network:
-            self._spare = self._load()
-        return self._spare if level == _CPU else self._network
-
-
-def _enlarged(flow_px: Tensor, size: torch.Size) -> Tensor:
-    """Flow `[B, 2, h, w]` at another size, in its pixels."""
-    scale = flow_px.new_tensor([size[1] / flow_px.shape[-1], size[0] / flow_px.shape[-2]]).view(1, 2, 1, 1)
-    return F.interpolate(flow_px, size=tuple(size), mode="bilinear", align_corners=False) * scale
+        if level == _CPU and self._on_cpu is self._network:
+            self._on_cpu = self._load_on_cpu()
+        return self._on_cpu if level == _CPU else self._network

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.motion.filters import box_mean, length
+from deflicker.motion.filters import block_mean, box_mean, length, upsample_blocks
 from deflicker.motion.warp import warp
 
 _SUM_PX = 4
@@ -22,7 +22,7 @@ _EVEN_CELLS = 4
 _OUTLIER = 0.04
 """Residual of even luma at which a pixel counts half."""
 _RIDGE = 1e-4
-_NOISE_SHARE = 0.1
+_NOISE_FRACTION = 0.1
 """Part of the residual's energy added to the diagonal: where noise is all there is, nothing moves."""
 _LONGEST_STEP_PX = 0.5
 _COARSE_STEPS = 2
@@ -33,7 +33,7 @@ _FINE_STEPS = 1
 def even_luma(luma: Tensor) -> Tensor:
     """Luma `[T, 1, H, W]` in [0, 1] slightly blurred, less its local mean, over it: contrast without tone."""
     smooth = box_mean(box_mean(luma, 1), 1)
-    mean = _spread(box_mean(_cells(smooth), _EVEN_CELLS), luma.shape[-2:])
+    mean = upsample_blocks(box_mean(block_mean(smooth, _SUM_PX), _EVEN_CELLS), _SUM_PX, luma.shape[-2:])
     return 0.35 * (smooth - mean) / (mean + 0.05)
 
 
@@ -42,9 +42,9 @@ def refine(first: Tensor, second: Tensor, flow_px: Tensor) -> Tensor:
 
     first, second: `even_luma` of the two frames, `[B, 1, H, W]`.
     """
-    smaller_px = _half(flow_px) / 2
-    moved_px = _steps(_half(first), _half(second), smaller_px, _COARSE_STEPS) - smaller_px
-    return _steps(first, second, flow_px + 2 * _spread(moved_px, first.shape[-2:], 2), _FINE_STEPS)
+    smaller_px = block_mean(flow_px, 2) / 2
+    moved_px = _steps(block_mean(first, 2), block_mean(second, 2), smaller_px, _COARSE_STEPS) - smaller_px
+    return _steps(first, second, flow_px + 2 * upsample_blocks(moved_px, 2, first.shape[-2:]), _FINE_STEPS)
 
 
 def _steps(first: Tensor, second: Tensor, flow_px: Tensor, steps: int) -> Tensor:
@@ -57,14 +57,15 @@ def _steps(first: Tensor, second: Tensor, flow_px: Tensor, steps: int) -> Tensor
         weight = 1 / (1 + (error / _OUTLIER).square())
         left, right = weight * gradient_x, weight * gradient_y
         products = [left * gradient_x, right * gradient_y, left * gradient_y, left * error, right * error]
-        cells = torch.cat([_cells(each) for each in (*products, weight * error.square(), weight)], 1)
+        cells = torch.cat([block_mean(each, _SUM_PX) for each in (*products, weight * error.square(), weight)], 1)
         sums = box_mean(box_mean(cells, _REACH_CELLS), _REACH_CELLS)
         xx, yy, xy, xe, ye, energy, mass = sums.tensor_split(7, 1)
-        ridge = _RIDGE + _NOISE_SHARE * energy / mass.clamp_min(1e-3)
+        ridge = _RIDGE + _NOISE_FRACTION * energy / mass.clamp_min(1e-3)
         xx, yy = xx + ridge, yy + ridge
         step = torch.cat([yy * xe - xy * ye, xx * ye - xy * xe], 1) / (xx * yy - xy.square())
         far_px = length(step).clamp_min(1e-6)
-        flow_px = flow_px + _spread(step * (far_px.clamp(max=_LONGEST_STEP_PX) / far_px), first.shape[-2:])
+        step = step * (far_px.clamp(max=_LONGEST_STEP_PX) / far_px)
+        flow_px = flow_px + upsample_blocks(step, _SUM_PX, first.shape[-2:])
     return flow_px
 
 
@@ -75,16 +76,3 @@ def _gradients(image: Tensor) -> tuple[Tensor, Tensor]:
         (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2,
         (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2,
     )
-
-
-def _cells(image: Tensor, side_px: int = _SUM_PX) -> Tensor:
-    return F.avg_pool2d(image, side_px, ceil_mode=True, count_include_pad=False)
-
-
-def _half(image: Tensor) -> Tensor:
-    return _cells(image, 2)
-
-
-def _spread(cells: Tensor, size: torch.Size, side_px: int = _SUM_PX) -> Tensor:
-    full = F.interpolate(cells, scale_factor=side_px, mode="bilinear", align_corners=False)
-    return full[..., : size[-2], : size[-1]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deflicker.motion.cuts import Looks
+from deflicker.motion.cuts import StructureMaps
 from deflicker.motion.record import SkipReason
 
 
@@ -40,7 +40,7 @@ class ReplayedCuts:
         self._starts = [starts for starts, duplicate, skip in frames if not duplicate and skip is None]
         self._next = 0
 
-    def openings(self, looks: Looks, count: int) -> list[bool]:
+    def openings(self, maps: StructureMaps, count: int) -> list[bool]:
         """Which of the next `count` pictures begin a shot."""
         self._next += count
         return self._starts[self._next - count : self._next]

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from deflicker.core.blocks import stored
-from deflicker.motion.cuts import CutFinder, Looks
-from deflicker.motion.duplicates import ALIKE, Pace, held_of
+from deflicker.motion.cuts import CutFinder, StructureMaps
+from deflicker.motion.duplicates import ALIKE, DuplicateRun, mark_duplicates
 from deflicker.motion.record import R
 from deflicker.motion.segment import ReplayedCuts, SegmentShots
 
@@ -70,7 +70,7 @@ class ShotTracker(Generic[R]):
         self._gap = segment.gap if segment else 0
         self._cuts = ReplayedCuts(segment) if segment else CutFinder()
         self._previous: TrackedPicture | None = None
-        self._pace, self._done = Pace(), 0
+        self._duplicates, self._done = DuplicateRun(), 0
         self._reference = None if key is None or key_every == 0 or flow is None else flow.features(key[None])[0]
         self._key = self._reference
         self._pictures = 0
@@ -95,7 +95,7 @@ class ShotTracker(Generic[R]):
             "gap": self._gap,
             "cuts": self._cuts.state_dict(),
             "previous": self._previous,
-            "pace": self._pace,
+            "duplicates": self._duplicates,
             "done": self._done,
             "key": None if self._reference is not None else self._key,
             "pictures": self._pictures,
@@ -104,7 +104,8 @@ class ShotTracker(Generic[R]):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken."""
         self._arrived, self._waiting, self._room = state["arrived"], state["waiting"], state["room"]
-        self._gap, self._previous, self._pace, self._done = (state[n] for n in ("gap", "previous", "pace", "done"))
+        self._gap, self._previous = state["gap"], state["previous"]
+        self._duplicates, self._done = state["duplicates"], state["done"]
         self._key = state["key"] if self._reference is None else self._reference
         self._pictures = state["pictures"]
         self._cuts.load_state_dict(state["cuts"])
@@ -115,7 +116,7 @@ class ShotTracker(Generic[R]):
         if not batch:
             return []
         same = _same(batch, self._previous, self._gap)
-        batch, paces = self._mark_duplicates(batch, same)
+        batch, runs = self._mark_duplicates(batch, same)
         decided = len(batch) if last else _decidable(batch)
         tracked = self._find_cuts(batch, decided)
         numbers = [i for i in range(decided) if batch[i].is_picture]
@@ -125,15 +126,15 @@ class ShotTracker(Generic[R]):
             shot = numbers[begin:end]
             for i, record in zip(shot, self._estimate_flow(tracked, same, shot), strict=True):
                 tracked[i] = record
-        self._waiting, self._pace, self._done = batch[decided:], paces[decided], self._done + decided
+        self._waiting, self._duplicates, self._done = batch[decided:], runs[decided], self._done + decided
         return tracked
 
-    def _mark_duplicates(self, batch: Sequence[R], same: Sequence[bool]) -> tuple[list[R], list[Pace]]:
-        """The batch, and the pace before each frame of it and after the last."""
-        held, paces = held_of([None if each.skip else each.proxy for each in batch], same, self._pace)
+    def _mark_duplicates(self, batch: Sequence[R], same: Sequence[bool]) -> tuple[list[R], list[DuplicateRun]]:
+        """The batch, and the run of duplicates before each frame of it and after the last."""
+        held, runs = mark_duplicates([None if each.skip else each.proxy for each in batch], same, self._duplicates)
         if self._segment is not None:
             held = list(self._segment.is_duplicate[self._done : self._done + len(batch)])
-        return [replace(each, is_duplicate=is_held) for each, is_held in zip(batch, held, strict=True)], paces
+        return [replace(each, is_duplicate=is_held) for each, is_held in zip(batch, held, strict=True)], runs
 
     def _find_cuts(self, batch: Sequence[R], decided: int) -> list[R]:
         """The first frames of the batch, those marked that start a shot; frames after them only help to tell cuts."""
@@ -145,8 +146,8 @@ class ShotTracker(Generic[R]):
         numbers = [i for i in range(decided) if batch[i].is_picture]
         ahead = [i for i in range(decided, len(batch)) if batch[i].is_picture][:1]
         if numbers:
-            looks = Looks.of(torch.stack([_motion_proxy(batch[i]) for i in numbers + ahead]))
-            for i, cut in zip(numbers, self._cuts.openings(looks, len(numbers)), strict=True):
+            maps = StructureMaps.of(torch.stack([_motion_proxy(batch[i]) for i in numbers + ahead]))
+            for i, cut in zip(numbers, self._cuts.openings(maps, len(numbers)), strict=True):
                 tracked[i] = replace(tracked[i], starts_shot=cut or gaps[i] > LONGEST_GAP, after_gap=gaps[i] > 0)
         self._gap = gaps[decided]
         return tracked

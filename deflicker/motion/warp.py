@@ -5,6 +5,8 @@ Flow is `[B, 2, H, W]` in pixels (dx, dy): frame a's pixel x is found in frame b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -76,3 +78,10 @@ def compose(first_px: Tensor, first_visible: Tensor, then_px: Tensor, then_visib
     flow_px = first_px + onward[:, :2]
     visible = first_visible * (onward[:, 2:] > 0.9) * inside(target_grid(flow_px))
     return flow_px, visible
+
+
+def resize_flow(flow_px: Tensor, size: Sequence[int], *, antialias: bool = False) -> Tensor:
+    """Flow `[B, 2, h, w]` at another size (height, width), in its pixels; bilinear."""
+    scale = flow_px.new_tensor([size[1] / flow_px.shape[-1], size[0] / flow_px.shape[-2]]).view(1, 2, 1, 1)
+    resized = F.interpolate(flow_px, size=tuple(size), mode="bilinear", align_corners=False, antialias=antialias)
+    return resized * scale

@@ -17,9 +17,8 @@ from deflicker.core.errors import Cancelled, SettingsError
 from deflicker.core.settings import Settings
 from deflicker.core.values import Span
 from deflicker.pipeline.guide import check_guide
-from deflicker.pipeline.models import Models
 from deflicker.pipeline.observers import OnWindow, WindowReporter
-from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.run_context import Models, Run, VideoSize
 from deflicker.pipeline.source_pictures import SourcePicture, picture_of
 from deflicker.pipeline.stages import local_corrections
 from deflicker.report.observer import Observer
@@ -55,7 +54,7 @@ def deflicker_frames(
     if not fps > 0:
         raise ValueError(f"frames a second must be more than 0: {fps = }")
     if settings.resume:
-        raise SettingsError("frames that come as a stream have no file to keep progress beside: leave out resume")
+        raise SettingsError("a stream of frames has no file to save progress next to: leave out resume")
     alike = _alike(frames, cancel)
     return alike if settings.strength == 0 else _corrected(alike, fps, settings, on_window, models)
 
@@ -65,7 +64,7 @@ def _alike(frames: Iterable[FrameT], cancel: Event | None) -> Iterator[FrameT]:
     first: tuple[Any, ...] | None = None
     for number, frame in enumerate(frames):
         if cancel is not None and cancel.is_set():
-            raise Cancelled("stopped, as asked")
+            raise Cancelled("stopped on request")
         found = _describe(frame, number)
         first = first or found
         if found != first:

@@ -40,7 +40,7 @@ def fvd(
     """Fréchet distance between I3D's views of two sets of clips, each a folder of videos or one video.
 
     Every video gives overlapping clips of 16 frames. Raises InputError where a set gives fewer than two clips,
-    WeightsError where I3D's weights are not to be had.
+    WeightsError where I3D's weights are not available.
     """
     tell = on_progress or (lambda _: None)
     device = choose(settings.device, settings.precision).torch_device

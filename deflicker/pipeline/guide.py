@@ -40,11 +40,11 @@ def reference_proxy(
     elif source is not None:
         path, start, info = source.path, settings.reference, source
     else:
-        raise SettingsError("frames that come as a stream have no frame to look up: give an image as reference")
+        raise SettingsError("a stream of frames has no reference frame to look up: give an image")
     with Reader(path, ReadOptions(start=start), info=info) as reader:
         for frame in reader.frames():
             return proxy_of(frame, reader.info.layout, size, device)
-    raise InputError(f"{path}: has no such frame to take as reference; give one before its end")
+    raise InputError(f"{path}: has no such reference frame: give one before its end")
 
 
 def guide_proxies(
@@ -72,7 +72,7 @@ class GuideStage:
         proxy = next(self._guide, None)
         if proxy is None:
             raise InputError(
-                f"{self._path}: the guide ends after {self._count} frames, before the video; give one with as many"
+                f"{self._path}: the guide ends after {self._count} frames, before the video: give one of its length"
             )
         self._count += 1
         yield replace(record, motion_proxy=proxy)
@@ -81,7 +81,7 @@ class GuideStage:
         """Raises InputError where the guide has more frames than came."""
         if self._frames is None and next(self._guide, None) is not None:
             raise InputError(
-                f"{self._path}: the guide goes on after the video's {self._count} frames; give one with as many"
+                f"{self._path}: the guide continues after the video's {self._count} frames: give one of its length"
             )
         yield from ()
 

@@ -17,9 +17,8 @@ from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
 from deflicker.media.source import Source, take_in
 from deflicker.motion.tracking import ShotTracker
-from deflicker.pipeline.models import Models
 from deflicker.pipeline.observers import measure_observer
-from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.run_context import Models, Run, VideoSize
 from deflicker.pipeline.source_pictures import DecodedPicture
 from deflicker.pipeline.stages import Step, records, run_stages
 from deflicker.report.model import Measurement

@@ -25,8 +25,7 @@ from deflicker.media.source import Source, take_in
 from deflicker.media.writer import Writer
 from deflicker.motion.raft.network import FLOW_NETWORKS, build
 from deflicker.pipeline.guide import check_guide
-from deflicker.pipeline.models import Models, flow_network
-from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.run_context import Models, Run, VideoSize, flow_network
 from deflicker.pipeline.source_pictures import DecodedPicture
 from deflicker.pipeline.stages import Step, TimedStage, build_steps, records, run_stages, scan_shots
 from deflicker.report.model import Plan
@@ -88,14 +87,14 @@ def _prepared(
 ) -> tuple[Run | None, list[str]]:
     """The run, and what to say about its weights. Without these it is as fast: the time can be measured."""
     if settings.strength == 0:
-        return None, ["strength 0 corrects nothing: the source's packets are copied where the other options allow it"]
-    notes = ["where nothing flickers, the source's packets are copied instead"]
+        return None, ["strength 0 corrects nothing: the source's packets are copied if the other options allow it"]
+    notes = ["if nothing flickers, the source's packets are copied instead"]
     preset = size.fitted(settings)
     network = FLOW_NETWORKS[preset.flow_network]
     own_file = settings.weights is not None and not settings.weights.is_dir()
     if not (models or own_file or settings.offline or weights.locate(network, path=settings.weights)):
         state = dict(build(preset.flow_network).state_dict())
-        notes.append(f"the weights of {preset.flow_network} are fetched first")
+        notes.append(f"the weights of {preset.flow_network} are downloaded first")
         models = Models(flow=flow_network(state, preset, device))
     return Run.prepare(size, replace(settings, offline=True), models, lambda _: None), notes
 

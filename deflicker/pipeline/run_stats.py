@@ -54,7 +54,7 @@ class RunStats(Observer):
         excluded = any(part.why == "excluded" for part in self.skipped.ranges)
         missed = bool(settings.exclude) and settings.strength > 0 and not excluded
         spans = ", ".join(map(str, settings.exclude))
-        notes = [f"no frame lies in {spans}, which was to be excluded"] if missed else []
+        notes = [f"no frame lies in {spans}, which --exclude names"] if missed else []
         return Report(
             source=str(reader.info.path),
             target="",
@@ -64,7 +64,7 @@ class RunStats(Observer):
             duration_s=reader.info.duration_s or 0.0,
             elapsed_s=0.0,
             device=str(run.device.torch_device) if run else "none",
-            device_reason=run.device.reason if run else "strength 0 asks for no correction",
+            device_reason=run.device.reason if run else "strength 0 needs no correction",
             flicker_before=before,
             flicker_after=after,
             codec=output.codec,

@@ -10,8 +10,8 @@ from deflicker.core.settings import Settings
 from deflicker.media.destination import Destination
 from deflicker.media.source import Source
 from deflicker.pipeline.frames import FrameT, deflicker_frames
-from deflicker.pipeline.models import Models
 from deflicker.pipeline.observers import OnWindow
+from deflicker.pipeline.run_context import Models
 from deflicker.pipeline.video import deflicker
 from deflicker.report.model import Report
 

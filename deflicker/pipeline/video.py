@@ -30,10 +30,9 @@ from deflicker.pipeline.checkpoint.open import check_resume, open_checkpoint
 from deflicker.pipeline.checkpoint.runner import CHECKPOINT_S, Checkpointer
 from deflicker.pipeline.frames import deflicker_frames
 from deflicker.pipeline.guide import check_guide
-from deflicker.pipeline.models import Models
 from deflicker.pipeline.observers import OnWindow, ProgressReporter, WindowReporter, measure_observer
 from deflicker.pipeline.plan import plan
-from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.run_context import Models, Run, VideoSize
 from deflicker.pipeline.run_stats import RunStats
 from deflicker.pipeline.source_pictures import DecodedPicture
 from deflicker.pipeline.stages import local_corrections
@@ -141,7 +140,7 @@ def _unless(cancel: Event | None, tell: OnProgress) -> OnProgress:
 
     def tell_or_stop(step: Progress) -> None:
         if cancel.is_set():
-            raise Cancelled("stopped, as asked")
+            raise Cancelled("stopped on request")
         tell(step)
 
     return tell_or_stop

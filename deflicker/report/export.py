@@ -33,7 +33,7 @@ def check(path: Path, *, overwrite: bool) -> None:
     if path.is_dir():
         raise OutputError(f"{path} is a folder: give the name of a file")
     if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists already; use -y to replace it")
+        raise OutputError(f"{path}: already exists; use -y to replace it")
 
 
 def save(document: Document, gallery: Gallery | None, path: Path, *, overwrite: bool = False) -> None:

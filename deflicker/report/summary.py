@@ -19,7 +19,7 @@ from deflicker.report.terms import LIMITS, METRICS
 from deflicker.report.verdict import judge_one, judge_pair
 
 _NEED_LPIPS = ("tcs", "tcs_moved", "drift_slope")
-_WHY_MISSING = {"seam_period": "no regular seams", "ewarp_l1_first": "too little of the first frame stays in sight"}
+_WHY_MISSING = {"seam_period": "no regular seams", "ewarp_l1_first": "too little of the first frame stays visible"}
 
 
 def build_results(

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from deflicker import Settings
+
 from . import synthetic
 from .measure import measure
 from .stages import NAMES, stages
@@ -133,8 +135,9 @@ def _one_clip(clip: Clip, plan: Plan, folder: Path) -> Generator[Row, None, floa
     for device in plan.devices:
         for preset in plan.presets:
             row = _product(clip, folder, preset, device, plan)
-            arguments = folder / "in.mp4", folder / "out.mp4", preset, device, plan.codec
-            yield replace(row, to_ffmpeg=row.fps / basis.fps, stages=stages(*arguments) if plan.stages else {})
+            settings = Settings(preset=preset, device=device, codec=plan.codec, overwrite=True)  # type: ignore[arg-type]
+            alone = stages(folder / "in.mp4", folder / "out.mp4", settings) if plan.stages else {}
+            yield replace(row, to_ffmpeg=row.fps / basis.fps, stages=alone)
     return basis.fps
 
 

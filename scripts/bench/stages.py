@@ -15,7 +15,7 @@ from deflicker.correction.types import FrameRecord
 from deflicker.media.frame import Frame
 from deflicker.media.reader import Reader
 from deflicker.media.writer import Writer
-from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.run_context import Models, Run, VideoSize
 from deflicker.pipeline.source_pictures import DecodedPicture
 from deflicker.pipeline.stages import Step, TimedStage, build_steps, records, run_stages
 
@@ -27,16 +27,15 @@ FRAMES = 48
 """Frames on which stages are timed; they are all held in memory."""
 
 
-def stages(source: Path, target: Path, preset: str, device: str, codec: str | None = None) -> dict[str, float]:
+def stages(source: Path, target: Path, settings: Settings, models: Models | None = None) -> dict[str, float]:
     """Frames a second of each stage, all in one thread.
 
     Presets that leave texture alone have no such stage.
     """
-    settings = Settings(preset=preset, device=device, codec=codec, overwrite=True)  # type: ignore[arg-type]
     clock = _Clock()
     with Reader(source) as reader:
         info = reader.info
-        run = Run.prepare(VideoSize.of(info), settings, None, lambda _: None)
+        run = Run.prepare(VideoSize.of(info), settings, models, lambda _: None)
         size, where = run.proxy_size, run.device.torch_device
         frames = clock.time("decode", lambda: list(islice(reader.frames(), FRAMES)))
         pictures = [DecodedPicture.of(frame, info.layout) for frame in frames]
@@ -52,7 +51,7 @@ def stages(source: Path, target: Path, preset: str, device: str, codec: str | No
             "apply",
             lambda: [picture.corrected(each.correction) for picture, each in zip(pictures, done, strict=True)],
         )
-        clock.time("encode", lambda: _encode(Writer(target, info, settings), changed))
+        clock.time("encode", lambda: _encode(Writer(target, info, settings.encoding()), changed))
     return {name: len(frames) / max(seconds, 1e-9) for name, seconds in clock.seconds.items()}
 
 

@@ -14,8 +14,7 @@ from typing import Any
 
 from deflicker import Settings, deflicker
 from deflicker.correction.tone.tone_options import ToneOptions
-from deflicker.pipeline.models import Models
-from deflicker.pipeline.run_context import Run
+from deflicker.pipeline.run_context import Models, Run
 
 
 def _gains(**changes: Any) -> Callable[[ToneOptions], ToneOptions]:

@@ -11,7 +11,7 @@ from deflicker.core.values import parse_size
 
 def test_what_is_wrong_names_its_option() -> None:
     assert read_option(parse_size, "2K", "--max-memory") == 2048
-    with pytest.raises(SettingsError, match=r"^--max-memory: 'lots' is no size"):
+    with pytest.raises(SettingsError, match=r"^--max-memory: 'lots' is not a size"):
         read_option(parse_size, "lots", "--max-memory")
 
 

@@ -87,7 +87,7 @@ def test_one_failure_does_not_stop_the_rest(tmp_path: Path, jobs: int) -> None:
     assert {(o.task.source.stem, o.state, o.message) for o in outcomes} == {
         *((n, "done", "fine") for n in "0145"),
         ("2", "failed", "broken"),
-        ("3", "skipped", "exists already"),
+        ("3", "skipped", "already exists"),
     }
 
 
@@ -144,7 +144,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert sorted(os.listdir(tmp_path / "out")) == ["a.mp4", "deep"]
 
 
-@pytest.mark.usefixtures("no_motion")
+@pytest.mark.usefixtures("raft")
 def test_a_report_and_a_comparison_of_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()

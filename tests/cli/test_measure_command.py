@@ -63,7 +63,7 @@ def test_a_run_with_report_and_comparison(command: Command, clip: Path, tmp_path
         (("in.mp4", "out.mp4", "--compare", "c.mp4", "--compare-style", "x"), 2, "side or split"),
         (("measure",), 2, "missing argument"),
         (("measure", "nowhere.mp4"), 3, "no such file"),
-        (("measure", "in.mp4", "--weights", "in.mp4"), 2, "is no folder"),
+        (("measure", "in.mp4", "--weights", "in.mp4"), 2, "is not a folder"),
         (("fvd", "nowhere", "in.mp4"), 3, "no such file or folder"),
         (("./measure", "out.mp4"), 3, "no such file"),
     ],

@@ -51,7 +51,7 @@ def test_frame_numbers(text, frame):
     ],
 )  # fmt: skip
 def test_no_times(text):
-    with pytest.raises(SettingsError, match="is no time") as error:
+    with pytest.raises(SettingsError, match="is not a time") as error:
         TimePoint.parse(text)
     assert "\n" not in str(error.value)
 
@@ -114,7 +114,7 @@ def test_sizes(text, size):
     "text", ["", "G", "-1G", "8X", "8GG", "1e9", "1.5.2G", ".5G", "eight", "8G of it", "nan", "inf"]
 )
 def test_no_sizes(text):
-    with pytest.raises(SettingsError, match="is no size") as error:
+    with pytest.raises(SettingsError, match="is not a size") as error:
         parse_size(text)
     assert "\n" not in str(error.value)
 
@@ -207,7 +207,7 @@ def test_latents_of_fast_take_the_texture_of_balanced():
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"space": "time"}, "no space 'time'"), ({"space": "pixel", "autoencoder": "own"}, "does nothing in pixels")],
+    [({"space": "time"}, "no space 'time'"), ({"space": "pixel", "autoencoder": "own"}, "no effect in pixels")],
 )
 def test_spaces_are_checked(options, words):
     with pytest.raises(SettingsError, match=words):

@@ -152,8 +152,8 @@ def test_folder_without_the_file_falls_back(shelf, tmp_path):
         ({"conv.weight": STATE["conv.weight"]}, "lacks conv.bias"),
         ({**STATE, "conv.bias": torch.ones(3)}, r"conv.bias has the shape \(3,\), not \(2,\)"),
         ({**STATE, "surplus": torch.ones(1)}, "holds surplus"),
-        ({"epoch": 3}, "no table of named tensors"),
-        ([1, 2], "no table of named tensors"),
+        ({"epoch": 3}, "does not contain named tensors"),
+        ([1, 2], "does not contain named tensors"),
     ],
 )
 def test_wrong_file_says_what_is_wrong(shelf, tmp_path, content, reason):
@@ -167,7 +167,7 @@ def test_missing_file_and_foreign_pickle(shelf, tmp_path):
     with pytest.raises(WeightsError, match="No such file"):
         weights.load(toy(shelf), path=tmp_path / "none.pth")
     torch.save({"code": Path("x")}, tmp_path / "code.pth")
-    with pytest.raises(WeightsError, match="no file of weights"):
+    with pytest.raises(WeightsError, match="not a weight file"):
         weights.load(toy(shelf), path=tmp_path / "code.pth")
 
 
@@ -269,7 +269,7 @@ def test_table_fits_its_network_strictly(network):
 def test_one_network_given_for_the_other(network, tmp_path):
     other = {"raft_small": "raft_large", "raft_large": "raft_small"}[network]
     torch.save(weights.load(FLOW_NETWORKS[other]), tmp_path / "other.pth")
-    with pytest.raises(WeightsError, match=rf"no file of weights for {network}: it (lacks|holds)|has the shape"):
+    with pytest.raises(WeightsError, match=rf"not a weight file for {network}: it (lacks|holds)|has the shape"):
         weights.load(FLOW_NETWORKS[network], path=tmp_path / "other.pth")
 
 

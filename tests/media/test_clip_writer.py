@@ -57,5 +57,5 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="ends in one of"):
         writer(tmp_path / "c.gif")
     (tmp_path / "c.mp4").write_text("mine")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         writer(tmp_path / "c.mp4")

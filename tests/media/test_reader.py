@@ -230,7 +230,7 @@ def test_a_decoder_by_name_decodes_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "because"),
-    [("h264_cuvid", ""), ("libvpx-vp9", "it does not decode h264"), ("h264_magic", "there is none of that name")],
+    [("h264_cuvid", ""), ("libvpx-vp9", "it does not decode h264"), ("h264_magic", "no decoder has this name")],
 )
 def test_a_decoder_that_does_not_run_is_replaced_in_words(tmp_path: Path, name: str, because: str) -> None:
     source = make(tmp_path / "in.mp4")

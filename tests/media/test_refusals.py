@@ -88,6 +88,14 @@ def test_codecs_of_editing_stay(
         assert timecode_of(source) == timecode_of(target) == "01:00:00:00"
 
 
+@pytest.mark.parametrize("suffix", [".avi", ".nut"])
+def test_a_copy_that_loses_what_its_decoder_needs_is_none(suffix: str, tmp_path: Path) -> None:
+    """Ut Video's tag says which pixel format it has."""
+    source = made(tmp_path / f"in{suffix}", "utvideo", "yuv422p", (64, 48), {})
+    assert deflicker(source, tmp_path / f"out{suffix}", Settings(strength=0)).codec == "copy"
+    assert len(frames_of(tmp_path / f"out{suffix}")) == 5
+
+
 def timecode_of(path: Path) -> str | None:
     with av.open(str(path)) as container:
         tags = {key.lower(): value for key, value in container.streams.video[0].metadata.items()}

@@ -97,7 +97,7 @@ def test_a_part_is_numbered_from_the_first(frames: Path, out: Path) -> None:
 
 def test_images_that_are_there_stay(frames: Path, out: Path) -> None:
     (out.parent / "0900.png").write_bytes(b"precious")
-    with pytest.raises(OutputError, match=r"0900\.png exists already"):
+    with pytest.raises(OutputError, match=r"0900\.png already exists"):
         deflicker(frames, out, COPY)
     assert os.listdir(out.parent) == ["0900.png"]
     report = deflicker(frames, out, Settings(strength=0, overwrite=True))

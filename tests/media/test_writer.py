@@ -210,7 +210,7 @@ def test_a_gif_becomes_a_video_every_player_shows() -> None:
         assert info.pix_fmt == "yuv420p"
         assert info.colorspace == 6
         assert "yuv444p keeps full chroma" in " ".join(writer.notes)
-        assert writer.dropped == ("that it plays without end: a mp4 file cannot say so",)  # its alpha is opaque
+        assert writer.dropped == ("looping (without end): a mp4 file cannot store it",)  # its alpha is opaque
         assert times(frames_of(target)) == times(frames)
 
 
@@ -332,7 +332,7 @@ def test_an_existing_file_is_refused_or_replaced(tmp_path: Path) -> None:
     source = make(tmp_path / "in.mp4")
     target = tmp_path / "out.mp4"
     target.write_text("precious")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         transcode(source, target)
     assert target.read_text() == "precious"
     transcode(source, target, replace(FAST, overwrite=True))
@@ -351,7 +351,7 @@ def _write_until(source: Path, target: Path, stop: int, act: Callable[[], None])
 
 def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     source, target = make(tmp_path / "in.mp4"), tmp_path / "out.mp4"
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         _write_until(source, target, 5, lambda: target.write_text("precious") and None)
     assert target.read_text() == "precious"
     assert _folder(tmp_path) == ["in.mp4", "out.mp4"]
@@ -483,7 +483,7 @@ def test_what_cannot_be_copied_must_be_encoded(tmp_path: Path, name: str, settin
 def test_a_copy_never_replaces_what_is_there(tmp_path: Path) -> None:
     source = make(tmp_path / "in.mp4")
     (tmp_path / "out.mp4").write_text("precious")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         remux(probe(source), tmp_path / "out.mp4")
     assert (tmp_path / "out.mp4").read_text() == "precious"
 

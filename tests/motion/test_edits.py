@@ -14,7 +14,7 @@ from deflicker.core.presets import PRESETS
 from tests.assets import sample_frames
 from tests.correction.scenes import global_noise, local_noise, rng
 from tests.driving import correct, track
-from tests.faulty import Still
+from tests.fakes import Still
 from tests.motion.test_cuts import REAL, cuts, real, stored
 
 HEIGHT, WIDTH = 72, 128

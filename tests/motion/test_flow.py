@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deflicker.core import weights
-from deflicker.motion.flow import FlowEstimator, _enlarged, _fit, _padding, _upsample, even_light
+from deflicker.motion.flow import BatchLimits, FlowEstimator, _enlarged, _fit, _padding, _upsample, even_light
 from deflicker.motion.raft.network import FLOW_NETWORKS, build
 
 NETWORKS = ["raft_small", "raft_large"]
@@ -23,8 +23,8 @@ def state(network: str) -> dict:
 
 
 @functools.cache
-def estimator(network: str = "raft_small", *, dtype=torch.float32, updates: int = 12) -> FlowEstimator:
-    return FlowEstimator(state(network), dtype=dtype, updates=updates)
+def estimator(network: str = "raft_small", *, dtype=torch.float32, updates: int = 12, **more) -> FlowEstimator:
+    return FlowEstimator(state(network), dtype=dtype, updates=updates, **more)
 
 
 @functools.cache
@@ -69,17 +69,16 @@ def test_same_as_torchvisions_forward(network):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_batches_and_order_do_not_matter(network, monkeypatch):
+def test_batches_and_order_do_not_matter(network):
     frames = torch.cat([shifted_pair(), shifted_pair().flip(3)])
     quick = estimator(network, updates=2)
     features = quick.features(frames)
     together = quick.flow(features[:-1], features[1:])
     alone = [quick.flow(quick.features(frames[i : i + 1]), quick.features(frames[i + 1 : i + 2])) for i in range(3)]
     swapped = quick.flow(features[1:], features[:-1])
-    monkeypatch.setattr("deflicker.motion.flow.CORRELATION_BYTES", {"cpu": 1})
-    monkeypatch.setattr("deflicker.motion.flow.FRAMES_AT_ONCE", {"cpu": 3})
-    features = quick.features(frames)
-    one_by_one = quick.flow(features[:-1], features[1:])
+    other = estimator(network, updates=2, limits=BatchLimits(frames=3, correlation_bytes=1))
+    features = other.features(frames)
+    one_by_one = other.flow(features[:-1], features[1:])
     for way in (0, 1):
         torch.testing.assert_close(torch.cat([pair[way] for pair in alone]), together[way], atol=1e-3, rtol=0)
         torch.testing.assert_close(one_by_one[way], together[way], atol=1e-3, rtol=0)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from deflicker.motion.flow_oom import SparingFlow
+from deflicker.motion.flow_oom import FlowWithOomFallback
 
 SIZE = (32, 48)
 
@@ -43,7 +43,7 @@ def pictures(count: int) -> torch.Tensor:
     return torch.arange(count).view(-1, 1, 1, 1).expand(-1, 3, *SIZE).float() / 100
 
 
-def motion(flow: SparingFlow, count: int = 4) -> torch.Tensor:
+def motion(flow: FlowWithOomFallback, count: int = 4) -> torch.Tensor:
     seen = flow.features(pictures(count))
     there, back = flow.flow(seen[:-1], seen[1:])
     assert torch.equal(there, -back)
@@ -68,14 +68,14 @@ EXPECTED = torch.full((3, 2, *SIZE), 0.01 * SIZE[1])
 )
 def test_the_same_motion_is_found(room: tuple[int, int], on_cpu: bool) -> None:
     spare = Network()
-    found = motion(SparingFlow(Network(*room), lambda: spare))
+    found = motion(FlowWithOomFallback(Network(*room), lambda: spare))
     assert torch.allclose(found, EXPECTED, rtol=1e-4, atol=1e-5)
     assert (spare.calls > 0) == on_cpu
 
 
 def test_frames_seen_before_a_step_are_seen_anew() -> None:
     network = Network()
-    flow = SparingFlow(network, Network)
+    flow = FlowWithOomFallback(network, Network)
     before = flow.features(pictures(2))
     network.room = (99, 400)
     after = flow.features(pictures(4)[2:])
@@ -85,4 +85,4 @@ def test_frames_seen_before_a_step_are_seen_anew() -> None:
 
 def test_without_room_anywhere_the_error_comes_up() -> None:
     with pytest.raises(torch.OutOfMemoryError):
-        motion(SparingFlow(Network(0), lambda: Network(0)))
+        motion(FlowWithOomFallback(Network(0), lambda: Network(0)))

@@ -135,7 +135,7 @@ def by_segments(source: Path, preset: str, folder: Path) -> str:
     from deflicker import deflicker
     from deflicker.pipeline.distributed.scheduler import ShotScheduler
     from deflicker.pipeline.distributed.segments import SegmentWork, store_segment
-    from deflicker.pipeline.models import Models
+    from deflicker.pipeline.run_context import Models
 
     settings, models = settings_of(preset), Models()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,13 +14,14 @@ import torch
 import torch.nn.functional as F
 
 from deflicker import Settings, deflicker_frames
-from deflicker.core import weights
 from deflicker.core.presets import PRESETS
-from deflicker.pipeline.models import Models
+from deflicker.pipeline.run_context import Models
 from tests.assets import drifting
 from tests.correction.scenes import texture
+from tests.fakes import NoModels, Still
 
 FAST = Settings(preset="fast", device="cpu", precision="fp32")
+STILL = Models(flow=Still())
 KINDS: dict[str, Callable[[Any], Any]] = {
     "uint8": lambda picture: (picture * 255).round().astype(np.uint8),
     "uint16": lambda picture: (picture * 65535).round().astype(np.uint16),
@@ -82,7 +84,6 @@ def test_steady_frames_come_back_as_they_are(kind: str) -> None:
         assert before is after
 
 
-@pytest.mark.usefixtures("no_motion")
 def test_frames_are_taken_lazily_and_let_go() -> None:
     pictures = drifting(120, 48, 32)
     alive: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -97,7 +98,7 @@ def test_frames_are_taken_lazily_and_let_go() -> None:
             yield frame
             del frame
 
-    stream = deflicker_frames(source(), settings=FAST)
+    stream = deflicker_frames(source(), settings=FAST, models=STILL)
     assert taken == 0
     bound = PRESETS["fast"].window_frames + 8
     for given, _ in enumerate(stream, 1):
@@ -107,11 +108,12 @@ def test_frames_are_taken_lazily_and_let_go() -> None:
     assert most <= bound + 2
 
 
-@pytest.mark.usefixtures("no_motion")
 def test_a_stream_can_be_left_early() -> None:
-    stream = deflicker_frames((KINDS["uint8"](picture) for picture in drifting(200, 32, 32)), settings=FAST)
+    pictures = (KINDS["uint8"](picture) for picture in drifting(200, 32, 32))
+    stream = deflicker_frames(pictures, settings=FAST, models=STILL)
     next(stream)
     stream.close()  # type: ignore[attr-defined]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("deflicker")]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
@@ -133,10 +135,10 @@ def test_views_and_gradients_are_fine() -> None:
     assert len(list(deflicker_frames(tracked, settings=FAST))) == 8
 
 
-def test_strength_0_gives_everything_back_without_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "load", None)
+def test_strength_0_gives_everything_back_without_weights() -> None:
     frames = [KINDS["uint8"](picture) for picture in drifting(5)]
-    assert [id(f) for f in deflicker_frames(frames, settings=Settings(strength=0))] == [id(f) for f in frames]
+    found = deflicker_frames(frames, settings=Settings(strength=0), models=NoModels())  # type: ignore[arg-type]
+    assert [id(frame) for frame in found] == [id(frame) for frame in frames]
 
 
 SMALL = np.zeros((8, 8, 3), np.uint8)

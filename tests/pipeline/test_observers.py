@@ -1,14 +1,15 @@
 """A run that is measured: its numbers are those of the frames that went out, and a missing one stops nothing."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deflicker import Report, Settings, deflicker
-from deflicker.core import weights
-from deflicker.core.errors import WeightsError
+from deflicker.pipeline.run_context import Models
 from deflicker.report.terms import GUARDS, METRICS
 from tests.assets import drifting, make_video, write_video
+from tests.fakes import Still
 
 FAST = Settings(preset="fast", overwrite=True)
 
@@ -76,17 +77,11 @@ def test_clean_is_unchanged(tmp_path: Path, raft: None) -> None:
 
 
 def test_missing_weights_are_a_reason_and_no_failure(
-    clip: Path, tmp_path: Path, raft: None, monkeypatch: pytest.MonkeyPatch
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = weights.load
-
-    def none(record: weights.Weights, **options: object) -> object:
-        if record.name == "lpips_alex":
-            raise WeightsError("no weights for lpips_alex")
-        return load(record, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(weights, "load", none)
-    found = deflicker(clip, tmp_path / "out.mp4", FAST, measure=True).measures
+    monkeypatch.setenv("DEFLICKER_CACHE", str(tmp_path / "cache"))
+    settings, models = replace(FAST, offline=True), Models(flow=Still())
+    found = deflicker(clip, tmp_path / "out.mp4", settings, measure=True, models=models).measures
     assert found is not None
     assert "no weights for lpips_alex" in found.metric("tcs").reason
     assert "no weights" in next(guard.reason for guard in found.guards if guard.name == "lpips")

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from deflicker import InputError, OutputError, Progress, Settings, SettingsError, WeightsError, deflicker, plan
-from deflicker.core import weights
 from deflicker.core.values import TimePoint
 from tests.assets import drifting, make_video, sample_frames, write_video
+from tests.fakes import NoModels
 from tests.media.making import make
 
 FAST = Settings(preset="fast", device="cpu", precision="fp32")
@@ -92,18 +92,21 @@ def test_very_short_videos(tmp_path: Path, frames: int) -> None:
     assert (foreseen.frames, foreseen.shots) == (frames, (0,))
 
 
-def test_strength_0_is_said(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "load", None)
-    assert any("strength 0" in note for note in plan(clip, tmp_path / "out.mp4", Settings(strength=0)).notes)
+def test_strength_0_is_said(clip: Path, tmp_path: Path) -> None:
+    foreseen = plan(clip, tmp_path / "out.mp4", Settings(strength=0), models=NoModels())  # type: ignore[arg-type]
+    assert any("strength 0" in note for note in foreseen.notes)
 
 
-def test_nothing_is_fetched(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_fetched(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("DEFLICKER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(weights, "_fetch", None)
+    caplog.set_level("INFO", "deflicker")
     foreseen = plan(clip, tmp_path / "out.mp4", FAST)
     assert any("are fetched first" in note for note in foreseen.notes)
     assert foreseen.seconds > 0
     assert not (tmp_path / "cache").exists()
+    assert "fetching" not in caplog.text
     with pytest.raises(WeightsError):
         plan(clip, tmp_path / "out.mp4", Settings(preset="fast", offline=True))
 

@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 
 from deflicker import Cancelled, Deflicker, Settings, WindowReport
-from deflicker.pipeline.models import Models
+from deflicker.pipeline.run_context import Models
 from tests.assets import drifting, make_video
-from tests.conftest import NoMotion
+from tests.fakes import Still
 
-STILL = Models(flow=NoMotion())
+STILL = Models(flow=Still())
 FAST = Settings(preset="fast", device="cpu", precision="fp32", encoder_preset="ultrafast")
 
 

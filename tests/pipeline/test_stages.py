@@ -19,27 +19,16 @@ from deflicker.core.values import Span, TimePoint
 from deflicker.correction.tone.solve import solve
 from deflicker.correction.tone.tone_options import ToneOptions
 from deflicker.correction.types import FrameRecord
-from deflicker.pipeline.models import Models
-from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.run_context import Models, Run, VideoSize
 from deflicker.pipeline.source_pictures import picture_of
 from deflicker.pipeline.stages import Barrier, Stage, Step, local_corrections, run_stages
 from deflicker.report.frame_notes import SkippedRange
 from tests.assets import drifting, write_video
+from tests.fakes import Still
 from tests.media.making import frames_of, same_planes
 from tests.pipeline.test_video import shaking
 
 FAST = {"preset": "fast", "device": "cpu", "precision": "fp32"}
-
-
-class Still:
-    """Stands in for the network where nothing moves."""
-
-    def features(self, frames: torch.Tensor) -> list[torch.Tensor]:
-        return list(frames)
-
-    def flow(self, first: list[torch.Tensor], second: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        none = torch.zeros(len(first), 2, *first[0].shape[-2:])
-        return none, none
 
 
 def run_still(source: Path, target: Path, settings: Settings, **options: Any) -> Any:
@@ -82,7 +71,7 @@ def test_a_guide_of_another_size_and_colour_steers_and_never_mixes_in(flickering
     assert np.abs(levels(target)[:, 1:] - levels(flickering)[:, 1:]).max() < 2
 
 
-@pytest.mark.parametrize(("frames", "says"), [(11, "ends after 11 frames"), (13, "goes on after the video's 12")])
+@pytest.mark.parametrize(("frames", "says"), [(11, "ends after 11 frames"), (13, "continues after the video's 12")])
 def test_a_guide_needs_as_many_frames(flickering: Path, tmp_path: Path, frames: int, says: str) -> None:
     guide = lossless(tmp_path / "guide.mkv", drifting(frames, flicker=0))
     with pytest.raises(InputError, match=says) as error:
@@ -238,7 +227,7 @@ def test_all_excluded_is_a_copy(tmp_path: Path) -> None:
 def test_what_is_excluded_and_not_there_is_said(flickering: Path, tmp_path: Path) -> None:
     report = run_still(flickering, tmp_path / "out.mkv", Settings(**FAST, exclude=(Span.parse("1:30-1:35"),)))
     assert report.skipped == ()
-    assert "no frame lies in 90s-95s, which was to be excluded" in report.notes
+    assert "no frame lies in 90s-95s, which --exclude names" in report.notes
 
 
 def test_flashes_are_kept_where_asked_for(tmp_path: Path) -> None:

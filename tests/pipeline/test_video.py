@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,18 @@ import numpy as np
 import pytest
 
 from deflicker import InputError, OutputError, Progress, Settings, SettingsError, WeightsError, deflicker
-from deflicker.core import weights
 from deflicker.core.values import TimePoint
-from deflicker.media import reader as reader_module
 from deflicker.media.color import as_tensors, normalise, to_rgb
 from deflicker.media.probe import probe
-from deflicker.media.writer import Writer
-from deflicker.motion.flow import FlowEstimator
+from deflicker.pipeline.run_context import Models
 from deflicker.report.text import summary
 from tests.assets import SAMPLES, drifting, make_sound, make_video, sample_frames, write_video
 from tests.awkward import MAKERS
+from tests.fakes import NoModels, Still, fault_in
 from tests.media.making import frames_of, make, payloads, same_planes, times
 
 FAST = Settings(preset="fast", device="cpu", precision="fp32", encoder_preset="ultrafast")
+STILL = Models(flow=Still())
 PLAIN = Settings(preset="fast", device="cpu", precision="fp32")
 
 pytestmark = pytest.mark.usefixtures("raft")
@@ -125,37 +124,37 @@ def test_strength_scales_the_correction(clip: Path, tmp_path: Path) -> None:
     assert left[2] < 0.3
 
 
-def test_strength_0_needs_no_weights(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "load", None)
-    report = deflicker(clip, tmp_path / "copied.mp4", Settings(strength=0))
+def test_strength_0_needs_no_weights(clip: Path, tmp_path: Path) -> None:
+    none: Any = NoModels()
+    report = deflicker(clip, tmp_path / "copied.mp4", Settings(strength=0), models=none)
     assert (report.frames, report.frames_changed, report.codec, report.device) == (12, 0, "copy", "none")
     assert payloads(tmp_path / "copied.mp4", "video") == payloads(clip, "video")
-    report = deflicker(clip, tmp_path / "ffv1.mkv", Settings(strength=0, codec="ffv1"))
+    report = deflicker(clip, tmp_path / "ffv1.mkv", Settings(strength=0, codec="ffv1"), models=none)
     assert (report.frames, report.frames_changed, report.codec) == (12, 0, "ffv1")
     for ours, its in zip(frames_of(tmp_path / "ffv1.mkv"), frames_of(clip), strict=True):
         assert same_planes(ours.planes, its.planes)
 
 
 def test_motion_that_is_no_number_leaves_its_window_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    honest, calls = FlowEstimator.flow, []
+    calls: list[int] = []
 
-    def failing(self: Any, first: Any, second: Any) -> Any:
-        there, back = honest(self, first, second)
-        calls.append(len(there))
-        return (there * float("nan") if len(calls) == 1 else there), back
+    class Failing(Still):
+        def flow(self, first: Any, second: Any) -> Any:
+            there, back = super().flow(first, second)
+            calls.append(len(there))
+            return (there * float("nan") if len(calls) == 1 else there), back
 
-    monkeypatch.setattr(FlowEstimator, "flow", failing)
     clip = make_video(tmp_path / "in.mp4", frames=60, width=64, height=48)
-    report = deflicker(clip, tmp_path / "out.mkv", replace(PLAIN, codec="ffv1"))
+    report = deflicker(clip, tmp_path / "out.mkv", replace(PLAIN, codec="ffv1"), models=Models(flow=Failing()))
     assert len(calls) > 1
     assert 0 < report.frames_diverged < report.frames == 60
     assert 0 < report.frames_changed <= 60 - report.frames_diverged
     left = range(report.frames_diverged)
     pairs = list(zip(frames_of(clip), frames_of(tmp_path / "out.mkv"), strict=True))
     assert all(same_planes(a.planes, b.planes) for a, b in pairs[: len(left)])
-    assert f"frames 0 to {left[-1]} stay as they are" in caplog.text
+    assert f"frames 0 to {left[-1]} stay" in caplog.text
     assert f"uncorrected: {len(left)} frames" in "\n".join(summary(report))
 
 
@@ -233,8 +232,8 @@ def test_gif(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["itself", "link", "folder", "existing", "no folder", "extension", "device"])
-def test_targets_that_cannot_be(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    monkeypatch.setattr(weights, "load", None)  # nothing is loaded before the target is known to be good
+def test_targets_that_cannot_be(clip: Path, tmp_path: Path, kind: str) -> None:
+    """Nothing is loaded before the target is known to be good."""
     (tmp_path / "link.mp4").symlink_to(clip)
     (tmp_path / "there.mp4").write_text("precious")
     (tmp_path / "folder.mp4").mkdir()
@@ -245,7 +244,7 @@ def test_targets_that_cannot_be(clip: Path, tmp_path: Path, monkeypatch: pytest.
     before = listing(tmp_path)
     overwrite = kind in ("itself", "link", "folder", "device")
     with pytest.raises(OutputError):
-        deflicker(clip, tmp_path / names[kind], Settings(overwrite=overwrite))
+        deflicker(clip, tmp_path / names[kind], Settings(overwrite=overwrite), models=NoModels())  # type: ignore[arg-type]
     assert listing(tmp_path) == before
 
 
@@ -260,29 +259,18 @@ def test_sources_that_cannot_be(tmp_path: Path) -> None:
     assert listing(tmp_path) == before
 
 
-def test_without_weights_no_file_is_begun(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_weights_no_file_is_begun(clip: Path, tmp_path: Path) -> None:
     before, seen = listing(tmp_path), []
 
-    def load(*arguments: Any, **options: Any) -> None:
-        seen.append(listing(tmp_path))
-        raise WeightsError("none to be had")
+    class NoWeights(Models):
+        def flow(self, *_: Any) -> Any:
+            seen.append(listing(tmp_path))
+            raise WeightsError("not available")
 
-    monkeypatch.setattr(weights, "load", load)
     with pytest.raises(WeightsError):
-        deflicker(clip, tmp_path / "out.mp4")
+        deflicker(clip, tmp_path / "out.mp4", models=NoWeights())
     assert seen == [before]
     assert listing(tmp_path) == before
-
-
-def failing(error: BaseException, after: int) -> Callable[..., Any]:
-    """A function that raises on the call after so many."""
-    calls = iter(range(10**6))
-
-    def fail(*arguments: Any) -> None:
-        if next(calls) >= after:
-            raise error
-
-    return fail
 
 
 @pytest.mark.parametrize("error", [RuntimeError("enough"), KeyboardInterrupt()])
@@ -302,22 +290,21 @@ def test_an_error_of_the_caller_stops_the_run(tmp_path: Path, error: BaseExcepti
 
 
 @pytest.mark.parametrize("after", [0, 5])
-def test_an_encoder_that_fails_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+def test_an_encoder_that_fails_stops_the_run(tmp_path: Path, after: int) -> None:
     clip = make_video(tmp_path / "in.mp4", frames=40)
     before = listing(tmp_path)
-    monkeypatch.setattr(Writer, "write", failing(OutputError("the disk is full"), after))
-    with pytest.raises(OutputError, match="the disk is full"):
-        deflicker(clip, tmp_path / "out.mp4", FAST)
+    fault = fault_in("Writer.write", OutputError("the disk is full"), after=after)
+    with fault, pytest.raises(OutputError, match="the disk is full"):
+        deflicker(clip, tmp_path / "out.mp4", FAST, models=STILL)
     assert listing(tmp_path) == before
 
 
 @pytest.mark.parametrize("after", [0, 12])
-def test_a_decoder_that_fails_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+def test_a_decoder_that_fails_stops_the_run(tmp_path: Path, after: int) -> None:
     clip = make_video(tmp_path / "in.mp4", frames=30)
-    before, planes_of, fail = listing(tmp_path), reader_module.planes_of, failing(OSError("lost the disk"), after)
-    monkeypatch.setattr(reader_module, "planes_of", lambda picture: fail() or planes_of(picture))
-    with pytest.raises(OSError, match="lost the disk"):
-        deflicker(clip, tmp_path / "out.mp4", FAST)
+    before = listing(tmp_path)
+    with fault_in("planes_of", OSError("lost the disk"), after=after), pytest.raises(OSError, match="lost the disk"):
+        deflicker(clip, tmp_path / "out.mp4", FAST, models=STILL)
     assert listing(tmp_path) == before
 
 

@@ -42,9 +42,16 @@ def test_no_spike_is_lost_in_a_long_video():
     assert f"{176 - 164 * 7 / 10:.1f}" in next(svg.iter("path")).get("d")
 
 
-@pytest.mark.parametrize("values", [(), (None, None, None), (0.0, 0.0, 0.0)])
-def test_nothing_to_draw(values):
-    drawn(Line("a", "before", values))
+@pytest.mark.parametrize(
+    ("values", "path"), [((), None), ((None, None, None), ""), ((0.0, 0.0, 0.0), "M44.0 176.0L257.0 176.0L470.0 176.0")]
+)
+def test_nothing_to_draw(values, path):
+    """An empty line has no key in the legend; the axis ends at 1."""
+    text, svg = drawn(Line("a", "before", values))
+    assert [each.get("d") for each in svg.iter("path")] == ([] if path is None else [path])
+    assert ('class="key before"' in text) == (path is not None)
+    assert svg.find("text[@class='end']") is not None
+    assert max(float(each.text) for each in svg.iter("text") if each.get("class") == "end") == 1
 
 
 def test_titles_are_escaped():

@@ -32,13 +32,13 @@ class PreviewCommand(Command):
         check_source(self.source)
 
     def run(self, console: Console) -> int:
-        from deflicker.cli.preview.renderer import Workshop
+        from deflicker.cli.preview.renderer import ExcerptRenderer
         from deflicker.cli.preview.server import PreviewServer
         from deflicker.media.probe import probe
 
         probe(self.source)  # what is not a video is refused here, not on the page
-        workshop = Workshop(self.source, self.settings)
-        server = PreviewServer(workshop, port=self.port, start=self.start, seconds=self.seconds)
+        renderer = ExcerptRenderer(self.source, self.settings)
+        server = PreviewServer(renderer, port=self.port, start=self.start, seconds=self.seconds)
         console.result(server.address)
         try:
             if self.browser:  # one in the terminal returns only once it is closed
@@ -48,7 +48,7 @@ class PreviewCommand(Command):
             return 0
         finally:
             server.server_close()
-            workshop.close()
+            renderer.close()
         return 0
 
 

@@ -1,4 +1,4 @@
-"""A few seconds of a video before and after, as files a browser plays, and what became of them."""
+"""Renders a few seconds of a video before and after, as files that a browser plays, with their numbers."""
 
 from __future__ import annotations
 
@@ -9,109 +9,118 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 from deflicker.core.errors import Cancelled, DeflickerError, SettingsError
 from deflicker.core.settings import Settings
 from deflicker.core.values import TimePoint
-from deflicker.pipeline.session import Deflicker
+from deflicker.pipeline.run_context import Models
+from deflicker.pipeline.video import deflicker
 from deflicker.report.model import Report
 from deflicker.report.svg import Line, Marks, plot
 from deflicker.report.text import verdict
 
-LONGEST_S = 30
-"""An excerpt is looked at again and again; rendering more than this would take the fun out of it."""
-_PATIENCE_S = 300.0
-"""How long an excerpt waits for one that was given up: that ends with the next batch of frames."""
-_LEAVE_S = 60.0
-"""The same at the end of the preview. A process that ends while torch is at work in another thread aborts."""
-_PLAYS = {"codec": "libx264", "pix_fmt": "yuv420p", "crf": 14.0, "encoder_preset": "veryfast"}
-"""What every browser plays."""
+MAX_S = 30
+"""Longest excerpt: it is rendered again and again, and nobody waits for more than this."""
+_QUEUE_TIMEOUT_S = 300.0
+"""How long an excerpt waits for a cancelled one, which ends with its next batch of frames."""
+_CLOSE_TIMEOUT_S = 60.0
+"""The same when the preview ends. A process that exits while torch is working in another thread aborts."""
+_PLAYABLE = {"codec": "libx264", "pix_fmt": "yuv420p", "crf": 14.0, "encoder_preset": "veryfast"}
+"""Encoding that every browser plays."""
+
+
+class Run(Protocol):
+    """`deflicker`, as far as excerpts need it."""
+
+    def __call__(
+        self, source: Path, target: Path, settings: Settings, *, measure: bool, lpips: bool, cancel: threading.Event
+    ) -> Report: ...
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A rendered part, with names of files in the workshop's folder."""
+    """A rendered part of the video."""
 
     before: str
+    """Name of a file in the renderer's folder."""
     after: str
     summary: str
     plot: str
     """An SVG."""
     command: str
-    """The command line that makes the whole video so."""
+    """The command line that corrects the whole video like this."""
 
 
-class Workshop:
+class ExcerptRenderer:
     """Renders excerpts of one video into a folder that `close` removes.
 
-    One at a time. Threads may ask at once: the last to ask gets an excerpt, and whatever is still being rendered for
-    others is given up.
+    One at a time. Several threads may ask at once: only the latest request is served, earlier ones are cancelled.
     """
 
-    def __init__(self, source: Path, settings: Settings, session: Deflicker | None = None) -> None:
-        self.source = source
-        self.settings = settings
+    def __init__(self, source: Path, settings: Settings, run: Run | None = None) -> None:
+        """run: renders one file, in place of `deflicker` with networks that are loaded once."""
+        self.source, self.settings = source, settings
+        models = Models()
+        self._run: Run = run or (lambda *paths, **options: deflicker(*paths, **options, models=models))
         self._folder = tempfile.TemporaryDirectory(prefix="deflicker-preview-", ignore_cleanup_errors=True)
-        self._lock, self._asking = threading.Lock(), threading.Lock()
-        self._latest = threading.Event()
-        """Set once nobody waits any longer for what was asked for last."""
-        self._session = session or Deflicker(settings)
-        self._made: dict[tuple[Fraction, Fraction, float], tuple[str, Report]] = {}
+        self._rendering, self._requesting = threading.Lock(), threading.Lock()
+        self._cancel_latest = threading.Event()
+        """Set once nobody waits for the latest request any more."""
+        self._rendered: dict[tuple[Fraction, Fraction, float], tuple[str, Report]] = {}
 
     @property
     def folder(self) -> Path:
-        """Where the files lie."""
+        """Where the files are."""
         return Path(self._folder.name)
 
-    def render(self, wanted: Mapping[str, str]) -> Excerpt:
-        """Make an excerpt. wanted: `start`, `seconds` and `strength` as texts.
+    def render(self, request: Mapping[str, str]) -> Excerpt:
+        """Render an excerpt. request: `start`, `seconds` and `strength` as texts.
 
-        Raises DeflickerError; Cancelled where another excerpt was asked for meanwhile.
+        Raises DeflickerError; Cancelled if another excerpt was asked for meanwhile.
         """
-        start, seconds = _seconds(wanted["start"], "start"), _seconds(wanted["seconds"], "length")
-        if not 0 < seconds <= LONGEST_S:
-            raise SettingsError(f"the length is {float(seconds):g} s: it can be up to {LONGEST_S}")
+        start, seconds = _seconds(request["start"], "start"), _seconds(request["seconds"], "length")
+        if not 0 < seconds <= MAX_S:
+            raise SettingsError(f"the length is {float(seconds):g} s: it can be up to {MAX_S}")
         try:
-            strength = float(wanted["strength"])
+            strength = float(request["strength"])
         except ValueError:
-            raise SettingsError(f"strength is {wanted['strength']!r}: it goes from 0 to 1") from None
-        part = replace(
+            raise SettingsError(f"strength is {request['strength']!r}: it must be between 0 and 1") from None
+        settings = replace(
             self.settings, strength=strength, start=TimePoint(seconds=start), end=TimePoint(seconds=start + seconds),
-            **_PLAYS,  # type: ignore[arg-type]
+            **_PLAYABLE,  # type: ignore[arg-type]
         )  # fmt: skip
-        with self._asking:
-            self._latest.set()
-            mine = self._latest = threading.Event()
-        if not self._lock.acquire(timeout=_PATIENCE_S):
-            raise DeflickerError("the excerpt before this one does not come to an end: start the preview again")
+        with self._requesting:
+            self._cancel_latest.set()
+            cancel = self._cancel_latest = threading.Event()
+        if not self._rendering.acquire(timeout=_QUEUE_TIMEOUT_S):
+            raise DeflickerError("the previous excerpt does not finish: start the preview again")
         try:
-            return self._render(part, start, seconds, mine)
+            before, _ = self._file(replace(settings, strength=0), start, seconds, cancel)
+            after, report = self._file(settings, start, seconds, cancel)
         finally:
-            self._lock.release()
-
-    def _render(self, part: Settings, start: Fraction, seconds: Fraction, cancel: threading.Event) -> Excerpt:
-        before, _ = self._make(replace(part, strength=0), start, seconds, cancel)
-        after, report = self._make(part, start, seconds, cancel)
+            self._rendering.release()
         return Excerpt(
             before=before,
             after=after,
             summary=verdict(report.measures) if report.measures else "strength 0: nothing is changed",
             plot=_plot(report),
-            command=self._command(part.strength),
+            command=self._command(strength),
         )
 
-    def _make(self, part: Settings, start: Fraction, seconds: Fraction, cancel: threading.Event) -> tuple[str, Report]:
+    def _file(
+        self, settings: Settings, start: Fraction, seconds: Fraction, cancel: threading.Event
+    ) -> tuple[str, Report]:
         if cancel.is_set():
-            raise Cancelled("another part was asked for meanwhile")
-        key = start, seconds, part.strength
-        if key not in self._made:
-            name = f"{len(self._made) + 1}.mp4"
-            self._session.settings = part
-            report = self._session.file(
-                self.source, self.folder / name, measure=part.strength > 0, lpips=False, cancel=cancel
+            raise Cancelled("another excerpt was asked for meanwhile")
+        key = start, seconds, settings.strength
+        if key not in self._rendered:
+            name = f"{len(self._rendered) + 1}.mp4"
+            report = self._run(
+                self.source, self.folder / name, settings, measure=settings.strength > 0, lpips=False, cancel=cancel
             )
-            self._made[key] = name, report
-        return self._made[key]
+            self._rendered[key] = name, report
+        return self._rendered[key]
 
     def _command(self, strength: float) -> str:
         words = ["deflicker", str(self.source), f"{self.source.stem}_steady{self.source.suffix}"]
@@ -121,13 +130,13 @@ class Workshop:
         return shlex.join(words)
 
     def close(self) -> None:
-        """Give up what is being rendered, and remove everything."""
-        with self._asking:
-            self._latest.set()
-        stopped = self._lock.acquire(timeout=_LEAVE_S)  # else its thread ends with the process
+        """Cancel what is being rendered, and remove all files."""
+        with self._requesting:
+            self._cancel_latest.set()
+        stopped = self._rendering.acquire(timeout=_CLOSE_TIMEOUT_S)  # else its thread ends with the process
         self._folder.cleanup()
         if stopped:
-            self._lock.release()
+            self._rendering.release()
 
 
 def _seconds(text: str, what: str) -> Fraction:

@@ -1,4 +1,4 @@
-"""The page's server: this machine only, and only who knows the address it was started with."""
+"""The preview's server: for this machine only, and only for whoever knows its secret address."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from deflicker.cli.preview.page import page
-from deflicker.cli.preview.renderer import Workshop
+from deflicker.cli.preview.renderer import ExcerptRenderer
 from deflicker.core.errors import DeflickerError, SettingsError
 
 log = logging.getLogger("deflicker")
@@ -20,37 +20,41 @@ log = logging.getLogger("deflicker")
 _POLICY = (
     "default-src 'none'; media-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 )
-_MOST_BYTES = 10_000
-_IDLE_S = 60.0
+_MAX_BYTES = 10_000
+IDLE_S = 60.0
 """How long a connection may keep its thread waiting, for a request or for the player to take what it asked for."""
 
 
 class PreviewServer(ThreadingHTTPServer):
-    """Serves one workshop on the loopback address, on a free port where `port` is 0.
+    """Serves one renderer's excerpts on the loopback address, on a free port if `port` is 0.
 
-    Raises SettingsError where the port is taken.
+    Connections that stay silent for `idle_s` seconds are closed. Raises SettingsError if the port is taken.
     """
 
     daemon_threads = True
 
-    def __init__(self, workshop: Workshop, *, port: int, start: str, seconds: str, idle_s: float = _IDLE_S) -> None:
-        self.idle_s = idle_s
+    def __init__(
+        self, renderer: ExcerptRenderer, *, port: int, start: str, seconds: str, idle_s: float = IDLE_S
+    ) -> None:
         try:
             super().__init__(("127.0.0.1", port), _Handler)
         except OSError as error:
-            raise SettingsError(f"port {port} is not available ({error.strerror or error}): give another") from error
-        self.workshop = workshop
-        self.first = {"start": start, "seconds": seconds}
-        # Other pages in the same browser can reach this port too, but not guess this.
+            raise SettingsError(
+                f"port {port} is not available ({error.strerror or error}): give another one"
+            ) from error
+        self.renderer = renderer
+        self.controls = {"start": start, "seconds": seconds}
+        self.idle_s = idle_s
+        # Other pages in the same browser can reach this port too, but cannot guess this.
         self.secret = secrets.token_urlsafe(16)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """What goes wrong with one connection is no concern of the others, nor of whoever looks at the terminal."""
+        """Log the failure of one connection; it concerns neither the others nor the terminal."""
         log.debug("preview: a connection failed", exc_info=True)
 
     @property
     def address(self) -> str:
-        """What to open in a browser."""
+        """The address to open in a browser."""
         return f"http://127.0.0.1:{self.server_address[1]}/{self.secret}/"
 
 
@@ -59,40 +63,41 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def setup(self) -> None:
+        """Bound the waits of this connection."""
         super().setup()
         self.connection.settimeout(self.server.idle_s)
 
     def do_GET(self) -> None:
         """The page, or a file of an excerpt."""
-        name = self._asked()
-        workshop = self.server.workshop
+        name = self._path()
+        renderer = self.server.renderer
         if name == "":
-            strength = workshop.settings.strength
-            text = page(workshop.source.name, strength=strength, **self.server.first)
+            strength = renderer.settings.strength
+            text = page(renderer.source.name, strength=strength, **self.server.controls)
             self._answer(text.encode(), "text/html; charset=utf-8")
-        elif name and re.fullmatch(r"\d+\.mp4", name) and (workshop.folder / name).is_file():
-            self._send_part((workshop.folder / name).read_bytes())
+        elif name and re.fullmatch(r"\d+\.mp4", name) and (renderer.folder / name).is_file():
+            self._send_part((renderer.folder / name).read_bytes())
         else:
             self._answer(b"not here", "text/plain", HTTPStatus.NOT_FOUND)
 
     def do_POST(self) -> None:
         """Render an excerpt."""
         size = int(self.headers.get("Content-Length") or 0)
-        if self._asked() != "render" or not 0 < size <= _MOST_BYTES:
+        if self._path() != "render" or not 0 < size <= _MAX_BYTES:
             self.close_connection = True
             self._answer(b"not here", "text/plain", HTTPStatus.NOT_FOUND)
             return
         try:
-            wanted = {str(key): str(value) for key, value in dict(json.loads(self.rfile.read(size))).items()}
-            answer = asdict(self.server.workshop.render(wanted))
+            request = {str(key): str(value) for key, value in dict(json.loads(self.rfile.read(size))).items()}
+            answer = asdict(self.server.renderer.render(request))
         except DeflickerError as error:
             answer = {"error": str(error)}
         except (ValueError, KeyError, TypeError) as error:
-            answer = {"error": f"this is not a request: {error}"}
+            answer = {"error": f"not a request: {error}"}
         self._answer(json.dumps(answer).encode(), "application/json")
 
-    def _asked(self) -> str | None:
-        """What lies behind the secret; None for all else."""
+    def _path(self) -> str | None:
+        """The path below the secret address; None for any other."""
         start = f"/{self.server.secret}/"
         path = self.path.split("?")[0]
         known = (f"127.0.0.1:{self.server.server_address[1]}", f"localhost:{self.server.server_address[1]}")

@@ -55,7 +55,7 @@ def kept_sharp(
     held = []
     for level, (band, added, boil) in enumerate(zip(own, changes, drawn, strict=False)):
         products = torch.cat([band.square(), band * added, added.square()], 1)
-        energy, cross, changed = regions(products, level).split(1, 1)
+        energy, cross, changed = regions(products, level).chunk(3, 1)
         steady = energy - torch.minimum(boil.clamp(0, options.strongest), options.most_boil * energy)
         raised, blend = _bound(energy, cross, changed, steady, options)
         raised, blend = (spread(each, UNIT >> level, band.shape[-2:]) for each in (raised, blend))

@@ -33,7 +33,7 @@ def luma_of_rgb(rgb: Tensor) -> Tensor:
 def change_of_rgb(change: Planes) -> Tensor:
     """A change of planes as one of R'G'B', `[..., 3, H, W]`."""
     size = change.luma.shape[-2:]
-    blue, red = enlarge(change.chroma)[..., : size[0], : size[1]].split(1, -3)
+    blue, red = enlarge(change.chroma)[..., : size[0], : size[1]].chunk(2, -3)
     blue, red = 2 * (1 - _KB) * blue, 2 * (1 - _KR) * red
     green = -(_KR * red + _KB * blue) / _KG
     return torch.cat([change.luma + red, change.luma + green, change.luma + blue], -3)

@@ -32,6 +32,6 @@ class Renewal:
             return SpaceDecision(self.asked, boil_share, levels, "as asked")
         if levels < _WEAK_LEVELS:
             return SpaceDecision(
-                "pixel", boil_share, levels, f"below {_WEAK_LEVELS} code values latents gain next to nothing"
+                "pixel", boil_share, levels, f"below {_WEAK_LEVELS} code values latents gain almost nothing"
             )
         return SpaceDecision("both", boil_share, levels, "their mean is nearer to the truth than pixels alone")

@@ -152,7 +152,7 @@ class _Shot:
         sound = numbers([detail.isfinite().all().float() if detail is not None else None for detail in details])
         wrong = [detail is not None and not finite for detail, finite in zip(details, sound, strict=True)]
         if any(wrong):
-            log.warning("the texture of %d pictures stays as it is: no sane detail was found for them", sum(wrong))
+            log.warning("the texture of %d pictures stays unchanged: no valid detail was found for them", sum(wrong))
         for index, detail, insane in zip(given, details, wrong, strict=True):
             picture = self.pictures[index]
             for frame in picture.frames:

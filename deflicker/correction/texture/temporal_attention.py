@@ -55,7 +55,7 @@ class MirroredConv(nn.Conv2d):
     """A convolution whose kernels are their own mirror images, so that it commutes with flips."""
 
     def forward(self, features: Tensor) -> Tensor:
-        return self._conv_forward(features, mirrored(self.weight), self.bias)
+        return F.conv2d(features, mirrored(self.weight), self.bias, padding=self.padding)
 
 
 def mirrored(kernel: Tensor) -> Tensor:
@@ -84,14 +84,14 @@ class TemporalAttention(nn.Module):
         """λ: `[REACH + 1, _HEADS]`."""
         for heads in (self.heads, self.own_heads):
             nn.init.normal_(heads.weight, std=0.02)
-            nn.init.zeros_(heads.bias)
-        nn.init.constant_(self.heads.bias[_HEADS:], -1.0)  # type: ignore[arg-type]
+            nn.init.zeros_(torch.as_tensor(heads.bias))
+        nn.init.constant_(torch.as_tensor(self.heads.bias)[_HEADS:], -1.0)
 
     def forward(self, seen: Compared) -> Bands:
         """What is added to the frames, z − y, band by band."""
         shares, count = self.shares(seen), seen.count
-        luma = [_weighted(band.unflatten(0, count), shares[i]) for i, band in enumerate(seen.bands.luma)]
-        chroma = [_weighted(band.unflatten(0, count), shares[BANDS + i]) for i, band in enumerate(seen.bands.chroma)]
+        luma = [_weighted(_parted(band, count), shares[i]) for i, band in enumerate(seen.bands.luma)]
+        chroma = [_weighted(_parted(band, count), shares[BANDS + i]) for i, band in enumerate(seen.bands.chroma)]
         return Bands(luma, chroma)
 
     def shares(self, seen: Compared) -> list[Tensor]:
@@ -149,9 +149,14 @@ def _packed(features: Tensor) -> Tensor:
     return features.contiguous(memory_format=torch.channels_last)
 
 
+def _parted(values: Tensor, count: tuple[int, int]) -> Tensor:
+    """`[B N, ...]` → `[B, N, ...]`."""
+    return values.reshape(*count, *values.shape[1:])
+
+
 def _summed(values: Tensor, count: tuple[int, int]) -> Tensor:
     """Σ over neighbours: `[B N, ...]` → `[B, ...]`."""
-    return values.sum(0, keepdim=True) if count[0] == 1 else values.unflatten(0, count).sum(1)
+    return values.sum(0, keepdim=True) if count[0] == 1 else _parted(values, count).sum(1)
 
 
 def _each(values: Tensor, count: tuple[int, int]) -> Tensor:
@@ -161,7 +166,7 @@ def _each(values: Tensor, count: tuple[int, int]) -> Tensor:
 
 def _softmax(scores: Tensor, own_scores: Tensor, count: tuple[int, int]) -> Tensor:
     """Weights of the neighbours among themselves and the frame: `[B, N, C, h, w]`."""
-    every = torch.cat([own_scores[:, None], scores.unflatten(0, count)], 1)
+    every = torch.cat([own_scores[:, None], _parted(scores, count)], 1)
     return torch.softmax(every, 1)[:, 1:]
 
 
@@ -192,8 +197,9 @@ def _weighted(band: Tensor, share: Tensor) -> Tensor:
     """Σ_k p_k X_k of `[B, N, C, h, w]`; weights of half the size count for 2 × 2 pixels each."""
     if share.shape[-1] == band.shape[-1]:
         return (share * band).sum(1)
-    blocks = band.unflatten(-1, (-1, 2)).unflatten(-3, (-1, 2))
-    return (share[..., :, None, :, None] * blocks).sum(1).flatten(-4, -3).flatten(-2)
+    height, width = band.shape[-2:]
+    blocks = band.reshape(*band.shape[:-2], height // 2, 2, width // 2, 2)
+    return (share[..., :, None, :, None] * blocks).sum(1).reshape(-1, band.shape[2], height, width)
 
 
 @lru_cache(maxsize=4)

@@ -18,7 +18,7 @@ class Solver(Protocol):
         """Its solution, on the window's device."""
 
 
-class SparingSolver:
+class SolverWithOomFallback:
     """`solve`, which steps down where memory ends."""
 
     def __init__(self, solver: Solver = solve) -> None:

@@ -121,7 +121,7 @@ class ToneStage:
 
     def _warn(self, core: int) -> None:
         last = self._last_frame(core)
-        log.warning("frames %d to %d stay as they are: no sane correction was found for them", self._number, last)
+        log.warning("frames %d to %d stay unchanged: no valid correction was found for them", self._number, last)
 
     def _log_energy(self, solution: Solution, core: int) -> None:
         last = self._last_frame(core)

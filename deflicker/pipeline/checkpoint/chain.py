@@ -62,7 +62,7 @@ class CheckpointChain:
         found = self._store.unsealed(f"{number}.json")
         last = Checkpoint(**found | {"pictures": tuple(found["pictures"]), "hashes": tuple(found["hashes"])})
         if last.number != number or len(last.hashes) != number:
-            raise ValueError(f"{number}.json is of another checkpoint")
+            raise ValueError(f"{number}.json belongs to another checkpoint")
         expected = {f"{number}.{stage}": value for stage, value in last.states.items()}
         expected |= {f"{at}.frames": value for at, value in enumerate(last.hashes, 1)}
         for name, value in expected.items():

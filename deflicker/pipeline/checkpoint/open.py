@@ -25,10 +25,10 @@ def check_resume(source: Source, target: Destination, settings: Settings, *, mea
     if not isinstance(source, str | os.PathLike) or Path(source).is_fifo():
         raise SettingsError("resume needs a file to read: a pipe cannot be read again; store it first")
     if not isinstance(target, str | os.PathLike):
-        raise SettingsError("resume needs a file to write: what has gone through a pipe is gone; write to a file")
+        raise SettingsError("resume needs an output file: a pipe cannot be resumed; write to a file")
     if measure:
         raise SettingsError(
-            "resume and a report exclude each other, because motion is not kept: "
+            "resume and a report exclude each other, because motion is not saved: "
             "measure afterwards with `deflicker measure IN OUT`"
         )
 
@@ -49,7 +49,7 @@ def open_checkpoint(target: Destination, settings: Settings, every_s: float) -> 
         return
     there = folder_of(path).is_dir()
     if there:
-        log.warning("%s has the progress of an interrupted run: resume goes on there", folder_of(path))
+        log.warning("%s has the progress of an interrupted run: resume continues it", folder_of(path))
     yield None
     if there:
         _forget(path)

@@ -62,7 +62,7 @@ class Checkpointer:
         """Find what an earlier run under the same circumstances has left; anything else is removed, and said."""
         try:
             for wrong in self._chain.find() if self._store.begin(fingerprint) else []:
-                log.warning("of what an earlier run had kept, %s: that part is done again", wrong)
+                log.warning("of the saved progress of an earlier run, %s: that part is computed again", wrong)
             if self._chain.last.number == 0:
                 self._store.clear(fingerprint)
         except OSError as error:
@@ -75,7 +75,7 @@ class Checkpointer:
         last, needed = self._chain.last, dict[int, SourcePicture]()
         device, steps = run.device.torch_device, build_steps(run, info)
         if last.number:
-            self.notes.append(f"went on after {last.frames} frames that an interrupted run had decided")
+            self.notes.append(f"continued after {last.frames} frames of an interrupted run")
             with _readable():
                 for kept in self._chain.records(device):
                     yield replace(kept, picture=_next(pictures, needed, last.pictures))
@@ -142,7 +142,7 @@ class Checkpointer:
         """Progress that cannot be kept is no reason to end what works."""
         self._keeps = False
         self._chain.give_up()
-        log.warning("progress is not kept any further, but the run goes on: %s", error.strerror or error)
+        log.warning("progress is no longer saved, but the run continues: %s", error.strerror or error)
 
     def __enter__(self) -> Self:
         return self
@@ -156,7 +156,7 @@ class Checkpointer:
         self._chain.give_up()
         self._store.close(remove=kind is None or frames == 0)
         if kind is not None and frames:
-            log.warning("progress is kept, %d frames: the same command with resume goes on there", frames)
+            log.warning("progress is saved, %d frames: the same command with resume continues there", frames)
 
 
 def _next(
@@ -165,7 +165,9 @@ def _next(
     """The next picture, set aside where it is wanted later."""
     picture = next(pictures, None)
     if picture is None:
-        raise DeflickerError("the input ends before what an earlier run had decided: run it again without resume")
+        raise DeflickerError(
+            "the input ends before the frames that an earlier run had corrected: run it again without resume"
+        )
     if picture.index in wanted:
         needed[picture.index] = picture
     return picture
@@ -177,5 +179,5 @@ def _readable() -> Iterator[None]:
         yield
     except (Damaged, KeyError) as error:
         raise DeflickerError(
-            f"what an earlier run had kept cannot be used ({error}): run it again without resume"
+            f"the saved progress of an earlier run cannot be used ({error}): run it again without resume"
         ) from error

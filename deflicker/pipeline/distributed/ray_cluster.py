@@ -171,7 +171,7 @@ class Cluster:
                 raise
             self._free(worker)
             return found
-        raise DeflickerError(f"{ATTEMPTS} workers were lost one after the other: do they have the memory for it?")
+        raise DeflickerError(f"{ATTEMPTS} workers were lost one after another: check their memory")
 
     def _result(self, worker: Any, reference: Any, stop: Event) -> tuple[Any, list[str]]:
         """What the worker returns or raises; it is told to stop where everything is to."""
@@ -205,7 +205,7 @@ class Cluster:
                     raise DeflickerError(self._failure)
             if not warned and time.monotonic() - began > PATIENCE_S:
                 warned = True
-                log.warning("waiting for a worker: the cluster is busy, or has lost machines (`ray status` says more)")
+                log.warning("waiting for a worker: the cluster is busy, or has lost machines (see `ray status`)")
             time.sleep(POLL_S)
         raise Cancelled("stopped")
 
@@ -222,7 +222,7 @@ class Cluster:
                 continue
             if hello.version != __version__:
                 both = f"{hello.host} has deflicker {hello.version}, this machine {__version__}"
-                self._give_up(worker, f"{both}: install the same on all")
+                self._give_up(worker, f"{both}: install the same version on all")
                 continue
             self._known[worker] = hello
             self._idle.append(worker)
@@ -244,7 +244,7 @@ class Cluster:
             hello = self._known.pop(worker)
             self._ray.kill(worker)
             self._start()
-        log.warning("the worker %d on %s was lost: its work is done again", hello.pid, hello.host)
+        log.warning("the worker %d on %s was lost: its work is repeated", hello.pid, hello.host)
         self._on_worker("lost", hello)
 
 

@@ -26,7 +26,7 @@ def share(nodes: Sequence[Mapping[str, float]], device: str, workers: int | None
     device is a certain GPU: a worker sees only its own.
     """
     if ":" in device:
-        raise SettingsError(f"--device {device} is a certain GPU, but --ray gives each worker its own: say cuda")
+        raise SettingsError(f"--device {device} names one GPU, but --ray gives each worker its own: use cuda")
     having_gpus = [node for node in nodes if node.get("GPU", 0) >= 1] if device in ("auto", "cuda") else []
     if having_gpus:
         return _on_gpus(having_gpus, workers)
@@ -34,7 +34,7 @@ def share(nodes: Sequence[Mapping[str, float]], device: str, workers: int | None
         raise SettingsError("--device cuda: no machine of the cluster has a GPU; leave it out")
     cores = [int(node.get("CPU", 0)) for node in nodes if node.get("CPU", 0) >= 1]
     if not cores:
-        raise SettingsError("no machine of the cluster has a core to give")
+        raise SettingsError("no machine of the cluster has a free core")
     wanted = workers or len(cores)
     cpus = max(1, min(cores) // math.ceil(wanted / len(cores)))
     return Share(min(wanted, sum(count // cpus for count in cores)), cpus, 0)

@@ -104,7 +104,7 @@ class ShotScheduler:
         keeps = error is not None and not self._store.is_empty()
         self._store.close(remove=not keeps)
         if keeps:
-            log.warning("what was done of %s is kept: the same command goes on from there", self._target)
+            log.warning("the progress of %s is saved: the same command continues from there", self._target)
 
     def __call__(
         self, frames: Iterator[Frame], info: VideoInfo, on_progress: OnProgress
@@ -187,7 +187,7 @@ class ShotScheduler:
     def _have(self, segment: Segment, path: Path) -> None:
         """See to it that a segment is corrected."""
         if self._stop.is_set():
-            raise Cancelled("stopped, as asked")
+            raise Cancelled("stopped on request")
         found = path.exists()
         if not found:
             self._executor.store_segment(self._source, segment, path, motion=self._motion, stop=self._stop)

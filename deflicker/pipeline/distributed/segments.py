@@ -27,8 +27,7 @@ from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
 from deflicker.media.source import take_in
 from deflicker.motion.segment import SegmentShots
-from deflicker.pipeline.models import Models
-from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.run_context import Models, Run, VideoSize
 from deflicker.pipeline.source_pictures import DecodedPicture
 from deflicker.pipeline.stages import build_steps, record_of, run_stages, scan_shots
 from deflicker.pipeline.store.block_files import PartFile, write_record

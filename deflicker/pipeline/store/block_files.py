@@ -66,7 +66,7 @@ def read_records(file: BinaryIO, device: torch.device) -> Iterator[FrameRecord]:
     for block in _blocks(file):
         record = unpack(block, {}, device)
         if not isinstance(record, FrameRecord):
-            raise Damaged("it is of something else than frames")
+            raise Damaged("it does not contain frames")
         yield record
 
 
@@ -95,7 +95,7 @@ def read_state(file: BinaryIO, pictures: Mapping[int, object], device: torch.dev
             case {"name": str(name), "rows": int(count)}:
                 state[name] = [unpack(next(blocks, b""), pictures, device) for _ in range(count)]
             case _:
-                raise Damaged("it is of something else than a stage")
+                raise Damaged("it does not contain a stage")
     return state
 
 

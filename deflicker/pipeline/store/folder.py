@@ -51,7 +51,7 @@ class Store:
         if before is not None:
             other = differences(before, fingerprint)
             what = f"{', '.join(other)} {'differs' if len(other) == 1 else 'differ'}"
-            log.warning("what an earlier run had kept is not used, because %s: starting afresh", what)
+            log.warning("the saved progress of an earlier run is not used, because %s: starting over", what)
         self.clear(fingerprint)
         return False
 

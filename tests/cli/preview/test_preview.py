@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
-from deflicker import Cancelled, Deflicker, DeflickerError, Settings, SettingsError
-from deflicker.cli.preview.renderer import Workshop
+from deflicker import Cancelled, DeflickerError, Settings, SettingsError, deflicker
+from deflicker.cli.preview.renderer import ExcerptRenderer
 from deflicker.cli.preview.server import PreviewServer
 from tests.assets import SAMPLES
 from tests.cli.preview.browser import CHROMIUM, Browser
@@ -30,15 +30,15 @@ from tests.media.making import frames_of
 
 
 @pytest.fixture
-def workshop(clip: Path) -> Iterator[Workshop]:
-    made = Workshop(clip, Settings(preset="fast", device="cpu"))
+def renderer(clip: Path) -> Iterator[ExcerptRenderer]:
+    made = ExcerptRenderer(clip, Settings(preset="fast", device="cpu"))
     yield made
     made.close()
 
 
 @pytest.fixture
-def server(workshop: Workshop) -> Iterator[PreviewServer]:
-    with PreviewServer(workshop, port=0, start="0", seconds="0.4") as server:
+def server(renderer: ExcerptRenderer) -> Iterator[PreviewServer]:
+    with PreviewServer(renderer, port=0, start="0", seconds="0.4") as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
@@ -60,15 +60,15 @@ def ask(server: PreviewServer, path: str, *, body: Any = None, **headers: str) -
 
 
 @pytest.mark.usefixtures("raft")
-def test_an_excerpt(workshop: Workshop, clip: Path) -> None:
-    found = workshop.render({"start": "0.08", "seconds": "0.24", "strength": "0.5"})
-    assert [len(frames_of(workshop.folder / name)) for name in (found.before, found.after)] == [6, 6]
+def test_an_excerpt(renderer: ExcerptRenderer, clip: Path) -> None:
+    found = renderer.render({"start": "0.08", "seconds": "0.24", "strength": "0.5"})
+    assert [len(frames_of(renderer.folder / name)) for name in (found.before, found.after)] == [6, 6]
     assert "<svg" in found.plot
     assert "flicker" in found.summary
     assert found.command == f"deflicker {clip} in_steady.mp4 --strength 0.5 --preset fast"
-    other = workshop.render({"start": "0.08", "seconds": "0.24", "strength": "0"})
+    other = renderer.render({"start": "0.08", "seconds": "0.24", "strength": "0"})
     assert (other.before, other.after, other.plot) == (found.before, found.before, "")
-    assert len(os.listdir(workshop.folder)) == 2
+    assert len(os.listdir(renderer.folder)) == 2
 
 
 @pytest.mark.parametrize(
@@ -78,21 +78,21 @@ def test_an_excerpt(workshop: Workshop, clip: Path) -> None:
         ({"seconds": "31"}, "up to 30"),
         ({"start": "soon"}, "no time"),
         ({"start": "4f"}, "give seconds"),
-        ({"strength": "2"}, "0 to 1"),
-        ({"strength": "x"}, "0 to 1"),
+        ({"strength": "2"}, "strength"),
+        ({"strength": "x"}, "strength"),
         ({"start": "99"}, "no frame lies"),
     ],
 )
-def test_what_cannot_be_rendered(workshop: Workshop, wanted: dict[str, str], words: str) -> None:
+def test_what_cannot_be_rendered(renderer: ExcerptRenderer, wanted: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
-        workshop.render({"start": "0", "seconds": "1", "strength": "0"} | wanted)
+        renderer.render({"start": "0", "seconds": "1", "strength": "0"} | wanted)
 
 
 def test_nothing_is_left(clip: Path) -> None:
-    workshop = Workshop(clip, Settings())
-    workshop.render({"start": "0", "seconds": "0.2", "strength": "0"})
-    workshop.close()
-    assert not workshop.folder.exists()
+    renderer = ExcerptRenderer(clip, Settings())
+    renderer.render({"start": "0", "seconds": "0.2", "strength": "0"})
+    renderer.close()
+    assert not renderer.folder.exists()
 
 
 # --- The server -------------------------------------------------------------------------------------------------------
@@ -128,9 +128,9 @@ def test_who_does_not_know_the_address_gets_nothing(server: PreviewServer) -> No
     assert ask(server, f"/{secret}/render", body="x" * 20_000)[0] == 404
 
 
-def test_a_port_that_is_taken(server: PreviewServer, workshop: Workshop) -> None:
+def test_a_port_that_is_taken(server: PreviewServer, renderer: ExcerptRenderer) -> None:
     with pytest.raises(SettingsError, match="give another one"):
-        PreviewServer(workshop, port=server.server_address[1], start="0", seconds="1")
+        PreviewServer(renderer, port=server.server_address[1], start="0", seconds="1")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -224,53 +224,53 @@ def test_a_silent_connection_is_closed(server: PreviewServer) -> None:
             assert connection.recv(1) == b""
 
 
-class FirstRunWaits(Deflicker):
-    """A session whose first run lasts until it is cancelled."""
+class Stuck:
+    """Renders files, but for the first: that one waits until it is cancelled."""
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
+    def __init__(self) -> None:
         self.begun = threading.Event()
 
-    def file(self, source: Any, target: Any, **options: Any) -> Any:
-        if self.begun.is_set():
-            return super().file(source, target, **options)
-        self.begun.set()
-        assert options["cancel"].wait(60)
-        raise Cancelled("stopped")
+    def __call__(self, source: Path, target: Path, *_: Any, cancel: threading.Event, **options: Any) -> Any:
+        if not self.begun.is_set():
+            self.begun.set()
+            assert cancel.wait(60)
+            raise Cancelled("stopped")
+        return deflicker(source, target, *_, cancel=cancel, **options)
 
 
-def ask_in_vain(workshop: Workshop, errors: list[str]) -> None:
-    """Ask for an excerpt that is given up; the error's text."""
-    with pytest.raises(Cancelled) as error:
-        workshop.render({"start": "0", "seconds": "0.2", "strength": "0"})
-    errors.append(str(error.value))
+def asked_in_a_thread(renderer: ExcerptRenderer, errors: list[str]) -> threading.Thread:
+    def ask_for_one() -> None:
+        with pytest.raises(Cancelled) as error:
+            renderer.render({"start": "0", "seconds": "0.2", "strength": "0"})
+        errors.append(str(error.value))
+
+    thread = threading.Thread(target=ask_for_one)
+    thread.start()
+    return thread
 
 
 def test_the_last_to_ask_is_served(clip: Path) -> None:
-    settings = Settings(preset="fast", device="cpu")
-    session, given_up = FirstRunWaits(settings), list[str]()
-    workshop = Workshop(clip, settings, session)
-    thread = threading.Thread(target=ask_in_vain, args=(workshop, given_up))
-    thread.start()
-    assert session.begun.wait(60)
-    found = workshop.render({"start": "0.2", "seconds": "0.2", "strength": "0"})
+    run, errors = Stuck(), list[str]()
+    renderer = ExcerptRenderer(clip, Settings(preset="fast", device="cpu"), run)
+    thread = asked_in_a_thread(renderer, errors)
+    assert run.begun.wait(60)
+    found = renderer.render({"start": "0.2", "seconds": "0.2", "strength": "0"})
     thread.join(60)
-    assert (given_up, (workshop.folder / found.before).exists()) == (["stopped"], True)
-    workshop.close()
+    assert (errors, (renderer.folder / found.before).exists()) == (["stopped"], True)
+    renderer.close()
 
 
 def test_leaving_gives_up_what_is_rendered(clip: Path) -> None:
-    session, given_up = FirstRunWaits(Settings()), list[str]()
-    workshop = Workshop(clip, Settings(), session)
-    thread = threading.Thread(target=ask_in_vain, args=(workshop, given_up))
-    thread.start()
-    assert session.begun.wait(60)
-    workshop.close()
+    run, errors = Stuck(), list[str]()
+    renderer = ExcerptRenderer(clip, Settings(), run)
+    thread = asked_in_a_thread(renderer, errors)
+    assert run.begun.wait(60)
+    renderer.close()
     thread.join(60)
     assert not thread.is_alive()
-    assert (given_up, workshop.folder.exists()) == (["stopped"], False)
+    assert (errors, renderer.folder.exists()) == (["stopped"], False)
     with pytest.raises(DeflickerError):  # and nothing begins after it
-        workshop.render({"start": "0", "seconds": "0.2", "strength": "0"})
+        renderer.render({"start": "0", "seconds": "0.2", "strength": "0"})
 
 
 # --- The page ---------------------------------------------------------------------------------------------------------
@@ -280,8 +280,8 @@ def test_leaving_gives_up_what_is_rendered(clip: Path) -> None:
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 @pytest.mark.usefixtures("raft")
 def test_the_page_in_a_browser(tmp_path: Path) -> None:
-    workshop = Workshop(SAMPLES / "synthetic.mp4", Settings(preset="fast", device="cpu"))
-    server = PreviewServer(workshop, port=0, start="0", seconds="0.5")
+    renderer = ExcerptRenderer(SAMPLES / "synthetic.mp4", Settings(preset="fast", device="cpu"))
+    server = PreviewServer(renderer, port=0, start="0", seconds="0.5")
     threading.Thread(target=server.serve_forever, daemon=True).start()
     ready = "document.body?.dataset.ready && document.body.dataset.before && document.body.dataset.after"
     try:
@@ -307,7 +307,7 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
     finally:
         server.shutdown()
         server.server_close()
-        workshop.close()
+        renderer.close()
 
 
 def test_a_file_that_is_no_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

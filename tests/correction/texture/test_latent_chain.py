@@ -2,10 +2,22 @@
 
 import pytest
 import torch
+from torch import Tensor
 
-from deflicker.correction.texture.latent_chain import chain_energy, middle_weights
+from deflicker.correction.texture.latent_chain import middle_weights
 
 SHAPE = (2, 3)
+
+
+def chain_energy(
+    latents: Tensor, wanted: Tensor, seen: Tensor, links: Tensor, *, curvature: float, anchor: Tensor, pull: Tensor
+) -> Tensor:
+    """E(u), a scalar. latents x, wanted u: `[N, C, h, w]`; seen m `[N, h, w]`; links λ `[N − 1, h, w]`; anchor
+    `[C, h, w]` with weight pull `[h, w]` on the middle one; curvature α."""
+    fidelity = (seen[:, None] * (wanted - latents).square()).sum()
+    steps = (links[:, None] * wanted.diff(dim=0).square()).sum()
+    bends = (torch.minimum(links[1:], links[:-1])[:, None] * wanted.diff(n=2, dim=0).square()).sum()
+    return fidelity + steps + curvature * bends + (pull * (wanted[len(wanted) // 2] - anchor).square()).sum()
 
 
 def ones(count: int, value: float = 1.0) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 
 from deflicker.core.presets import PRESETS
 from deflicker.correction.tone.solve import Solution, solve
-from deflicker.correction.tone.solve_oom import SparingSolver, without_lookahead
+from deflicker.correction.tone.solve_oom import SolverWithOomFallback, without_lookahead
 from deflicker.correction.tone.state import State, Window
 from deflicker.correction.tone.tone_options import ToneOptions
 from deflicker.motion.correspondence import LongMatch
@@ -52,7 +52,7 @@ class Room:
 
 def test_a_step_down_decides_the_same_frames() -> None:
     room = Room(8)
-    solver = SparingSolver(room)
+    solver = SolverWithOomFallback(room)
     solution = solver(window(), None, FAST)
     assert len(solution.corrections()) == 8
     assert all(solution.corrections())
@@ -71,7 +71,7 @@ def test_the_cpu_is_the_last_step() -> None:
         return solve(window, state, options)
 
     given = window()
-    solution = SparingSolver(twice_full)(given, None, FAST)
+    solution = SolverWithOomFallback(twice_full)(given, None, FAST)
     assert calls == ["cpu"] * 3
     expected = solve(without_lookahead(given), None, FAST)
     assert torch.equal(solution.log_gain, expected.log_gain)

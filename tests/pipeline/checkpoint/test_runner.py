@@ -24,12 +24,12 @@ from deflicker.core.values import Span
 from deflicker.correction.tone.solve import solve
 from deflicker.media.probe import probe
 from deflicker.pipeline.checkpoint.runner import Checkpointer
-from deflicker.pipeline.models import Models
-from deflicker.pipeline.run_context import Run, VideoSize
+from deflicker.pipeline.run_context import Models, Run, VideoSize
 from deflicker.pipeline.store.fingerprint import device_name, run_fingerprint
 from deflicker.pipeline.store.folder import folder_of
 from tests.assets import drifting, write_video
-from tests.conftest import NoMotion
+from tests.fakes import Still
+from tests.faulty import StillPipeline
 from tests.media.making import frames_of
 
 SETTINGS: dict[str, Any] = {"preset": "fast", "device": "cpu", "precision": "fp32"}
@@ -121,7 +121,7 @@ def solves() -> type[Solves]:
     return Solves
 
 
-TONE_ONLY = Models(flow=NoMotion(), adjust=lambda run: replace(run, preset=replace(run.preset, texture_reach=0)))
+TONE_ONLY = Models(flow=Still(), adjust=lambda run: replace(run, preset=replace(run.preset, texture_reach=0)))
 
 
 def run(clip: Path, out: Path, *, stop: int | None = None, models: Models | None = None, **settings: Any) -> Report:
@@ -132,7 +132,7 @@ def run(clip: Path, out: Path, *, stop: int | None = None, models: Models | None
             raise Stop
 
     chosen = Settings(**SETTINGS | {"resume": True} | settings)
-    models = models or Models(flow=NoMotion(), solver=Solves())
+    models = models or Models(flow=Still(), solver=Solves())
     return deflicker(clip, out, chosen, on_progress=tell, models=models, checkpoint_s=0)
 
 
@@ -144,7 +144,7 @@ def stopped(clip: Path, out: Path, stop: int = 42, **settings: Any) -> None:
 
 
 def went_on(report: Report) -> bool:
-    return any("frames that an interrupted run had decided" in note for note in report.notes)
+    return any("frames of an interrupted run" in note for note in report.notes)
 
 
 def same(first: Path, second: Path) -> bool:
@@ -204,7 +204,7 @@ def test_other_settings_start_afresh(
     clip: Path, plain: Path, half: Path, solves: type[Solves], caplog: pytest.LogCaptureFixture
 ) -> None:
     report = run(clip, half, keep_flashes=True)
-    assert "because the setting keep_flashes differs: starting afresh" in caplog.text
+    assert "because the setting keep_flashes differs: starting over" in caplog.text
     assert not went_on(report)
     again, solves.count = solves.count, 0
     run(clip, half, keep_flashes=True, overwrite=True)
@@ -231,7 +231,7 @@ def test_other_circumstances_start_afresh(
     with pytest.raises(Stop):
         run(clip, half, stop=1, **settings)
     os.utime(clip, ns=(about.st_atime_ns, about.st_mtime_ns))
-    assert f"because {what} differs: starting afresh" in caplog.text
+    assert f"because {what} differs: starting over" in caplog.text
     assert names(half) == []
 
 
@@ -245,7 +245,7 @@ def test_damage_is_found_and_done_again(
     data[len(data) // 2] ^= 1
     victim.write_bytes(data)
     assert went_on(run(clip, half)) == goes_on
-    assert f"{victim.name} is damaged: that part is done again" in caplog.text
+    assert f"{victim.name} is damaged: that part is computed again" in caplog.text
     assert same(half, plain)
 
 
@@ -261,7 +261,7 @@ def test_a_second_run_is_refused(clip: Path, half: Path) -> None:
                 run(clip, half)
             seen.append(step)
 
-    deflicker(clip, half, Settings(**SETTINGS, resume=True), on_progress=tell, models=Models(flow=NoMotion()))
+    deflicker(clip, half, Settings(**SETTINGS, resume=True), on_progress=tell, models=Models(flow=Still()))
     assert seen
     assert names(half) == [half.name]
 
@@ -271,7 +271,7 @@ def test_a_run_without_resume_names_it_and_removes_it_at_the_end(
 ) -> None:
     with pytest.raises(Stop):
         run(clip, half, stop=1, resume=False)
-    assert "resume goes on there" in caplog.text
+    assert "resume continues it" in caplog.text
     assert folder_of(half).is_dir()
     run(clip, half, resume=False, strength=0)
     assert names(half) == [half.name]
@@ -304,7 +304,7 @@ def test_progress_that_cannot_be_kept_does_not_end_the_run(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(Stop):
         run(clip, out, stop=55)
-    assert caplog.text.count("progress is not kept any further, but the run goes on: No space left on device") == 1
+    assert caplog.text.count("progress is no longer saved, but the run continues: No space left on device") == 1
     monkeypatch.setattr(os, "fsync", fsync)
     run(clip, out)
     assert same(out, plain)
@@ -331,7 +331,7 @@ def test_a_report_needs_all_of_the_motion(clip: Path, out: Path) -> None:
 
 def test_an_input_that_ends_too_early(clip: Path, half: Path) -> None:
     info = probe(clip)
-    context = Run.prepare(VideoSize.of(info), Settings(**SETTINGS), Models(flow=NoMotion()), lambda _: None)
+    context = Run.prepare(VideoSize.of(info), Settings(**SETTINGS), Models(flow=Still()), lambda _: None)
     with Checkpointer(half) as checkpointer:
         checkpointer.load(run_fingerprint(clip, context.settings, context.preset, device_name(context.device)))
         with pytest.raises(DeflickerError, match="the input ends before"):
@@ -367,7 +367,7 @@ def test_killed_and_taken_up_again(tmp_path: Path, out: Path, count: int) -> Non
         assert done.returncode == 0, (point, done.stderr)
         assert same(out, plain), point
         assert names(out) == [out.name, plain.name]
-        on = "went on after" in done.stderr
+        on = "continued after" in done.stderr
         assert (int(done.stdout.split()[1]) < solves) == on
         times += on
         out.unlink()
@@ -375,11 +375,8 @@ def test_killed_and_taken_up_again(tmp_path: Path, out: Path, count: int) -> Non
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_interrupted(
-    clip: Path, plain: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_interrupted(clip: Path, plain: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [str(clip), str(out), "--preset", "fast", "--device", "cpu", "--precision", "fp32", "--resume"]
-    monkeypatch.setattr(Models, "flow", lambda *_: NoMotion())
 
     def press(step: Any) -> None:
         if step.stage == "frames" and step.frames_done == 43:
@@ -389,13 +386,20 @@ def test_interrupted(
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     try:
         with pytest.raises(KeyboardInterrupt):
-            deflicker(clip, out, Settings(**SETTINGS, resume=True), on_progress=press, checkpoint_s=0)
+            deflicker(
+                clip,
+                out,
+                Settings(**SETTINGS, resume=True),
+                on_progress=press,
+                checkpoint_s=0,
+                models=Models(flow=Still()),
+            )
     finally:
         signal.signal(signal.SIGINT, before)
     assert folder_of(out).is_dir()
     with pytest.raises(SystemExit, match="0"):
-        cli.main(words)
-    assert "frames that an interrupted run had decided" in capsys.readouterr().err
+        cli.main(words, pipeline=StillPipeline())
+    assert "frames of an interrupted run" in capsys.readouterr().err
     assert same(out, plain)
 
 

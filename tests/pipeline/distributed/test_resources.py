@@ -32,7 +32,7 @@ def test_share(nodes: list[dict[str, float]], device: str, workers: int | None, 
 
 @pytest.mark.parametrize(
     ("nodes", "device", "message"),
-    [([NODE], "cuda", "no machine"), ([GPUS], "cuda:1", "say cuda"), ([{"CPU": 0.0}], "auto", "no machine")],
+    [([NODE], "cuda", "no machine"), ([GPUS], "cuda:1", "use cuda"), ([{"CPU": 0.0}], "auto", "no machine")],
 )
 def test_nothing_to_share(nodes: list[dict[str, float]], device: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):

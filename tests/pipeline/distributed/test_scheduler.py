@@ -14,15 +14,15 @@ import pytest
 from deflicker import Cancelled, OutputError, Report, Settings, Span, TimePoint, deflicker
 from deflicker.pipeline.distributed.scheduler import ShotScheduler
 from deflicker.pipeline.distributed.segments import Segment, SegmentWork, store_segment
-from deflicker.pipeline.models import Models
+from deflicker.pipeline.run_context import Models
 from deflicker.pipeline.store.folder import folder_of
 from tests.assets import write_video
-from tests.conftest import NoMotion
+from tests.fakes import Still
 from tests.pipeline.distributed.test_segments import make_film, shot
 
 SETTINGS = Settings(preset="fast", device="cpu", crf=0)
 """Lossless: what x264 makes of equal frames was seen to differ from run to run."""
-STILL = Models(flow=NoMotion())
+STILL = Models(flow=Still())
 
 
 class Here:
@@ -91,7 +91,7 @@ def test_an_interrupted_run_goes_on(film: Path, tmp_path: Path, caplog: pytest.L
     deflicker(film, tmp_path / "serial.mkv", SETTINGS, models=STILL)
     with pytest.raises(ZeroDivisionError):
         by_many(film, tmp_path / "many.mkv", Here(fails=15))
-    assert "the same command goes on from there" in caplog.messages[-1]
+    assert "the same command continues from there" in caplog.messages[-1]
     assert not (tmp_path / "many.mkv").exists()
     told: list[tuple[str, int]] = []
     hands = Here()

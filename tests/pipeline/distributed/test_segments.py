@@ -23,13 +23,13 @@ from deflicker.pipeline.distributed.segments import (
     find_segments,
     store_segment,
 )
-from deflicker.pipeline.models import Models
+from deflicker.pipeline.run_context import Models
 from deflicker.pipeline.source_pictures import DecodedPicture
 from tests.assets import sample_frames, write_video
-from tests.conftest import NoMotion
+from tests.fakes import Still, watched
 
 SETTINGS = Settings(preset="fast", device="cpu")
-WORK = SegmentWork(Models(flow=NoMotion()))
+WORK = SegmentWork(Models(flow=Still()))
 CPU = torch.device("cpu")
 
 
@@ -73,20 +73,15 @@ def test_what_the_user_excludes_is_known_to_each(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seek", [False, True])
-def test_segments_are_decoded_as_the_film_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seek: bool) -> None:
+def test_segments_are_decoded_as_the_film_is(tmp_path: Path, seek: bool) -> None:
     """By the same decoder: another may differ in the last bit, and then the frames are not those that were seen."""
     asked: list[str] = []
-
-    def usual(name: str, *_: Any) -> str:
-        asked.append(name)
-        return "it is none"
-
-    monkeypatch.setattr("deflicker.media.reader.decoder_of_name", usual)
-    settings = replace(SETTINGS, decoder="h264_cuvid")
+    settings = replace(SETTINGS, decoder="h264_nowhere")
     film = make_film(tmp_path / "film.mp4", 26)
-    (segment,) = segments(film, settings)
-    list(correct_segment(film, segment, settings, WORK, seek=seek))
-    assert asked == ["h264_cuvid"] * 2
+    with watched(lambda frame: asked.append(frame.f_locals["name"]), "decoder_of_name"):
+        (segment,) = segments(film, settings)
+        list(correct_segment(film, segment, settings, WORK, seek=seek))
+    assert asked == ["h264_nowhere"] * 2
 
 
 def test_jumped_to_or_decoded_up_to(tmp_path: Path) -> None:

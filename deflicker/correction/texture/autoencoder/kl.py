@@ -213,7 +213,7 @@ def _resamplers(weights: Mapping[str, Tensor], prefix: str, *, stride: int) -> n
 def _normalisation(groups: int, width: int) -> nn.GroupNorm:
     if width % groups:
         raise ValueError(
-            f"{width} channels do not make {groups} groups: its config.json, which says how many, goes beside"
+            f"{width} channels do not make {groups} groups: its config.json, which says how many, must be next to it"
         )
     return nn.GroupNorm(groups, width, _EPSILON)
 
@@ -227,7 +227,7 @@ def _convolution(weights: Mapping[str, Tensor], name: str, stride: int = 1) -> n
     """As large as its weights are. One that halves the size has its border added before it."""
     shape = _shape(weights, f"{name}.weight")
     if len(shape) != 4 or shape[2] != shape[3]:
-        raise ValueError(f"{name}.weight is no kernel of a picture: {' × '.join(map(str, shape))}")
+        raise ValueError(f"{name}.weight is not a 2-D convolution kernel: {' × '.join(map(str, shape))}")
     wide, narrow, side = shape[:3]
     return nn.Conv2d(narrow, wide, side, stride, padding=side // 2 if stride == 1 else 0)
 
@@ -256,7 +256,7 @@ def _fill(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
             raise ValueError(f"{name} is {there}, not {here}")
     for name in weights:
         if name not in wanted:
-            raise ValueError(f"it holds {name}, which no AutoencoderKL has")
+            raise ValueError(f"it holds {name}, which is not part of an AutoencoderKL")
     with torch.no_grad():  # one by one: all of them as 32-bit numbers would be a copy more
         for name, tensor in wanted.items():
             tensor.copy_(weights[name])

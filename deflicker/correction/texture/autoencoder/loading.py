@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 OWN = "own"
 """The autoencoder that comes with the package."""
-_OWN_FILE = Path(__file__).with_name("own.safetensors")
+OWN_FILE = Path(__file__).with_name("own.safetensors")
 _OWN_SHA256 = "61ea4e47c2cf052f143c6dfd2529e22349d05ba8e76bccbe8af0fa60531f284b"
 _ACCEPTED = (
     "give `own`, a folder or file of diffusers' AutoencoderKL or AutoencoderTiny in safetensors, or a file of the "
-    "TAESD family whose name has `encoder` or `decoder` in it, the other one beside it"
+    "TAESD family whose name has `encoder` or `decoder` in it, with the other one next to it"
 )
 _PICKLE = "a pickle, which may run code: save the model again with diffusers' save_pretrained, which writes safetensors"
 _KL_TILE_PX, _KL_TILE_BYTES = 320, 1 << 30
@@ -41,7 +41,7 @@ def load_autoencoder(source: str, device: torch.device, dtype: torch.dtype) -> C
     Raises SettingsError where there is none, or what is there does not fit.
     """
     try:
-        return _own(device, dtype) if source == OWN else _given(Path(source).expanduser(), device, dtype)
+        return load_own(device, dtype) if source == OWN else _given(Path(source).expanduser(), device, dtype)
     except OSError as error:
         problem = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
     except ValueError as error:
@@ -49,14 +49,15 @@ def load_autoencoder(source: str, device: torch.device, dtype: torch.dtype) -> C
     raise SettingsError(f"--autoencoder {source}: {problem}; {_ACCEPTED}") from None
 
 
-def _own(device: torch.device, dtype: torch.dtype) -> Codec:
+def load_own(device: torch.device, dtype: torch.dtype, path: Path = OWN_FILE) -> Codec:
+    """The autoencoder that comes with the package. Raises ValueError where its file is not the one that was shipped."""
     from deflicker.correction.texture.autoencoder.codec import Codec
     from deflicker.correction.texture.autoencoder.own import CHANNELS, GROUPS, OwnAutoencoder
 
-    if hashlib.sha256(_OWN_FILE.read_bytes()).hexdigest() != _OWN_SHA256:
-        raise ValueError(f"{_OWN_FILE.name} in the package is damaged: install it again")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != _OWN_SHA256:
+        raise ValueError(f"{path.name} in the package is damaged: install it again")
     network = OwnAutoencoder()
-    network.load_state_dict({name: tensor.float() for name, tensor in _read(_OWN_FILE).items()})
+    network.load_state_dict({name: tensor.float() for name, tensor in _read(path).items()})
     return Codec(OWN, network.eval().requires_grad_(False).to(device, dtype), CHANNELS, GROUPS)
 
 
@@ -99,7 +100,7 @@ def _groups(config: Path) -> int:
         known = json.loads(config.read_text(encoding="utf-8"))
         groups, activation = known.get("norm_num_groups", GROUPS), known.get("act_fn", "silu")
     except (UnicodeDecodeError, json.JSONDecodeError, AttributeError):
-        raise ValueError("the config.json beside it cannot be read") from None
+        raise ValueError("the config.json next to it cannot be read") from None
     if not isinstance(groups, int) or groups < 1 or activation != "silu":
         raise ValueError(f"its config.json asks for {groups} groups and {activation}, and silu is known")
     return groups
@@ -122,7 +123,7 @@ def _within(folder: Path) -> Path:
             return found[0]
     if any(folder.glob("*.bin")):
         raise ValueError(f"the folder holds {_PICKLE}")
-    raise ValueError("the folder holds no weights that could be an autoencoder's")
+    raise ValueError("the folder contains no autoencoder weights")
 
 
 def _from_diffusers(weights: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
@@ -131,7 +132,7 @@ def _from_diffusers(weights: Mapping[str, Tensor]) -> tuple[Mapping[str, Tensor]
     for name, tensor in weights.items():
         half, _, rest = name.partition(".layers.")
         if half not in halves or not rest:
-            raise ValueError(f"it is no autoencoder in a layout that is known ({name})")
+            raise ValueError(f"it is not an autoencoder of a known layout ({name})")
         halves[half][rest] = tensor
     return halves["encoder"], halves["decoder"]
 
@@ -145,7 +146,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         try:
             return load(path.read_bytes())
         except (SafetensorError, KeyError):  # it is of another format, cut off, or holds a type that torch has not
-            raise ValueError("it is no safetensors file") from None
+            raise ValueError("it is not a safetensors file") from None
     if path.suffix == ".bin" and path.exists():
         raise ValueError(f"it is {_PICKLE}")
     import torch
@@ -157,7 +158,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
     except OSError:
         raise
     except Exception:  # a damaged or foreign file makes the unpickler raise nearly anything
-        raise ValueError("it is no file of weights") from None
+        raise ValueError("it is not a weight file") from None
     if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-        raise ValueError("it holds no table of named tensors")
+        raise ValueError("it does not contain named tensors")
     return state

@@ -81,7 +81,7 @@ def _layers(weights: Mapping[str, Tensor], half: str) -> nn.ModuleList:
     for name, tensor in weights.items():
         place, _, rest = name.partition(".")
         if not place.isdecimal() or not rest:
-            raise ValueError(f"{name!r} is no weight of a TAESD {half}")
+            raise ValueError(f"{name!r} is not a weight of a TAESD {half}")
         parts.setdefault(int(place), {})[rest] = tensor
     order = sorted(parts)
     plain = [number for number in order if "weight" in parts[number]]

@@ -164,8 +164,8 @@ DEEP = torch.zeros(8, 3, 3, 3, 3)
         (lambda w: w | {"decoder.up_blocks.3.upsamplers.0.conv.weight": torch.zeros(8, 8, 3, 3)}, "by 16, not by 8"),
         (lambda w: w | {SHORT: w[SHORT][:, :5]}, "channels do not make 4 groups"),
         (lambda w: w | {"encoder.conv_norm_out.bias": torch.zeros(3)}, "encoder.conv_norm_out.bias is 3, not 16"),
-        (lambda w: w | {"encoder.conv_in.weight": DEEP}, "no kernel of a picture: 8 × 3 × 3 × 3 × 3"),
-        (lambda w: w | {"bn.running_mean": torch.zeros(4)}, "holds bn.running_mean, which no AutoencoderKL has"),
+        (lambda w: w | {"encoder.conv_in.weight": DEEP}, "not a 2-D convolution kernel: 8 × 3 × 3 × 3 × 3"),
+        (lambda w: w | {"bn.running_mean": torch.zeros(4)}, "bn.running_mean, which is not part of an AutoencoderKL"),
         (lambda w: w | {"encoder.conv_in.weight": torch.zeros(8, 1, 3, 3)}, "made for 1 channels in and 3 out"),
     ],
 )  # fmt: skip

@@ -64,15 +64,14 @@ def test_the_one_in_the_package() -> None:
 
 
 def test_the_one_in_the_package_is_small() -> None:
-    assert loading._OWN_FILE.stat().st_size <= 3 << 20
+    assert loading.OWN_FILE.stat().st_size <= 3 << 20
 
 
-def test_a_damaged_package_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_package_is_said(tmp_path: Path) -> None:
     damaged = tmp_path / "own.safetensors"
-    damaged.write_bytes(loading._OWN_FILE.read_bytes()[:-1] + b"\0")
-    monkeypatch.setattr(loading, "_OWN_FILE", damaged)
-    with pytest.raises(SettingsError, match="in the package is damaged: install it again"):
-        load("own")
+    damaged.write_bytes(loading.OWN_FILE.read_bytes()[:-1] + b"\0")
+    with pytest.raises(ValueError, match="in the package is damaged: install it again"):
+        loading.load_own(torch.device("cpu"), torch.float32, damaged)
 
 
 def test_taef2(tmp_path: Path) -> None:
@@ -139,9 +138,9 @@ def test_what_an_autoencoder_takes_is_known_before_it_is_read(tmp_path: Path) ->
     ("make", "words"),
     [
         (lambda path: None, "there is no such file"),
-        (lambda path: path.write_bytes(b"nothing of the kind"), "no safetensors file"),
-        (lambda path: path.mkdir(), "holds no weights"),
-        (lambda path: save_file({"x": torch.zeros(1)}, path, {}), "in a layout that is known \\(x\\)"),
+        (lambda path: path.write_bytes(b"nothing of the kind"), "not a safetensors file"),
+        (lambda path: path.mkdir(), "contains no autoencoder weights"),
+        (lambda path: save_file({"x": torch.zeros(1)}, path, {}), "of a known layout \\(x\\)"),
         (lambda path: save_file({"encoder.layers.0.weight": torch.zeros(1)}, path, {}), "no TAESD encoder"),
         (
             lambda path: save_file({"encoder.down_blocks.0.resnets.0.norm1.weight": torch.zeros(1)}, path, {}),
@@ -166,5 +165,5 @@ def test_half_a_pair_is_said(tmp_path: Path) -> None:
 
 def test_a_foreign_pickle_is_not_run(tmp_path: Path) -> None:
     (tmp_path / "x_encoder.pth").write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
-    with pytest.raises(SettingsError, match="no file of weights"):
+    with pytest.raises(SettingsError, match="not a weight file"):
         load(tmp_path / "x_encoder.pth")

@@ -47,7 +47,7 @@ def without(weights: dict[str, torch.Tensor], start: str) -> dict[str, torch.Ten
     ("change", "words"),
     [
         (lambda e, d: ({}, d), "no TAESD encoder"),
-        (lambda e, d: (e, {"conv.weight": e["0.weight"]}), "no weight of a TAESD decoder"),
+        (lambda e, d: (e, {"conv.weight": e["0.weight"]}), "not a weight of a TAESD decoder"),
         (lambda e, d: (without(e, "6."), d), "changes the size by 4, not by 8"),
         (lambda e, d: (e | {"1.conv.2.weight": e["1.conv.2.weight"][:, :3]}, d), "encoder layer 1: .*size mismatch"),
         (lambda e, d: (without(e, "1.conv.4.bias"), d), "encoder layer 1"),
