@@ -167,7 +167,7 @@ def test_a_report_and_a_comparison_of_each(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_report_s_name_has_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert main("a.mp4", "--suffix", "_s", "--report", "reports/all.html") == 2
-    assert "lies in a folder" in capsys.readouterr().err
+    assert "names a folder" in capsys.readouterr().err
 
 
 # --- On a terminal ----------------------------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ def test_the_bar_counts_videos() -> None:
     shown.ended(Outcome(todo[2], "skipped", "there"))
     assert bar.rows[0]["total"] == 4
     assert [row["completed"] for row in bar.rows] == pytest.approx([0, 0.5, 1.49, 1.99, 2, 3])
-    assert bar.rows[-1]["words"] == "1 done, 1 skipped, 1 failed"
+    assert bar.rows[-1]["counts"] == "1 done, 1 skipped, 1 failed"
 
 
 class Recorded:

@@ -92,14 +92,6 @@ def test_help_shows_every_option_in_panels(command: Command) -> None:
         assert shown == [*usual.split(), *extra]
 
 
-@pytest.mark.parametrize("option", ["--help", "--version"])
-def test_information_comes_at_once(command: Command, option: str) -> None:
-    command(option)  # once for the compiled files
-    started = time.monotonic()
-    command(option)
-    assert time.monotonic() - started < 1.5  # 0.2 s on an idle machine; torch alone takes longer than this
-
-
 @pytest.mark.parametrize("word", ["doctor", "--doctor"])
 def test_doctor(command: Command, tmp_path: Path, word: str) -> None:
     done = command(word, DEFLICKER_CACHE=str(tmp_path / "nothing"))
@@ -262,7 +254,7 @@ def test_strict(command: Command, clip: Path, tmp_path: Path) -> None:
     (tmp_path / "torn.mp4").write_bytes(data)
     done = command("torn.mp4", "out.mp4", "--strength", "0", "--strict", "--start", "0")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1), done.stderr
-    assert "leave --strict out" in done.stderr
+    assert "leave out --strict" in done.stderr
     assert not (tmp_path / "out.mp4").exists()
     done = command("torn.mp4", "out.mp4", "--strength", "0", "--start", "0", "--log-json", "log")
     assert done.returncode == 0, done.stderr

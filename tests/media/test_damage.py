@@ -32,7 +32,7 @@ def test_counted_by_words() -> None:
 
 
 def test_the_first_is_one_too_many() -> None:
-    with pytest.raises(InputError, match=r"in.mp4: a picture is torn; leave --strict out"):
+    with pytest.raises(InputError, match=r"in.mp4: a picture is torn; leave out --strict"):
         DamageLog(Path("in.mp4"), strict=True).add("a picture is torn")
 
 

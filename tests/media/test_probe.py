@@ -80,10 +80,10 @@ def test_a_rate_that_lies_is_replaced(tmp_path: Path, name: str, says: str) -> N
 def test_paths_that_are_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         probe(tmp_path / "none.mp4")
-    with pytest.raises(InputError, match="no file"):
+    with pytest.raises(InputError, match="is not a file"):
         probe(tmp_path)
     (tmp_path / "text.mp4").write_text("Once upon a time\n" * 200)
-    with pytest.raises(InputError, match="no video"):
+    with pytest.raises(InputError, match="cannot be read as a video"):
         probe(tmp_path / "text.mp4")
 
 

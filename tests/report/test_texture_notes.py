@@ -1,9 +1,10 @@
 """What is said of shots that boil."""
 
-from deflicker.correction.types import Choice
+from deflicker.correction.types import SpaceDecision
 from deflicker.report.frame_notes import ShotTexture, TextureShots, texture_lines
 
-LATENT, PIXEL = Choice("latent", 0.31, 2.44, "strong boil"), Choice("pixel", 0.12, 1.2, "weak boil")
+LATENT = SpaceDecision("latent", 0.31, 2.44, "strong boil")
+PIXEL = SpaceDecision("pixel", 0.12, 1.2, "weak boil")
 
 
 def test_a_shot_is_named_once_by_its_first_frame() -> None:

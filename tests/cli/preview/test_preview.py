@@ -76,7 +76,7 @@ def test_an_excerpt(renderer: ExcerptRenderer, clip: Path) -> None:
     [
         ({"seconds": "0"}, "up to 30"),
         ({"seconds": "31"}, "up to 30"),
-        ({"start": "soon"}, "no time"),
+        ({"start": "soon"}, "soon"),
         ({"start": "4f"}, "give seconds"),
         ({"strength": "2"}, "strength"),
         ({"strength": "x"}, "strength"),
