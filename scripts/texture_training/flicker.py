@@ -84,7 +84,7 @@ def _where(clean: Tensor, rng: Generator) -> Tensor:
     luma = clean.mean(1, keepdim=True)
     follows = any_of(rng, 0.0, uniform(rng, 0, 1), 1.0)
     spread = F.avg_pool2d((luma - F.avg_pool2d(luma, 9, 1, 4)).abs(), 9, 1, 4)
-    contrast = (0.25 + spread / spread.mean().clamp_min(1e-4)).clamp(max=2.5) / 1.1
+    contrast = (0.25 + spread / spread.mean().clamp_min(1e-4)).clamp(max=uniform(rng, 2, 5)) / 1.1
     light = 1 + uniform(rng, -0.8, 0.8) * (2 * luma - 1)
     return (1 - follows + follows * contrast) * light
 
@@ -249,7 +249,7 @@ KINDS: Mapping[str, Kind] = {
     "tone": tone,
 }
 SHARES: Mapping[str, float] = {
-    "clean": 0.22, "noise": 0.38, "latent": 0.09, "upscaler": 0.07, "jpeg": 0.05, "quantised": 0.04,
+    "clean": 0.18, "noise": 0.42, "latent": 0.09, "upscaler": 0.07, "jpeg": 0.05, "quantised": 0.04,
     "denoised": 0.03, "redrawn": 0.06, "pulse": 0.04, "tone": 0.02,
 }  # fmt: skip
 """How often each kind is drawn."""
