@@ -11,7 +11,7 @@ aligned versions; the network learns three things at once:
 * equivariance: D(warp(z)) ≈ warp(D(z)) for motion by fractions of a pixel, z warped on its own grid.
 
 The same photographs, seed, steps and thread count give the same weights on one machine. The recipe of the weights in
-the package is in `deflicker/latent/MODEL_CARD.md`.
+the package is in `deflicker/correction/texture/autoencoder/MODEL_CARD.md`.
 """
 
 from __future__ import annotations

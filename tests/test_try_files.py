@@ -105,4 +105,4 @@ def test_a_file_is_tried_through_the_real_command(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("Once upon a time\n" * 99)
     refused = try_file(tmp_path / "text.mp4", tmp_path / "scratch", [], 120)
     assert (refused.code, refused.sound) == (3, True)
-    assert refused.line.startswith("deflicker: text.mp4 is no video")
+    assert refused.line.startswith("deflicker: text.mp4 cannot be read as a video")

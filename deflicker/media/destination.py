@@ -79,8 +79,9 @@ class Pipe:
 
     @property
     def written(self) -> BinaryIO:
-        """What is held back."""
+        """What is held back, as a file: PyAV finds no streams in one that has no name yet."""
         assert self._held is not None
+        self._held.rollover()
         return self._held  # type: ignore[no-any-return]
 
     def stop(self) -> None:

@@ -103,7 +103,7 @@ def test_nothing_is_fetched(
     monkeypatch.setenv("DEFLICKER_CACHE", str(tmp_path / "cache"))
     caplog.set_level("INFO", "deflicker")
     foreseen = plan(clip, tmp_path / "out.mp4", FAST)
-    assert any("are fetched first" in note for note in foreseen.notes)
+    assert any("are downloaded first" in note for note in foreseen.notes)
     assert foreseen.seconds > 0
     assert not (tmp_path / "cache").exists()
     assert "fetching" not in caplog.text
