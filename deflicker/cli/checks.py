@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from deflicker.core.errors import InputError, OutputError, SettingsError
-from deflicker.media.image_pattern import numbered
+from deflicker.media.image_pattern import image_sequence
 from deflicker.report.export import check as check_report
 
 STREAM = Path("-")
@@ -15,7 +15,7 @@ STREAM = Path("-")
 
 def check_source(source: Path) -> None:
     """A video can be there at all."""
-    if source == STREAM or source.is_fifo() or numbered(source):
+    if source == STREAM or source.is_fifo() or image_sequence(source):
         return
     if not source.exists():
         raise InputError(f"{source}: no such file")

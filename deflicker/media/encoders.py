@@ -146,7 +146,7 @@ def substitutes(info: VideoInfo, container: str) -> list[str]:
 
 
 def forced_options(encoder: str, pix_fmt: str) -> dict[str, str]:
-    """What an encoder must be told to take a pixel format."""
+    """What an encoder needs beside a pixel format to accept it."""
     if encoder == "libvpx" and pix_fmt.startswith("yuva"):
         return {"auto-alt-ref": "0"}
     if encoder == "dnxhd":  # its resolution-independent profiles; the others take few sizes

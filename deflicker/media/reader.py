@@ -20,7 +20,7 @@ from deflicker.media.demux import open_input, packets
 from deflicker.media.frame import Frame
 from deflicker.media.planes import EXACT_SCALING, canonical_format, planes_of
 from deflicker.media.probe import VideoInfo, decoder_of_name, open_decoder, probe, video_stream
-from deflicker.media.trim import Gate
+from deflicker.media.trim import PacketTrimmer
 
 Packet: TypeAlias = "av.Packet[Any]"  # quoted: generic for type checkers only
 OnPacket = Callable[[Packet], None]
@@ -38,7 +38,7 @@ class Reader:
             ...
     ```
 
-    Frames in a part to exclude come marked as such (`Frame.as_is`). If the decoder asked for does not run, FFmpeg's
+    Frames in a part to exclude come marked as such (`Frame.excluded`). If the decoder asked for does not run, FFmpeg's
     default does, and a note says so. `info`: what `probe` found, if that is known. Once `cancel` is set, the next frame
     raises Cancelled. Raises InputError as `probe` does.
     """
@@ -75,11 +75,11 @@ class Reader:
         self.close()
 
     def _open(self) -> None:
-        self._container = open_input(self.info.path, self._limits, self.info.told)
+        self._container = open_input(self.info.path, self._limits, self.info.input_format)
         self._stream = video_stream(self._container, self.info.path, self._limits)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._container.close()
 
     @property
@@ -109,34 +109,34 @@ class Reader:
         if self._started:
             raise ValueError("frames() can be called once per Reader")
         self._started = True
-        gate = Gate(on_packet, trimmed_start=self._start is not None, trimmed_end=self._end is not None)
+        trimmer = PacketTrimmer(on_packet, trimmed_start=self._start is not None, trimmed_end=self._end is not None)
         seen = kept = 0
         for event in self._from_start():
             if self._cancel is not None and self._cancel.is_set():
                 raise Cancelled("stopped on request")
             if isinstance(event, av.Packet):
-                gate.offer(event)
-                if gate.finished(self._stream.index, self._other_audio):
+                trimmer.add_packet(event)
+                if trimmer.finished(self._stream.index, self._other_audio):
                     break
                 continue
             pts = self._exact_pts(event)
             seconds = pts * self.info.time_base
             if self._is_before(self._start, seen, pts):
-                gate.passed(seconds)
+                trimmer.skip_frame(seconds)
             elif self._end and not self._is_before(self._end, seen, pts):
                 self._decoding = False
-                gate.end_at(seconds)
+                trimmer.end_at(seconds)
             elif self._decoding:
                 if kept == 0:
                     self.shift = seconds if self._start else Fraction(0)
-                    gate.start_at(seconds)
-                gate.reached(seconds)
+                    trimmer.start_at(seconds)
+                trimmer.keep_frame(seconds)
                 yield self._frame(
-                    event, kept, pts, as_is=any(span.holds(seen, self._seconds(pts)) for span in self._exclude)
+                    event, kept, pts, excluded=any(span.holds(seen, self._seconds(pts)) for span in self._exclude)
                 )
                 kept += 1
             seen += 1
-        gate.close()
+        trimmer.finish()
         self._check(seen, kept)
 
     def _check(self, seen: int, kept: int) -> None:
@@ -250,7 +250,7 @@ class Reader:
         self._previous_pts = pts
         return pts
 
-    def _frame(self, picture: av.VideoFrame, index: int, pts: int, *, as_is: bool) -> Frame:
+    def _frame(self, picture: av.VideoFrame, index: int, pts: int, *, excluded: bool) -> Frame:
         info = self.info
         if picture.is_corrupt:
             self._damage.add("a damaged frame was kept as the decoder repaired it")
@@ -265,6 +265,6 @@ class Reader:
             planes=planes_of(picture),
             duration=picture.duration or 0,
             key_frame=bool(picture.key_frame),
-            as_is=as_is,
+            excluded=excluded,
             shift=self.shift,
         )

@@ -19,7 +19,7 @@ from deflicker.core.files import TemporaryFolder, fitting
 from deflicker.core.settings import Settings
 from deflicker.media.demux import open_input
 from deflicker.media.file_access import access, playlist
-from deflicker.media.image_pattern import numbered
+from deflicker.media.image_pattern import image_sequence
 from deflicker.media.reader import Reader
 from deflicker.pipeline.video import deflicker
 from tests.media.making import make
@@ -78,9 +78,9 @@ def test_pattern_in_a_folder_with_percent(tmp_path: Path) -> None:
 
 
 def test_only_images_are_patterns() -> None:
-    assert numbered(Path("frames/%05d.png"))
-    assert not numbered(Path("50%05d.mp4"))
-    assert not numbered(Path("50%05d"))
+    assert image_sequence(Path("frames/%05d.png"))
+    assert not image_sequence(Path("50%05d.mp4"))
+    assert not image_sequence(Path("50%05d"))
 
 
 def test_names_of_temporary_folders_fit(tmp_path: Path) -> None:
