@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Generator, Tensor
 
-from deflicker.correction.texture.compared import Compared, Values
+from deflicker.correction.texture.comparison import Comparison, Values
 from deflicker.correction.texture.laplacian import pool, shrink, split_bands
-from deflicker.correction.texture.planes import Planes, along, to_planes
+from deflicker.correction.texture.luma_chroma import LumaChroma, along, to_luma_chroma
 from deflicker.correction.texture.temporal_attention import MEMORY, TemporalAttention
 from deflicker.motion.warp import inside, target_grid
 
@@ -79,7 +79,7 @@ def batch_of(data: Sample, rows: Tensor, rng: Generator, device: torch.device) -
     return Sample(**parts)
 
 
-def rolled_out(network: TemporalAttention, batch: Sample, reach: int, imagined: Tensor) -> list[Planes]:
+def rolled_out(network: TemporalAttention, batch: Sample, reach: int, imagined: Tensor) -> list[LumaChroma]:
     """What becomes of each picture in a row, each remembered by the next.
 
     imagined: `[2, B]` in [0, 1], how good the memory of the first one is, and whether there is one.
@@ -87,39 +87,39 @@ def rolled_out(network: TemporalAttention, batch: Sample, reach: int, imagined: 
     kept = [row for row, offset in enumerate(ROWS) if 0 < abs(offset) <= reach]
     offsets = (*(ROWS[row] for row in kept), MEMORY)
     memory, seen = _imagined(batch, imagined)
-    outputs: list[Planes] = []
+    outputs: list[LumaChroma] = []
     for picture in range(IN_A_ROW):
         if picture:
             flow_px = batch.flow_px[:, picture - 1]
             memory = along(outputs[-1], flow_px)
             seen = batch.flow_visible[:, picture - 1, None] * inside(target_grid(flow_px))
-        stack = to_planes(batch.stack[:, picture])
-        frame = Planes(stack.luma[:, 0], stack.chroma[:, 0])
-        others = Planes(
+        stack = to_luma_chroma(batch.stack[:, picture])
+        frame = LumaChroma(stack.luma[:, 0], stack.chroma[:, 0])
+        others = LumaChroma(
             torch.cat([stack.luma[:, kept], memory.luma[:, None]], 1),
             torch.cat([stack.chroma[:, kept], memory.chroma[:, None]], 1),
         )
         visible = torch.cat([batch.visible[:, picture, kept, None], seen[:, None]], 1)
         values = Values(others, visible, batch.error[:, picture, None], offsets)
-        outputs.append(frame + network(Compared.of(frame, values)).merged(frame))
+        outputs.append(frame + network(Comparison.of(frame, values)).merged(frame))
     return outputs
 
 
-def _imagined(batch: Sample, drawn: Tensor) -> tuple[Planes, Tensor]:
+def _imagined(batch: Sample, drawn: Tensor) -> tuple[LumaChroma, Tensor]:
     """What the picture before the first might have become, brought to the first, and where it is seen."""
     past = [row for row, offset in enumerate(ROWS) if offset < 0]
     seen = batch.visible[:, 0, past, None]
     mean = (batch.stack[:, 0, past] * seen).sum(1) / seen.sum(1).clamp_min(1e-3)
     truth = batch.truth[:, 0]
     share, there = drawn[0].view(-1, 1, 1, 1), (drawn[1].view(-1, 1, 1, 1) < 0.65).to(truth)
-    return to_planes(truth + share * (mean - truth)), seen[:, 0] * there
+    return to_luma_chroma(truth + share * (mean - truth)), seen[:, 0] * there
 
 
 def losses_of(network: TemporalAttention, batch: Sample, recipe: Recipe, reach: int, imagined: Tensor) -> Losses:
     """What is learnt: to be near the truth, steady, and as sharp as it is."""
     outputs = rolled_out(network, batch, reach, imagined)
-    truths = [to_planes(each) for each in batch.truth.unbind(1)]
-    errors = [Planes(o.luma - t.luma, o.chroma - t.chroma) for o, t in zip(outputs, truths, strict=True)]
+    truths = [to_luma_chroma(each) for each in batch.truth.unbind(1)]
+    errors = [LumaChroma(o.luma - t.luma, o.chroma - t.chroma) for o, t in zip(outputs, truths, strict=True)]
     is_clean = (batch.stack[:, :, 0] - batch.truth).abs().amax((1, 2, 3, 4)) < 1e-6
     weight = 1 + (recipe.clean - 1) * is_clean.to(errors[0].luma)
     whole = errors[0].luma.new_zeros(())
@@ -134,7 +134,7 @@ def losses_of(network: TemporalAttention, batch: Sample, recipe: Recipe, reach: 
         chroma = (errors[turn].chroma - before.chroma) * shrink(seen)
         steady = _smooth_l1(_inner(luma, MARGIN_PX)) + _smooth_l1(_inner(chroma, MARGIN_PX // 2))
         whole = whole + recipe.temporal * steady.mean()
-    given = to_planes(batch.stack[:, -1, 0])
+    given = to_luma_chroma(batch.stack[:, -1, 0])
     before, after = (
         _inner(each.luma - truths[-1].luma, MARGIN_PX).square().mean()
         + _inner(each.chroma - truths[-1].chroma, MARGIN_PX // 2).square().mean()
@@ -143,7 +143,7 @@ def losses_of(network: TemporalAttention, batch: Sample, recipe: Recipe, reach: 
     return Losses(whole, before.detach(), after.detach())
 
 
-def _distance(error: Planes) -> Tensor:
+def _distance(error: LumaChroma) -> Tensor:
     """Of pixels and their gradients, luma and colour: `[B]`."""
     total = 0.0
     for plane, margin in ((error.luma, MARGIN_PX), (error.chroma, MARGIN_PX // 2)):

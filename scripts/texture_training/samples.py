@@ -1,7 +1,7 @@
 """Training samples: crops of aligned, flickering frames, three pictures in a row, and what they should look like.
 
-Alignment is the product's own, flow of the flickering frames refined by Lucas–Kanade (`correction.views`), so that its
-errors are in the data. A crop follows the motion from picture to picture.
+Alignment is the product's own, flow of the flickering frames refined by Lucas–Kanade (`correction.texture.links`),
+so that its errors are in the data. A crop follows the motion from picture to picture.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.correction.texture.planes import Planes, to_planes
+from deflicker.correction.texture.luma_chroma import LumaChroma, to_luma_chroma
 from deflicker.motion.filters import length
 from deflicker.motion.lucas_kanade import even_luma, refine
 from deflicker.motion.warp import compose, round_trip
@@ -32,13 +32,13 @@ class View:
     @classmethod
     def of(cls, rgb: Tensor) -> View:
         """The view of R'G'B' `[3, H, W]`."""
-        planes = to_planes(rgb[None])
+        planes = to_luma_chroma(rgb[None])
         return cls(planes.luma, even_luma(planes.luma), planes.chroma)
 
     @property
-    def planes(self) -> Planes:
+    def planes(self) -> LumaChroma:
         """Its luma and differences of colour."""
-        return Planes(self.luma, self.chroma)
+        return LumaChroma(self.luma, self.chroma)
 
 
 @dataclass(frozen=True, eq=False)

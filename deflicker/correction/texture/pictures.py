@@ -12,11 +12,11 @@ from torch import Tensor
 from deflicker.core.oom import moved
 from deflicker.correction.apply import toned_colours
 from deflicker.correction.texture.boil import Boil, Neighbours
-from deflicker.correction.texture.compared import Values
+from deflicker.correction.texture.comparison import Values
 from deflicker.correction.texture.keyframe_locking import Lasting
 from deflicker.correction.texture.laplacian import shrink
 from deflicker.correction.texture.links import Link, View, walked
-from deflicker.correction.texture.planes import Planes, along, change_of_rgb
+from deflicker.correction.texture.luma_chroma import LumaChroma, along, change_of_rgb
 from deflicker.correction.texture.temporal_attention import MEMORY
 from deflicker.correction.types import FrameRecord
 from deflicker.motion.warp import warp
@@ -40,7 +40,7 @@ class Picture:
         self.frames = list(frames)
         self.looked = self.renewed = False
         self.boil: Boil | None = None
-        self.change: Planes | None = None
+        self.change: LumaChroma | None = None
         """What takes its boil away."""
         self.renewal: Tensor | None = None
         """`[1, 3, H, W]` R'G'B': what does so instead, where it was found in latents."""
@@ -153,7 +153,7 @@ class Pictures(list[Picture]):
             luma = torch.cat([luma, torch.where(sane, memory.luma, own.luma)])
             chroma = torch.cat([chroma, torch.where(memory.chroma.isfinite(), memory.chroma, own.chroma)])
             visible, offsets = torch.cat([visible, link.back_visible * sane]), (*offsets, MEMORY)
-        return Values(Planes(luma[None], chroma[None]), visible[None], around.flow_error_px, offsets)
+        return Values(LumaChroma(luma[None], chroma[None]), visible[None], around.flow_error_px, offsets)
 
     def _paths(self, index: int, sign: int) -> list[tuple[Tensor, Tensor]]:
         """Flow and visibility from a picture to each of its neighbours on one side, nearest first."""

@@ -13,13 +13,13 @@ from deflicker.core.oom import OomFallback
 from deflicker.correction.apply import Correction
 from deflicker.correction.texture.boil import Boil, boiling
 from deflicker.correction.texture.boil_gate import numbers, opening, usual_boil
-from deflicker.correction.texture.compared import Bands, Compared, drawn_anew
-from deflicker.correction.texture.kept_sharp import kept_sharp
+from deflicker.correction.texture.comparison import Bands, Comparison, redrawn_energy
 from deflicker.correction.texture.keyframe_locking import FAR, KEYS_APART
 from deflicker.correction.texture.keyframes import lock, tell
+from deflicker.correction.texture.luma_chroma import LumaChroma, change_of_rgb
 from deflicker.correction.texture.pictures import Picture, Pictures, Sight
-from deflicker.correction.texture.planes import Planes, change_of_rgb
 from deflicker.correction.texture.reference_hold import Anchor, Held
+from deflicker.correction.texture.sharpness_bound import bound_sharpness
 from deflicker.correction.texture.space import Renewal
 from deflicker.correction.texture.temporal_attention import load_attention
 from deflicker.correction.types import FrameRecord, SpaceDecision
@@ -212,13 +212,13 @@ class _Shot:
         if picture.change is None and len(self.pictures) > 2:
             picture.change = self._fallback.run(lambda level: self._attended(index, on_cpu=level > 0))
 
-    def _attended(self, index: int, *, on_cpu: bool) -> Planes:
+    def _attended(self, index: int, *, on_cpu: bool) -> LumaChroma:
         if on_cpu:
             self.pictures.spare()
         frame = self.pictures.view(index).planes
-        seen = Compared.of(frame, self.pictures.values(index))
+        seen = Comparison.of(frame, self.pictures.values(index))
         change = load_attention(str(frame.luma.device))(seen)
-        return Bands(kept_sharp(seen.own_bands, change.luma, drawn_anew(seen)), change.chroma).merged(frame)
+        return Bands(bound_sharpness(seen.own_bands, change.luma, redrawn_energy(seen)), change.chroma).merged(frame)
 
     def _lock(self, key: int) -> None:
         """Lock the pictures between a key, if it is one, and the next."""

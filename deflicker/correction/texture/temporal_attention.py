@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from deflicker.correction.texture.compared import Bands, Compared, quarter, quartered
+from deflicker.correction.texture.comparison import Bands, Comparison, quarter, quartered
 from deflicker.correction.texture.differences import LEVELS
 from deflicker.correction.texture.laplacian import enlarge, shrink
 
@@ -87,14 +87,14 @@ class TemporalAttention(nn.Module):
             nn.init.zeros_(torch.as_tensor(heads.bias))
         nn.init.constant_(torch.as_tensor(self.heads.bias)[_HEADS:], -1.0)
 
-    def forward(self, seen: Compared) -> Bands:
+    def forward(self, seen: Comparison) -> Bands:
         """What is added to the frames, z − y, band by band."""
         shares, count = self.shares(seen), seen.count
         luma = [_weighted(_parted(band, count), shares[i]) for i, band in enumerate(seen.bands.luma)]
         chroma = [_weighted(_parted(band, count), shares[BANDS + i]) for i, band in enumerate(seen.bands.chroma)]
         return Bands(luma, chroma)
 
-    def shares(self, seen: Compared) -> list[Tensor]:
+    def shares(self, seen: Comparison) -> list[Tensor]:
         """p of the N neighbours for each band of luma, then of colour: `[B, N, 1, h, w]`, at half the size or less.
 
         The frame's own is what is left to 1.
@@ -111,7 +111,7 @@ class TemporalAttention(nn.Module):
             found.append(share)
         return found
 
-    def _scores(self, seen: Compared) -> tuple[Tensor, Tensor, Tensor]:
+    def _scores(self, seen: Comparison) -> tuple[Tensor, Tensor, Tensor]:
         """At a quarter of the size: scores of the neighbours `[B N, _HEADS, h, w]`, g `[B N, 3, h, w]`, and the frames'
         own scores `[B, _HEADS, h, w]`.
         """
@@ -131,7 +131,7 @@ class TemporalAttention(nn.Module):
         scores = scores + (self.position[places][..., None, None] + (known + _UNSEEN).log())
         return scores, doubts, self.own_heads(F.relu(self.own(torch.cat([agreed, about], 1))))
 
-    def _fine(self, scores: Tensor, doubts: Tensor, own_scores: Tensor, seen: Compared) -> Tensor:
+    def _fine(self, scores: Tensor, doubts: Tensor, own_scores: Tensor, seen: Comparison) -> Tensor:
         """p of the finest bands, at half the size, `[B, N, 3, h, w]`."""
         luma, chroma = seen.differences.luma, seen.differences.chroma
         squared = shrink(luma.square()) + chroma.square().sum(1, keepdim=True)
@@ -170,7 +170,7 @@ def _softmax(scores: Tensor, own_scores: Tensor, count: tuple[int, int]) -> Tens
     return torch.softmax(every, 1)[:, 1:]
 
 
-def _features(seen: Compared) -> Tensor:
+def _features(seen: Comparison) -> Tensor:
     """What is known of each neighbour: `[B N, _FEATURES, H / 4, W / 4]`."""
     bands, count = seen.bands, seen.count
     signed = torch.cat([quarter(seen.differences.luma), shrink(seen.differences.chroma)], 1)
@@ -186,7 +186,7 @@ def _features(seen: Compared) -> Tensor:
     return torch.cat([(16 * signed).clamp(-3, 3), levels, *following, seen.visible], 1)
 
 
-def _context(seen: Compared) -> Tensor:
+def _context(seen: Comparison) -> Tensor:
     """What is known of the frames themselves: `[B, _CONTEXT, H / 4, W / 4]`."""
     energies = [quartered(band.square(), level) for level, band in enumerate(seen.own_bands[:-1])]
     levels = (8 * (torch.cat(energies, 1) + 1e-6).sqrt()).clamp(max=4)

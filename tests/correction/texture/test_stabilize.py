@@ -10,8 +10,8 @@ from torch.nn.functional import avg_pool2d, interpolate
 from deflicker.core.oom import OomFallback
 from deflicker.correction.apply import Correction
 from deflicker.correction.texture.boil import Boil
+from deflicker.correction.texture.luma_chroma import LumaChroma
 from deflicker.correction.texture.pictures import Sight
-from deflicker.correction.texture.planes import Planes
 from deflicker.correction.texture.stabilize import AHEAD, BLOCK, TextureStage
 from deflicker.correction.types import FrameRecord
 from deflicker.pipeline.store.block_files import read_state, write_state
@@ -173,7 +173,7 @@ class Spoilt(OomFallback):
         if isinstance(found, self.kind):
             self.left -= 1
             if self.left == 0:
-                names = ["luma", "chroma"] if self.kind is Planes else ["explained", "change"]
+                names = ["luma", "chroma"] if self.kind is LumaChroma else ["explained", "change"]
                 return replace(found, **{name: getattr(found, name) * float("nan") for name in names})
         return found
 
@@ -181,7 +181,7 @@ class Spoilt(OomFallback):
 def test_detail_that_is_no_number_is_left_out():
     """The picture stays as tone left it; those around it are stabilised, and remember nothing of it."""
     frames = shot(clean() + boil(22, 0.02))
-    usual, found = run(frames), run(frames, fallback=Spoilt(11, Planes))
+    usual, found = run(frames), run(frames, fallback=Spoilt(11, LumaChroma))
     left = [number for number, frame in enumerate(found) if frame.correction is None]
     assert len(left) == 1
     assert all(frame.diverged == (frame.picture.index in left) for frame in found)

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from deflicker.correction.texture.compared import Bands, Compared, Values, drawn_anew
-from deflicker.correction.texture.planes import Planes, change_of_rgb, luma_of_rgb, to_planes
+from deflicker.correction.texture.comparison import Bands, Comparison, Values, redrawn_energy
+from deflicker.correction.texture.luma_chroma import LumaChroma, change_of_rgb, luma_of_rgb, to_luma_chroma
 from deflicker.correction.texture.temporal_attention import MEMORY, WEIGHTS, TemporalAttention, load_attention
 from tests.correction.scenes import texture
 
@@ -36,11 +36,11 @@ def boil(count, deviation, *, seed=1, size=SIZE, channels=3):
 def compared(frame, others, *, visible=None, error_px=0.05, offsets=OFFSETS):
     """A frame `[1, 3, H, W]` beside others `[N, 3, H, W]`."""
     seen = torch.ones(len(others), 1, *frame.shape[-2:]) if visible is None else visible
-    planes = to_planes(others)
+    planes = to_luma_chroma(others)
     values = Values(
-        Planes(planes.luma[None], planes.chroma[None]), seen[None], torch.full_like(frame[:, :1], error_px), offsets
+        LumaChroma(planes.luma[None], planes.chroma[None]), seen[None], torch.full_like(frame[:, :1], error_px), offsets
     )
-    return to_planes(frame), Compared.of(to_planes(frame), values)
+    return to_luma_chroma(frame), Comparison.of(to_luma_chroma(frame), values)
 
 
 def change(network, frame, others, **about):
@@ -103,13 +103,13 @@ def test_any_size_goes(network, size):
 def test_a_batch_is_its_frames_one_by_one(network):
     frames = [clean() + boil(1, 0.02, seed=s) for s in (1, 2)]
     others = [clean() + boil(5, 0.02, seed=s) for s in (8, 9)]
-    parts = [to_planes(each) for each in others]
+    parts = [to_luma_chroma(each) for each in others]
     values = Values(
-        Planes(torch.stack([p.luma for p in parts]), torch.stack([p.chroma for p in parts])),
+        LumaChroma(torch.stack([p.luma for p in parts]), torch.stack([p.chroma for p in parts])),
         torch.ones(2, 5, 1, *SIZE), torch.full((2, 1, *SIZE), 0.05), OFFSETS,
     )  # fmt: skip
-    planes = to_planes(torch.cat(frames))
-    together = change_of_rgb(network(Compared.of(planes, values)).merged(planes))
+    planes = to_luma_chroma(torch.cat(frames))
+    together = change_of_rgb(network(Comparison.of(planes, values)).merged(planes))
     for row, (frame, around) in enumerate(zip(frames, others, strict=True)):
         torch.testing.assert_close(together[row : row + 1], change(network, frame, around), atol=2e-6, rtol=0)
 
@@ -146,12 +146,12 @@ def test_a_thing_that_only_neighbours_show_leaves_no_ghost():
     assert float(luma_of_rgb(found)[..., 24:36, 36:54].mean().abs()) < 0.02
 
 
-# --- Planes and bands -------------------------------------------------------------------------------------------------
+# --- Luma, colour and bands -------------------------------------------------------------------------------------------
 
 
 def test_planes_of_grey_have_no_colour():
     grey = torch.rand(1, 1, 8, 8, generator=rng(1)).expand(-1, 3, -1, -1)
-    planes = to_planes(grey)
+    planes = to_luma_chroma(grey)
     torch.testing.assert_close(planes.luma, grey[:, :1])
     torch.testing.assert_close(planes.chroma, torch.zeros(1, 2, 4, 4), atol=1e-6, rtol=0)
 
@@ -159,11 +159,11 @@ def test_planes_of_grey_have_no_colour():
 def test_a_change_of_one_colour_comes_back():
     """Smooth, so that half the size holds its differences of colour."""
     rgb = torch.tensor([0.1, -0.05, 0.2]).view(1, 3, 1, 1).expand(-1, -1, 8, 8)
-    torch.testing.assert_close(change_of_rgb(to_planes(rgb)), rgb, atol=1e-6, rtol=0)
+    torch.testing.assert_close(change_of_rgb(to_luma_chroma(rgb)), rgb, atol=1e-6, rtol=0)
 
 
 def test_bands_merge_to_what_they_were():
-    planes = to_planes(torch.rand(1, 3, 32, 48, generator=rng(1)))
+    planes = to_luma_chroma(torch.rand(1, 3, 32, 48, generator=rng(1)))
     merged = Bands.of(planes).merged(planes)
     torch.testing.assert_close(merged.luma, planes.luma, atol=1e-6, rtol=0)
     torch.testing.assert_close(merged.chroma, planes.chroma, atol=1e-6, rtol=0)
@@ -173,5 +173,5 @@ def test_what_is_new_in_a_frame_is_the_energy_of_its_boil():
     truth = clean(size=(128, 128))
     grain = torch.randn(5, 1, 128, 128, generator=rng(3)).expand(-1, 3, -1, -1) * 0.02
     _, seen = compared(truth + grain[:1], truth + grain[1:], offsets=(1, 2, -1, -2))
-    found = drawn_anew(seen)
+    found = redrawn_energy(seen)
     assert float(sum(band.mean() for band in found[:1])) == pytest.approx(0.02**2 * 0.75, rel=0.2)

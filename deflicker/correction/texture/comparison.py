@@ -9,7 +9,7 @@ from torch import Tensor
 
 from deflicker.correction.texture.differences import LEVELS
 from deflicker.correction.texture.laplacian import enlarge, merge_bands, shrink, split_bands
-from deflicker.correction.texture.planes import Planes
+from deflicker.correction.texture.luma_chroma import LumaChroma
 from deflicker.motion.filters import box_mean
 
 UNIT_PX = 1 << LEVELS
@@ -20,7 +20,7 @@ UNIT_PX = 1 << LEVELS
 class Values:
     """What frames are compared with, B at once."""
 
-    pictures: Planes
+    pictures: LumaChroma
     """`[B, N, ...]`, brought to the frame."""
     visible: Tensor
     """`[B, N, 1, H, W]` in [0, 1]."""
@@ -38,26 +38,26 @@ class Bands:
     chroma: list[Tensor]
 
     @classmethod
-    def of(cls, planes: Planes) -> Bands:
+    def of(cls, planes: LumaChroma) -> Bands:
         """The bands of `[N, ...]`, whose sides are multiples of UNIT_PX."""
         return cls(split_bands(planes.luma, LEVELS), split_bands(planes.chroma, LEVELS - 1))
 
-    def merged(self, like: Planes) -> Planes:
+    def merged(self, like: LumaChroma) -> LumaChroma:
         """The planes they are the bands of, cut to the size of others."""
         size, half = like.luma.shape[-2:], like.chroma.shape[-2:]
         luma, chroma = merge_bands(self.luma), merge_bands(self.chroma)
-        return Planes(luma[..., : size[0], : size[1]], chroma[..., : half[0], : half[1]])
+        return LumaChroma(luma[..., : size[0], : size[1]], chroma[..., : half[0], : half[1]])
 
 
 @dataclass(frozen=True, eq=False)
-class Compared:
+class Comparison:
     """What is seen of B frames and their N neighbours. Sides are continued to multiples of UNIT_PX."""
 
     own_luma: Tensor
     """`[B, 1, H, W]`: y."""
     own_bands: list[Tensor]
     """Bands of it."""
-    differences: Planes
+    differences: LumaChroma
     """`[B N, ...]`: X_k − y."""
     bands: Bands
     """Of these."""
@@ -69,11 +69,11 @@ class Compared:
     """Of the N neighbours in time."""
 
     @classmethod
-    def of(cls, frames: Planes, values: Values) -> Compared:
+    def of(cls, frames: LumaChroma, values: Values) -> Comparison:
         """Compare frames `[B, ...]`."""
         luma = (values.pictures.luma - frames.luma[:, None]).flatten(0, 1)
         chroma = (values.pictures.chroma - frames.chroma[:, None]).flatten(0, 1)
-        differences = Planes(_padded(luma, UNIT_PX), _padded(chroma, UNIT_PX // 2))
+        differences = LumaChroma(_padded(luma, UNIT_PX), _padded(chroma, UNIT_PX // 2))
         own = _padded(frames.luma, UNIT_PX)
         return cls(
             own_luma=own,
@@ -95,8 +95,8 @@ class Compared:
         return self.offsets.index(offset) if offset in self.offsets else None
 
 
-def drawn_anew(seen: Compared) -> list[Tensor]:
-    """P = E[D₋ D₊] of the luma of a frame (B is 1), which is new in it, one mean a region (`kept_sharp`) of each band.
+def redrawn_energy(seen: Comparison) -> list[Tensor]:
+    """P = E[D₋ D₊] of a frame's luma (B is 1): what is redrawn in it, one mean a region (`regions`) of each band.
 
     At the edge of a shot of two neighbours on one side, or half the square of the only one.
     """
