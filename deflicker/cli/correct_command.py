@@ -93,6 +93,9 @@ def correct(
     raw: Annotated[
         str | None, source("--rawvideo", metavar="WxH@FPS", help="IN is raw frames of --pix-fmt. (default: rgb24)")
     ] = None,
+    deinterlace: Annotated[
+        str, source(metavar="auto|off", help="Make progressive pictures of interlaced ones.")
+    ] = Settings.deinterlace,
     strict: Annotated[bool, source("--strict", help="Refuse a damaged input instead of using what decodes.")] = False,
     overwrite: Annotated[bool, output("--overwrite", "-y", help="Replace OUT if it exists.")] = False,
     resume: Annotated[bool, output("--resume", help="Save progress, and continue an interrupted run.")] = False,
@@ -204,6 +207,7 @@ def correct(
         weights=weights,
         offline=offline,
         overwrite=overwrite,
+        deinterlace=deinterlace,  # type: ignore[arg-type]
         strict=strict,
         resume=resume,
     )

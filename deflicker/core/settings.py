@@ -19,6 +19,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Space = Literal["auto", "pixel", "latent", "both"]
 """Where boiling texture is steadied: in pixels, in the latents of an autoencoder, in both, or what suits each shot."""
 CompareStyle = Literal["side", "split"]
+Deinterlace = Literal["auto", "off"]
 
 
 NOT_OF_CORRECTIONS = frozenset({
@@ -63,6 +64,8 @@ class Settings:
     max_memory: int | None = None
     """Bytes the run should stay under, or None for no bound of its own."""
 
+    deinterlace: Deinterlace = "off"
+    """`auto`: make one progressive picture of each frame of an interlaced video; `off`: leave both fields in it."""
     decoder: str | None = None
     """FFmpeg decoder name, such as a GPU's `h264_cuvid`; None takes FFmpeg's usual one for the video."""
     codec: str | None = None
@@ -118,6 +121,10 @@ class Settings:
             raise SettingsError(
                 f"there is no format {self.format!r}: choose one of {', '.join(get_args(StreamFormat))}"
             )
+        if self.deinterlace not in get_args(Deinterlace):
+            raise SettingsError(
+                f"deinterlace is {self.deinterlace!r}: choose one of {', '.join(get_args(Deinterlace))}"
+            )
         if self.fps is not None and self.fps <= 0:
             raise SettingsError("fps must be more than 0")
         if self.precision not in get_args(Precision):
@@ -139,6 +146,7 @@ class Settings:
             decoder=self.decoder,
             fps=self.fps,
             raw_video=self.raw_video,
+            deinterlace=self.deinterlace == "auto",
             limits=Limits(pixels, self.strict),
         )
 

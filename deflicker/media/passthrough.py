@@ -34,6 +34,7 @@ def accepts(container: str, template: Any) -> bool:
     try:
         stream: Any = trial.add_stream_from_template(template, opaque=True)
         stream.disposition = template.disposition
+        keep_rate(template, stream, container)
         trial.start_encoding()
     except (av.FFmpegError, ValueError, MemoryError):
         return False
@@ -218,9 +219,12 @@ def _fresh_packets(source: av.container.InputContainer, index: int) -> Any:
 
 
 def keep_rate(source: Any, target: Any, container: str) -> None:
-    """Say the frame rate of a copied video stream where the muxer knows the last picture's length from it alone."""
-    rate = as_fraction(source.average_rate) if source.type == "video" else None
-    if rate and container in ("matroska", "webm"):
+    """Set the frame rate of a copied video stream for muxers that need it.
+
+    Matroska's takes the last picture's duration from it; MXF's refuses a stream without one.
+    """
+    rate = as_fraction(source.average_rate or source.guessed_rate) if source.type == "video" else None
+    if rate and container in ("matroska", "webm", "mxf"):
         target.codec_context.framerate = rate
 
 

@@ -65,6 +65,7 @@ class VideoInfo:
     colorspace: int
     color_range: int
     interlaced: bool
+    """The first picture holds two fields."""
     hdr: HdrMetadata | None
     """Mastering display and light level, as the first frame says."""
     unsupported_metadata: tuple[str, ...]
@@ -72,6 +73,8 @@ class VideoInfo:
     other_streams: tuple[str, ...]
     """In words."""
     notes: tuple[str, ...]
+    deinterlaced: bool = False
+    """The reader makes progressive pictures of interlaced ones."""
     input_format: InputFormat = field(default_factory=InputFormat)
     """The demuxer and options that the file needs, where it does not say them itself."""
 
@@ -232,8 +235,6 @@ _TAGS = ("color_primaries", "color_trc", "colorspace", "color_range")
 
 def _notes(frame: av.VideoFrame, stream: Any) -> list[str]:
     notes = []
-    if frame.interlaced_frame:
-        notes.append("the video is interlaced: deinterlace it first for the best result")
     if not canonical_format(frame.format.name)[1]:
         beyond = ", and what is brighter than white or darker than black is cut off" if "f" in frame.format.name else ""
         notes.append(f"{frame.format.name} samples are rounded to {canonical_format(frame.format.name)[0]}{beyond}")

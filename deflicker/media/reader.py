@@ -16,6 +16,7 @@ from deflicker.core.errors import Cancelled, InputError, SettingsError
 from deflicker.core.options import ReadOptions
 from deflicker.core.values import TimePoint
 from deflicker.media.damage import DamageLog, TruncationCheck
+from deflicker.media.deinterlace import DEINTERLACED, INTERLACED, Deinterlacer, deinterlaced
 from deflicker.media.demux import open_input, packets
 from deflicker.media.frame import Frame
 from deflicker.media.planes import EXACT_SCALING, canonical_format, planes_of
@@ -51,7 +52,9 @@ class Reader:
         info: VideoInfo | None = None,
         cancel: Event | None = None,
     ) -> None:
-        self.info = info or probe(path, options.limits)
+        info = info or probe(path, options.limits)
+        self.info = deinterlaced(info) if options.deinterlace else info
+        """What comes out: of an interlaced video that is deinterlaced, progressive pictures."""
         self._cancel = cancel
         self.shift = Fraction(0)
         """Seconds to take off every time stamp of the output; known once the first frame is out."""
@@ -86,7 +89,8 @@ class Reader:
     def notes(self) -> tuple[str, ...]:
         """What the user should know about the input; complete once the frames are out."""
         found = (f"{text} ({count} times)" if count > 1 else text for text, count in self._counts.items())
-        return (*self.info.notes, *found)
+        fields = [INTERLACED] * self.info.interlaced + [DEINTERLACED] * self.info.deinterlaced
+        return (*self.info.notes, *fields, *found)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -195,6 +199,7 @@ class Reader:
     def _events(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
         """Everything in the file, in the order read: pictures of the video stream, packets of the others."""
         decoder = self._open_decoder()
+        self._deinterlacer = Deinterlacer(self.info.time_base) if self.info.deinterlaced else None
         failures: list[str] = []
         truncation = TruncationCheck(self._container, self._stream)
         for packet in packets(self._container, losses=failures):
@@ -214,7 +219,9 @@ class Reader:
             errors = len(self._damage)
             yield from self._decode(decoder, None)
             if len(self._damage) == errors:
-                return
+                break
+        if self._deinterlacer is not None:
+            yield from self._deinterlacer.finish()
 
     def _open_decoder(self) -> av.VideoCodecContext:
         if self._decoder:
@@ -228,7 +235,10 @@ class Reader:
         if packet is not None and packet.is_corrupt:
             self._damage.add("a damaged packet of the video was read")
         try:
-            return decoder.decode(packet)
+            decoded = decoder.decode(packet)
+            if self._deinterlacer is None:
+                return decoded
+            return [each for picture in decoded for each in self._deinterlacer.push(picture)]
         except av.error.EOFError:
             return []
         except (av.FFmpegError, ValueError) as error:
@@ -252,6 +262,8 @@ class Reader:
 
     def _frame(self, picture: av.VideoFrame, index: int, pts: int, *, excluded: bool) -> Frame:
         info = self.info
+        if picture.interlaced_frame and not info.interlaced:
+            self._counts["an interlaced picture of a video that begins progressive was left as it is"] += 1
         if picture.is_corrupt:
             self._damage.add("a damaged frame was kept as the decoder repaired it")
         same_format = canonical_format(picture.format.name) == canonical_format(info.pix_fmt)

@@ -26,8 +26,9 @@ from deflicker.media.probe import VideoInfo, as_fraction, has_alpha_track
 from deflicker.media.verify_copy import pictures_kept
 
 _HOLD_EDITS = ("mp4", "mov")
-_FOUR_LETTERS = ("avi", "nut")
-"""Formats in which a codec's tag says more than its name: Ut Video's pixel format, for one."""
+_HOLD_CODEC_TAGS = ("avi", "nut", "mov")
+"""Formats whose codec tag says more than the codec: the pixel format of Ut Video, the profile of ProRes. MP4's
+general `mp4v` says less."""
 _WITHOUT_EDITS = InputFormat(options=(("ignore_editlist", "1"),))
 _NEVER = Fraction(1 << 62)
 
@@ -50,6 +51,8 @@ def may_copy(output: Output, info: VideoInfo, options: EncodeOptions) -> bool:
     if predecoded_codec(info.path) or (
         output.format == "image2" and info.path.suffix.lower() != output.path.suffix.lower()
     ):
+        return False
+    if info.deinterlaced:
         return False
     loses_alpha = has_alpha_track(template) and output.format not in ("matroska", "webm")
     return not (options.must_encode or loses_alpha) and accepts(output.format, template)
@@ -76,9 +79,10 @@ def _copied(info: VideoInfo, target: Destination, options: EncodeOptions, edits:
             return None
         template = output.source_video
         stream: Any = output.container.add_stream_from_template(template, opaque=True)
-        hvc1 = template.codec_context.codec_tag == "hvc1" and output.format in ("mp4", "mov")
-        if hvc1 or (output.format in _FOUR_LETTERS and output.format in info.container):
-            stream.codec_context.codec_tag = template.codec_context.codec_tag
+        tag = template.codec_context.codec_tag
+        own_tag = tag != "mp4v" and output.format in _HOLD_CODEC_TAGS and output.format in info.container
+        if own_tag or (tag == "hvc1" and output.format == "mp4"):
+            stream.codec_context.codec_tag = tag
         output.copy_video_tags(stream)
         keep_rate(template, stream, output.format)
         if has_alpha_track(template):
