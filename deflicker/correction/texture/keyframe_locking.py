@@ -25,7 +25,7 @@ from torch import Tensor
 
 from deflicker.core.blocks import stored
 from deflicker.correction.texture.band_energy import energy, lacking
-from deflicker.correction.texture.boil import Neighbours
+from deflicker.correction.texture.boil_estimate import Neighbours
 from deflicker.correction.texture.differences import LEVELS, doubt_of, products, usual_part, visible_of
 from deflicker.correction.texture.laplacian import cell_means, merge_bands, pool, shrink, split_bands, spread
 from deflicker.motion.filters import box_max, box_mean, ramp, sum_of

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deflicker.core.oom import moved
 from deflicker.correction.apply import toned_colours
-from deflicker.correction.texture.boil import Boil, Neighbours
+from deflicker.correction.texture.boil_estimate import Boil, Neighbours
 from deflicker.correction.texture.comparison import Values
 from deflicker.correction.texture.keyframe_locking import Lasting
 from deflicker.correction.texture.laplacian import shrink

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deflicker.core.oom import OomFallback
 from deflicker.correction.apply import Correction
-from deflicker.correction.texture.boil import Boil, boiling
+from deflicker.correction.texture.boil_estimate import Boil, boiling
 from deflicker.correction.texture.boil_gate import numbers, opening, usual_boil
 from deflicker.correction.texture.comparison import Bands, Comparison, redrawn_energy
 from deflicker.correction.texture.keyframe_locking import FAR, KEYS_APART

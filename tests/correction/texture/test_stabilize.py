@@ -9,7 +9,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from deflicker.core.oom import OomFallback
 from deflicker.correction.apply import Correction
-from deflicker.correction.texture.boil import Boil
+from deflicker.correction.texture.boil_estimate import Boil
 from deflicker.correction.texture.luma_chroma import LumaChroma
 from deflicker.correction.texture.pictures import Sight
 from deflicker.correction.texture.stabilize import AHEAD, BLOCK, TextureStage

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from deflicker.correction.texture.boil import FLOORS, Neighbours, boil_variance, boiling
+from deflicker.correction.texture.boil_estimate import FLOORS, Neighbours, boil_variance, boiling
 from deflicker.correction.texture.differences import LEVELS
 
 OFFSETS = (-2, -1, 1, 2)
