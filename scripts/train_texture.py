@@ -5,8 +5,8 @@
     python scripts/train_texture.py fit --folder DATA --out attention.safetensors --steps 3000 --batch 4
 
 `data` takes a cut of a clip for each draw, lets it flicker, finds motion as the product does, and stores aligned crops:
-about 15 s a draw on one CPU core. `fit` trains on them: 0.35 s a step of four crops on one core, so that 3000 steps
-take a third of an hour. Both stop anywhere and go on where they stopped when they are called again; a GPU is used where
+about 15 s a draw on one CPU core. `fit` trains on them: 0.35 s a step of four crops on one core, so that 8000 steps
+take 50 minutes. Both stop anywhere and go on where they stopped when they are called again; a GPU is used where
 there is one. The same seed, data and thread count give the same weights on one machine. Nothing is downloaded but the
 weights of RAFT, where they are not there yet. The recipe of the weights in the package is in
 `deflicker/correction/texture/MODEL_CARD.md`, whose figures `scripts/benchmark.py` gives again.

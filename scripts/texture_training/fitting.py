@@ -28,7 +28,7 @@ class Recipe:
     """How to train."""
 
     width: int = 16
-    steps: int = 3000
+    steps: int = 8000
     batch: int = 4
     rate: float = 2e-3
     seed: int = 1
