@@ -12,9 +12,10 @@ from safetensors.torch import save_file
 from torch import Generator, Tensor
 
 from deflicker.correction.texture.comparison import Comparison, Values
-from deflicker.correction.texture.laplacian import pool, shrink, split_bands
+from deflicker.correction.texture.laplacian import shrink, split_bands
 from deflicker.correction.texture.luma_chroma import LumaChroma, along, to_luma_chroma
 from deflicker.correction.texture.temporal_attention import MEMORY, TemporalAttention
+from deflicker.motion.filters import block_mean
 from deflicker.motion.warp import inside, target_grid
 
 from .samples import IN_A_ROW, ROWS, Sample
@@ -166,7 +167,7 @@ def _unsharp(output: Tensor, truth: Tensor) -> Tensor:
     """How far the energies of the three finest bands of luma are from the truth's, on cells of 16 px of each: `[B]`."""
     total = output.new_zeros(len(output))
     for ours, theirs in zip(split_bands(output, 3)[:-1], split_bands(truth, 3)[:-1], strict=True):
-        ours, theirs = (pool(band.square(), 16) + 2e-5 for band in (ours, theirs))
+        ours, theirs = (block_mean(band.square(), 16) + 2e-5 for band in (ours, theirs))
         total = total + (ours / theirs).log().abs().clamp(max=1).mean((1, 2, 3))
     return total
 

@@ -23,7 +23,8 @@ from torch import Tensor
 
 from deflicker.core.blocks import stored
 from deflicker.correction.texture.differences import LEVELS, doubt_of, products, usual_part, visible_of
-from deflicker.correction.texture.laplacian import cell_means, pool, shrink, split_bands, spread
+from deflicker.correction.texture.laplacian import cell_means, shrink, split_bands
+from deflicker.motion.filters import block_mean, upsample_blocks
 
 _SUSPICION = 2.0
 """How often S + P − E is counted off where motion is uncertain."""
@@ -81,7 +82,7 @@ def boiling(luma: Tensor, neighbours: Neighbours) -> Boil | None:
         found = boil_variance(band, seen, across, beside, _SUSPICION * doubt, FLOORS[level])
         variance.append(found)
         explained.append((found * (1 - doubt)).mean())
-        change.append((pool(band[[at[1], at[-1]]].square(), _CELL_PX) * (1 - doubt)).mean())
+        change.append((block_mean(band[[at[1], at[-1]]].square(), _CELL_PX) * (1 - doubt)).mean())
         doubt = shrink(doubt)
     return Boil(tuple(variance), torch.stack(explained).sum(), torch.stack(change).sum())
 
@@ -113,5 +114,5 @@ def boil_variance(
     opening = ((sums[:1] / sums[8:].clamp_min(1e-9) - closed) / (open_ - closed)).clamp(0, 1)
     variance = (opposite - suspicion * excess - floor).clamp_min(0) * opening
     variance = variance * (2 - variance / _STRONGEST).clamp(0, 1)
-    usual = torch.exp(spread(cell_means((variance + 1e-6).log(), 2), 2, variance.shape[-2:])) - 0.9e-6
+    usual = torch.exp(upsample_blocks(cell_means((variance + 1e-6).log(), 2), 2, variance.shape[-2:])) - 0.9e-6
     return torch.minimum(variance, _ODD * usual.clamp_min(0))

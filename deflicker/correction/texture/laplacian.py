@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.motion.filters import box_mean
+from deflicker.motion.filters import block_mean, box_mean
 
 
 def split_bands(image: Tensor, levels: int) -> list[Tensor]:
@@ -27,11 +27,6 @@ def merge_bands(bands: Sequence[Tensor]) -> Tensor:
     for band in reversed(bands[:-1]):
         image = band + _enlarge(image, band)
     return image
-
-
-def pool(image: Tensor, cell_px: int) -> Tensor:
-    """Means of cells of `cell_px`²: `[..., H, W]` → `[..., ⌈H / cell_px⌉, ⌈W / cell_px⌉]`."""
-    return F.avg_pool2d(image, cell_px, ceil_mode=True, count_include_pad=False)
 
 
 def shrink(image: Tensor) -> Tensor:
@@ -70,13 +65,7 @@ def enlarge(image: Tensor) -> Tensor:
 
 def cell_means(image: Tensor, cell_px: int, *, reach: int = 2) -> Tensor:
     """Mean around each cell of `cell_px`² over (2 reach + 1)² cells, one value a cell."""
-    return box_mean(pool(image, cell_px), reach)
-
-
-def spread(cells: Tensor, cell_px: int, size: Sequence[int]) -> Tensor:
-    """Values of cells at each pixel of a picture of `size`, bilinear."""
-    full = F.interpolate(cells, scale_factor=cell_px, mode="bilinear", align_corners=False)
-    return full[..., : size[0], : size[1]]
+    return box_mean(block_mean(image, cell_px), reach)
 
 
 def _enlarge(coarse: Tensor, like: Tensor) -> Tensor:

@@ -28,8 +28,7 @@ from torch import Tensor
 
 from deflicker.correction.texture.comparison import regions
 from deflicker.correction.texture.differences import LEVELS
-from deflicker.correction.texture.laplacian import spread
-from deflicker.motion.filters import ramp
+from deflicker.motion.filters import ramp, upsample_blocks
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def bound_sharpness(
         products = torch.cat([band.square(), band * added, added.square()], 1)
         energies = regions(products, level)
         raised, blend = _bound(energies, energy_redrawn, level, options)
-        raised, blend = (spread(each, UNIT >> level, band.shape[-2:]) for each in (raised, blend))
+        raised, blend = (upsample_blocks(each, UNIT >> level, band.shape[-2:]) for each in (raised, blend))
         held.append((1 - blend) * (added + (raised - 1) * (band + added)))
     return [*held, changes[-1]]
 
