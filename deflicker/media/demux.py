@@ -11,6 +11,7 @@ import av
 
 from deflicker.core.errors import InputError
 from deflicker.core.options import Limits
+from deflicker.media.discontinuity import Joiner, may_be_joined
 from deflicker.media.file_access import access, address, path_of, pattern_address, playlist
 from deflicker.media.input_format import InputFormat, detect_input_format
 from deflicker.media.webp import WebpStream, canvas_size, is_animated_webp
@@ -85,14 +86,21 @@ def predecoded_codec(path: Path) -> str | None:
         return "webp" if is_animated_webp(file.read(256)) else None
 
 
-def packets(container: av.container.InputContainer, *, losses: list[str] | None = None) -> Iterator[av.Packet[Any]]:
+def packets(
+    container: av.container.InputContainer, *, losses: list[str] | None = None, joiner: Joiner | None = None
+) -> Iterator[av.Packet[Any]]:
     """Demux every stream; damage in the middle is counted in `losses` and skipped, up to a bound.
 
+    `joiner` gives the parts of joined streams consecutive times, as does a new one where none is given.
     Raises InputError where it is not the file that is damaged, but the disk or the network that fails.
     """
+    joined, joiner = may_be_joined(container), joiner or Joiner()
     for _ in range(_READ_ERRORS):
         try:
-            yield from container.demux()
+            for packet in container.demux():
+                if joined:
+                    joiner.shift(packet)
+                yield packet
             return
         except (av.FFmpegError, OSError) as error:
             if isinstance(error, av.FFmpegError):

@@ -19,6 +19,7 @@ from deflicker.media.output_format import output_format
 from deflicker.media.passthrough import StreamCopier, copy_stream_tags, copy_tags
 from deflicker.media.probe import VideoInfo, as_fraction
 from deflicker.media.sequence_target import numbers_from
+from deflicker.media.timecode import advance
 
 _HOLD_CHAPTERS = ("mp4", "mov", "matroska", "webm", "nut")
 _HOLD_ROTATION = ("mp4", "mov", "matroska", "webm", "3gp")
@@ -137,6 +138,16 @@ class Output:
                 kept.append(chapter)
         self.container.set_chapters(kept)
         self.copied.append(f"{len(kept)} chapters")
+
+    def advance_timecode(self, stream: Any, shift: Fraction) -> None:
+        """Let the time code begin `shift` seconds later, with the first picture that is kept."""
+        rate = self._info.average_rate
+        for tags in (stream.metadata, self.container.metadata):
+            for key, code in list(tags.items()):
+                later = advance(code, round(shift * rate), rate) if key.lower() == "timecode" and rate else None
+                if later:
+                    tags[key] = later
+                    self.copied = [each.replace(f"timecode {code}", f"timecode {later}") for each in self.copied]
 
     def copy(self, packet: av.Packet[Any], shift: Fraction) -> None:
         """Write one packet of another stream."""

@@ -18,6 +18,7 @@ from deflicker.core.values import TimePoint
 from deflicker.media.damage import DamageLog, TruncationCheck
 from deflicker.media.deinterlace import DEINTERLACED, INTERLACED, Deinterlacer, deinterlaced
 from deflicker.media.demux import open_input, packets
+from deflicker.media.discontinuity import Joiner, may_be_joined
 from deflicker.media.frame import Frame
 from deflicker.media.planes import EXACT_SCALING, canonical_format, planes_of
 from deflicker.media.probe import VideoInfo, decoder_of_name, open_decoder, probe, video_stream
@@ -28,6 +29,7 @@ OnPacket = Callable[[Packet], None]
 
 _SEEK_MARGIN_S = 1
 _FLUSH_TRIES = 64
+_JOINED = "time stamps start anew where streams were joined: the parts follow each other"
 
 
 class Reader:
@@ -194,6 +196,8 @@ class Reader:
         start, by_frame = self._start, any(point is not None and point.frame is not None for point in points)
         if start is None or start.seconds is None or start.seconds < 2 * _SEEK_MARGIN_S or by_frame:
             return None
+        if may_be_joined(self._container):  # the same time may occur in several parts
+            return None
         return self.info.first_pts + int(start.seconds / self.info.time_base)
 
     def _events(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
@@ -202,7 +206,8 @@ class Reader:
         self._deinterlacer = Deinterlacer(self.info.time_base) if self.info.deinterlaced else None
         failures: list[str] = []
         truncation = TruncationCheck(self._container, self._stream)
-        for packet in packets(self._container, losses=failures):
+        joiner = Joiner()
+        for packet in packets(self._container, losses=failures, joiner=joiner):
             truncation.on_packet(packet)
             if packet.stream_index != self._stream.index:
                 if packet.size:
@@ -211,6 +216,8 @@ class Reader:
                 yield packet
             elif packet.size:
                 yield from self._decode(decoder, packet)
+        if joiner.joins:
+            self._counts[_JOINED] += joiner.joins
         for failure in failures:
             self._damage.add(f"part of the file could not be read: {failure}")
         if early := truncation.early:

@@ -64,6 +64,8 @@ def remux(info: VideoInfo, target: Destination, options: EncodeOptions = EncodeO
     It must if the options ask for a codec, quality, pixel format or cut, or the container does not take the
     source's codec. Raises OutputError as `Writer` does; `target` is complete or not there at all.
     """
+    if options.must_encode or info.deinterlaced:
+        return None
     if copied := _copy_file(info, target, options):
         return copied
     edits = read_edits(info.path, info.stream_id) if "mov" in info.container else None

@@ -59,7 +59,8 @@ class Writer:
                 self._output.dropped.append(f"mastering-display metadata: {self.codec} cannot write it")
             self._stream.codec_context.open()
             self._output.add_other_streams()
-            if not may_copy(self._output, info, options):
+            self._may_copy = may_copy(self._output, info, options)
+            if not self._may_copy:
                 self._output.confirm()
         except BaseException:
             self._output.discard()
@@ -114,6 +115,14 @@ class Writer:
         """Say that a frame was changed, so that the encoded frames will be the output and not the source's packets."""
         self._output.confirm()
 
+    def note_failed_copy(self) -> None:
+        """Say, where it was not to be expected, that no packet copy shows the source's pictures."""
+        if self._may_copy:
+            self._output.notes.append(
+                f"nothing was changed, but copied packets would not show the same pictures at the same times in a "
+                f"{self._output.format} file, so they were encoded"
+            )
+
     def copy(self, packet: av.Packet[Any]) -> None:
         """Carry over one packet of another stream of the source."""
         if self._shift is None:  # only the first frame tells by how much to shift
@@ -149,6 +158,10 @@ class Writer:
     def _begin(self, shift: Fraction) -> None:
         self._shift = shift
         self._output.set_chapters(shift)
+        # `shift` makes the output begin at 0; what it leaves out is what comes before the first picture.
+        self._output.advance_timecode(
+            self._stream, max(Fraction(0), shift - self._info.first_pts * self._info.time_base)
+        )
         held, self._held = self._held, []
         for packet in held:
             self.copy(packet)

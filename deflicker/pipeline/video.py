@@ -177,6 +177,8 @@ def _write(
         changed = _apply(reader, writer, corrections, observers, settings.strength)
         copy = None if changed else remux(reader.info, target, settings.encoding())
         if copy is None:
+            if not changed:
+                writer.note_failed_copy()
             writer.close()
     except BaseException:
         writer.discard()
