@@ -45,7 +45,7 @@ def loss_of(network: TemporalAttention, data: Sample) -> float:
     """The loss of one and the same batch."""
     batch = fitting.batch_of(data, torch.tensor([0]), torch.Generator().manual_seed(9), torch.device("cpu"))
     with torch.no_grad():
-        return float(fitting.losses_of(network, batch, SMALL, 2, torch.full((2, 1), 0.5)).whole)
+        return float(fitting.losses_of(network, batch, SMALL, 2, torch.full((3, 1), 0.5)).whole)
 
 
 def test_a_short_training_lowers_its_loss() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Generator, Tensor
 
@@ -83,7 +84,7 @@ def batch_of(data: Sample, rows: Tensor, rng: Generator, device: torch.device) -
 def rolled_out(network: TemporalAttention, batch: Sample, reach: int, imagined: Tensor) -> list[LumaChroma]:
     """What becomes of each picture in a row, each remembered by the next.
 
-    imagined: `[2, B]` in [0, 1], how good the memory of the first one is, and whether there is one.
+    imagined: `[3, B]` in [0, 1]: how bad the memory of the first one is, whether there is one, and how blurred it is.
     """
     kept = [row for row, offset in enumerate(ROWS) if 0 < abs(offset) <= reach]
     offsets = (*(ROWS[row] for row in kept), MEMORY)
@@ -112,8 +113,15 @@ def _imagined(batch: Sample, drawn: Tensor) -> tuple[LumaChroma, Tensor]:
     seen = batch.visible[:, 0, past, None]
     mean = (batch.stack[:, 0, past] * seen).sum(1) / seen.sum(1).clamp_min(1e-3)
     truth = batch.truth[:, 0]
-    share, there = drawn[0].view(-1, 1, 1, 1), (drawn[1].view(-1, 1, 1, 1) < 0.65).to(truth)
-    return to_luma_chroma(truth + share * (mean - truth)), seen[:, 0] * there
+    share, given, blur = drawn.view(3, -1, 1, 1, 1)
+    memory = _resampled(truth + share * (mean - truth), (blur - 0.4).clamp_min(0))
+    return to_luma_chroma(memory), seen[:, 0] * (given < 0.65).to(truth)
+
+
+def _resampled(image: Tensor, blur: Tensor) -> Tensor:
+    """Blurred as by being brought along from picture to picture many times. blur: 0 … 0.6, of each image."""
+    soft = F.avg_pool2d(image, 3, 1, 1, count_include_pad=False)
+    return image + blur * (soft - image)
 
 
 def losses_of(network: TemporalAttention, batch: Sample, recipe: Recipe, reach: int, imagined: Tensor) -> Losses:
@@ -190,7 +198,7 @@ class Fitting:
             group["lr"] = self.recipe.rate * rate_share(self.step, self.recipe.steps)
         rows = torch.randint(len(data.stack), (self.recipe.batch,), generator=self.rng)
         reach = self.recipe.reaches[int(torch.randint(len(self.recipe.reaches), (), generator=self.rng))]
-        imagined = torch.rand((2, len(rows)), generator=self.rng).to(self.device)
+        imagined = torch.rand((3, len(rows)), generator=self.rng).to(self.device)
         batch = batch_of(data, rows, self.rng, self.device)
         losses = losses_of(self.network, batch, self.recipe, reach, imagined)
         self.optimiser.zero_grad(set_to_none=True)

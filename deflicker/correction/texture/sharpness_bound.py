@@ -12,10 +12,11 @@ share κ_b of P counts as boil, unless P is nearly all there is, as noise over f
 
     E' = E − max(κ_b, n) P,  n = ramp(P / E).
 
-Where the result z has less energy than E', its band is raised: its detail is steady, only weak. Where that does not
-suffice it is blended with the frame's own, with a larger share of P counted as boil, until the bound holds:
+Where the result z has less energy than that, it is blended with the frame's own y until the bound holds:
 
-    z' = (1 − β) g z + β y,   1 ≤ g ≤ g_max,  0 ≤ β ≤ 1.
+    z' = (1 − β) z + β y,   0 ≤ β ≤ 1.
+
+Raising what is left of a band instead is worse: it lacks what aligning blurs, which y has.
 """
 
 from __future__ import annotations
@@ -37,18 +38,12 @@ class SharpnessOptions:
 
     least: float = 0.97
     """Energy of a band, over E', that is kept at least."""
-    loudest: float = 1.4
-    """g_max: most that a band is raised, in amplitude."""
-    raised_boil: tuple[float, ...] = (0.0, 0.3, 0.8, 1.0)
-    """κ_b of what is raised."""
-    blended_boil: tuple[float, ...] = (0.1, 0.5, 1.0, 1.0)
-    """κ_b of what is blended."""
+    boil: tuple[float, ...] = (0.1, 0.5, 1.0, 1.0)
+    """κ_b."""
     noise: tuple[float, float] = (0.75, 0.95)
     """P / E from which a region begins to be, and is, nothing but noise."""
     most_boil: float = 0.9
     """Most of a band's energy that counts as boil: the rest is kept whatever it does."""
-    unseen: float = (0.6 / 255) ** 2
-    """Energy of a band that nobody sees, added on both sides."""
 
 
 UNIT = 1 << LEVELS
@@ -70,26 +65,19 @@ def bound_sharpness(
     for level, (band, added, energy_redrawn) in enumerate(zip(own, changes, redrawn, strict=False)):
         products = torch.cat([band.square(), band * added, added.square()], 1)
         energies = regions(products, level)
-        raised, blend = _bound(energies, energy_redrawn, level, options)
-        raised, blend = (upsample_blocks(each, UNIT >> level, band.shape[-2:]) for each in (raised, blend))
-        held.append((1 - blend) * (added + (raised - 1) * (band + added)))
+        blend = _blend(energies, energy_redrawn, options.boil[level], options)
+        held.append((1 - upsample_blocks(blend, UNIT >> level, band.shape[-2:])) * added)
     return [*held, changes[-1]]
 
 
-def _bound(energies: Tensor, redrawn: Tensor, level: int, options: SharpnessOptions) -> tuple[Tensor, Tensor]:
-    """g and β of each region from ⟨y, y⟩, ⟨y, d⟩, ⟨d, d⟩ of the frame y and its change d, and P."""
+def _blend(energies: Tensor, redrawn: Tensor, boil_share: float, options: SharpnessOptions) -> Tensor:
+    """β of each region from ⟨y, y⟩, ⟨y, d⟩, ⟨d, d⟩ of the frame y and its change d, P, and κ_b."""
     energy, cross, changed = energies.chunk(3, 1)
     noise = ramp(redrawn / energy.clamp_min(1e-9), options.noise)
-    boil = torch.minimum(redrawn.clamp_min(0), options.most_boil * energy)
-    to_raise, to_blend = (
-        energy - noise.clamp_min(share) * boil for share in (options.raised_boil[level], options.blended_boil[level])
-    )
+    boil = noise.clamp_min(boil_share) * torch.minimum(redrawn.clamp_min(0), options.most_boil * energy)
+    # ‖(1 − β) z + β y‖² = wanted, in β: a β² + 2 b β + c = 0.
+    wanted = options.least * (energy - boil)
     found = (energy + 2 * cross + changed).clamp_min(0)
-    raised = ((to_raise + options.unseen) / (found + options.unseen)).sqrt().clamp(1, options.loudest)
-    # ‖(1 − β) g z + β y‖² = wanted, in β.
-    wanted = options.least * to_blend
-    louder, along = raised.square() * found, raised * (energy + cross)
-    a, b, c = louder - 2 * along + energy, along - louder, louder - wanted
+    a, b, c = found - 2 * (energy + cross) + energy, energy + cross - found, found - wanted
     root = (b.square() - a * c).clamp_min(0).sqrt()
-    blend = torch.where(c < -1e-9, (-c / (b + root).clamp_min(1e-12)).clamp(0, 1), torch.zeros_like(c))
-    return raised, blend
+    return torch.where(c < -1e-9, (-c / (b + root).clamp_min(1e-12)).clamp(0, 1), torch.zeros_like(c))
