@@ -84,6 +84,11 @@ def correct(
     keep_flashes: Annotated[
         bool, correction("--keep-flashes", help="Leave weak flashes of light unchanged, too.")
     ] = False,
+    texture: Annotated[
+        str,
+        correction(metavar="auto|average|hold|off", help="Average boiling texture, hold redrawn texture, or neither."),
+    ] = Settings.texture,
+    hold: Annotated[float, correction(min=0, max=1, help="How much redrawn texture to hold.")] = Settings.hold,
     space: Annotated[
         str | None, correction(metavar="auto|pixel|latent|both", help="Where to stabilize texture.")
     ] = None,
@@ -185,6 +190,8 @@ def correct(
         guide=guide,
         exclude=tuple(read_option(Span.parse, part, "--exclude") for part in exclude or ()),
         keep_flashes=keep_flashes,
+        texture=texture,  # type: ignore[arg-type]
+        hold=hold,
         space=space,  # type: ignore[arg-type]
         autoencoder=autoencoder,
         device=device,
