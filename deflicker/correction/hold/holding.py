@@ -130,8 +130,8 @@ def still_there(guides: tuple[Tensor, Tensor], flow_agrees: Tensor, options: Hol
     then, now = guides
     error = (box_mean((now - then).abs(), 3) - options.noise).clamp_min(0)
     contrast = box_mean(torch.minimum(now.abs(), then.abs()), 3)
-    certain = (error < options.same * contrast) * (contrast > 2 * options.noise)
-    likely = (error < options.near * contrast) * flow_agrees
+    certain = (error <= options.same * contrast) * (contrast > 2 * options.noise)
+    likely = (error <= options.near * contrast) * flow_agrees
     return torch.maximum(certain.float(), likely)
 
 
