@@ -41,7 +41,7 @@ class HoldOptions:
     """How far the guide's light may differ."""
     energy: float = 5.0
     """How many times as strong as what is drawn now held texture may be, or as weak."""
-    alike: float = 0.0
+    alike: float = -0.4
     """How much held texture must look like what is drawn now, once the finest of both is blurred."""
 
 

@@ -10,8 +10,10 @@ from deflicker.correction.hold.hold_bands import Bands
 from deflicker.correction.hold.holding import Drawing, HoldOptions, Way, blended, first, held
 from tests.correction.hold.drawings import PAN_PX, SIZE, along_pan, noise, redrawn, surface
 
+ALL = HoldOptions()
 
-def hold(video: Tensor, guide: Tensor | None, options: HoldOptions = HoldOptions(), pan_px: float = PAN_PX) -> Tensor:
+
+def hold(video: Tensor, guide: Tensor | None, options: HoldOptions = ALL, pan_px: float = PAN_PX) -> Tensor:
     """Every frame held to those before it."""
     there = torch.zeros(1, 2, *SIZE)
     there[:, 0] = -pan_px
