@@ -98,7 +98,7 @@ class Step:
 
 def first(drawing: Drawing) -> TextureMemory:
     """The memory of a shot's first drawing."""
-    return TextureMemory.of(drawing.kept(drawing.bands.texture))
+    return TextureMemory.of(drawing.kept(drawing.bands.rgb))
 
 
 def held(memory: TextureMemory, drawing: Drawing, way: Way, options: HoldOptions) -> Step:
@@ -107,22 +107,23 @@ def held(memory: TextureMemory, drawing: Drawing, way: Way, options: HoldOptions
     if drawing.guide is not None:
         now = even_luma(drawing.guide)
         memory = memory.moved(refine(now, even_luma(memory.read(slice(3, 4))), torch.zeros_like(way.back_px)))
-    found = memory.read()
-    old, new = found[:, :3], drawing.bands.texture
-    alike, guides = likeness(drawn(luma(old)), drawn(luma(new))), None
+    found, guides = memory.read(), None
     allowed = way.back_visible * (1 - memory.torn())
     if drawing.guide is not None:
         guides = even_luma(found[:, 3:4]), now
         allowed = still_there(guides, allowed, options) * as_lit(found[:, 3:4], drawing.guide, options)
-    allowed = allowed * memory.trust * as_strong(old, new, options.energy)
+    allowed = allowed * memory.trust
+    old, new = drawing.bands.texture_of(found[:, :3], allowed), drawing.bands.texture
     coarse_old, coarse_new = (box_mean(box_mean(luma(each), 2), 2) for each in (old, new))
-    allowed = allowed * (likeness(coarse_old, coarse_new) > options.alike)
+    allowed = allowed * as_strong(old, new, options.energy) * (likeness(coarse_old, coarse_new) > options.alike)
     allowed = 1 - box_max(1 - box_max(allowed, 1), 1)  # specks are not new things
     share = box_mean(1 - box_max(1 - allowed, _FEATHER_PX), _FEATHER_PX)
+    alike = likeness(drawn(luma(old)), drawn(luma(new)))
     texture = blended(sharpened(old, new, share), new, share * options.strength, alike)
     change = drawing.bands.change(texture)
     redrawing = Redrawing.of((old, new), guides, allowed, change)
-    return Step(change[0], memory.kept(drawing.kept(texture), (share < 0.99).float()), redrawing)
+    kept = drawing.kept((drawing.bands.rgb + change).clamp(0, 1))
+    return Step(change[0], memory.kept(kept, (share < 0.99).float()), redrawing)
 
 
 def still_there(guides: tuple[Tensor, Tensor], flow_agrees: Tensor, options: HoldOptions) -> Tensor:
