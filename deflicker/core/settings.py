@@ -22,6 +22,7 @@ Texture = Literal["auto", "average", "hold", "off"]
 """What is done to texture that changes: averaged where it boils, held where it is redrawn, what suits each shot, or
 nothing."""
 CompareStyle = Literal["side", "split"]
+Deinterlace = Literal["auto", "off"]
 
 
 NOT_OF_CORRECTIONS = frozenset({
@@ -70,6 +71,8 @@ class Settings:
     max_memory: int | None = None
     """Bytes the run should stay under, or None for no bound of its own."""
 
+    deinterlace: Deinterlace = "off"
+    """`auto`: make one progressive picture of each frame of an interlaced video; `off`: leave both fields in it."""
     decoder: str | None = None
     """FFmpeg decoder name, such as a GPU's `h264_cuvid`; None takes FFmpeg's usual one for the video."""
     codec: str | None = None
@@ -131,6 +134,10 @@ class Settings:
             raise SettingsError(
                 f"there is no format {self.format!r}: choose one of {', '.join(get_args(StreamFormat))}"
             )
+        if self.deinterlace not in get_args(Deinterlace):
+            raise SettingsError(
+                f"deinterlace is {self.deinterlace!r}: choose one of {', '.join(get_args(Deinterlace))}"
+            )
         if self.fps is not None and self.fps <= 0:
             raise SettingsError("fps must be more than 0")
         if self.precision not in get_args(Precision):
@@ -152,6 +159,7 @@ class Settings:
             decoder=self.decoder,
             fps=self.fps,
             raw_video=self.raw_video,
+            deinterlace=self.deinterlace == "auto",
             limits=Limits(pixels, self.strict),
         )
 
