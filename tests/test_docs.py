@@ -17,7 +17,7 @@ from tests.assets import make_video
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 NAV = re.findall(r"^ +- (?:[^:\n]+): (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
-CONTRIBUTORS = {"architecture.md", "algorithm.md", "faults.md", "files.md"}
+CONTRIBUTORS = {"architecture.md", "algorithm.md", "faults.md"}
 USERS = [page for page in NAV if page not in CONTRIBUTORS and not page.startswith("results/")]
 """Pages for users. The rest is for contributors, or a long table that a script writes."""
 BLOCKS = [

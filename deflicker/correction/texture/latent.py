@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.correction.texture.attention import Boil, Neighbours
 from deflicker.correction.texture.autoencoder.codec import FACTOR, Codec
+from deflicker.correction.texture.boil_estimate import Boil, Neighbours
 from deflicker.correction.texture.differences import doubt_of
 from deflicker.correction.texture.latent_chain import middle_weights
 from deflicker.correction.texture.reference_hold import Anchor
