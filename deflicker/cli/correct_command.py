@@ -92,6 +92,18 @@ def correct(
             help="Estimate motion on this stable video of the same frames, such as the source of an edit.",
         ),
     ] = None,
+    texture: Annotated[
+        str,
+        correction(
+            metavar="auto|average|hold|off",
+            hidden=True,
+            help="Average texture that boils, hold texture that is redrawn in every frame, or neither. "
+            "With --guide, auto holds what is redrawn.",
+        ),
+    ] = Settings.texture,
+    hold: Annotated[
+        float, correction(min=0, max=1, hidden=True, help="How much redrawn texture to hold.")
+    ] = Settings.hold,
     space: Annotated[
         str | None,
         correction(
@@ -261,6 +273,8 @@ def correct(
         guide=guide,
         exclude=tuple(read_option(Span.parse, part, "--exclude") for part in exclude or ()),
         keep_flashes=keep_flashes,
+        texture=texture,  # type: ignore[arg-type]
+        hold=hold,
         space=space,  # type: ignore[arg-type]
         autoencoder=autoencoder,
         device=device,

@@ -38,6 +38,12 @@ _LOCKING_FLOATS = 60
 """Float planes of a picture and two keys while it is locked to them."""
 _LATENT_FLOATS = 60
 """Float planes of a picture and its aligned neighbours while they are encoded."""
+_HOLD_FRAMES = 12
+"""Frames that wait until it is known whether their shot is held (`correction.hold`)."""
+_BYTES_PER_HELD_PIXEL = 48
+"""What is kept of each of them: its texture, and the detail that holds it."""
+_HOLDING_FLOATS = 120
+"""Float planes of the pictures that texture is held to, and of one picture while it is."""
 _BYTES_PER_TILE_PIXEL, _TILE_PIXELS = 640, 960 * 960
 """What an autoencoder of the TAESD family holds of a tile, and the largest tile (`autoencoder.codec`)."""
 
@@ -60,6 +66,9 @@ def estimate(width: int, height: int, frame_bytes: int, preset: Preset, codec_by
     if preset.latents and preset.texture_reach:
         in_texture += (texture_frames * _BYTES_PER_LATENT_PIXEL + 4 * _LATENT_FLOATS) * texture_pixels
         in_texture += codec_bytes + _BYTES_PER_TILE_PIXEL * min(texture_pixels, _TILE_PIXELS)
+    if preset.holds != "never":
+        held += _HOLD_FRAMES
+        in_texture += (_HOLD_FRAMES * _BYTES_PER_HELD_PIXEL + 4 * _HOLDING_FLOATS) * texture_pixels
     return (
         _BASE_BYTES
         + (held + texture_frames) * frame_bytes
@@ -100,6 +109,9 @@ def fit(
             continue
         if shorter == window and preset.texture_reach:
             preset = replace(preset, texture_reach=0)
+            continue
+        if shorter == window and preset.holds != "never":
+            preset = replace(preset, holds="never")
             continue
         if shorter == window:
             raise SettingsError(

@@ -48,9 +48,9 @@ class Joiner:
         newest = len(self._offsets) - 1
         if stream not in self._last:
             return newest
-        due = sum(self._last[stream], Fraction(0))
+        begin, length = self._last[stream]
         for part in range(self._part[stream], newest + 1):
-            if -_BACK_S <= time + self._offsets[part] - due <= _AHEAD_S:
+            if begin - _BACK_S <= time + self._offsets[part] <= begin + length + _AHEAD_S:
                 return part
         if self._part[stream] < newest:
             return newest

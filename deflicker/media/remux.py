@@ -1,4 +1,4 @@
-"""Copy a video as it is: when nothing needed correcting, the source's own packets are the best output."""
+"""Packet copies: when nothing needed correcting, the source's own packets are the best output."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _copied(info: VideoInfo, target: Destination, options: EncodeOptions, edits:
 
 
 def _copy_file(info: VideoInfo, target: Destination, options: EncodeOptions) -> Remuxed | None:
-    """The source's own bytes, where its packets cannot be had but the output has its format."""
+    """Copy the file byte by byte where FFmpeg cannot demux it but the output has its format."""
     suffix = info.path.suffix.lower()
     if not predecoded_codec(info.path) or Path(name_of(target)).suffix.lower() != suffix or options.must_encode:
         return None

@@ -428,6 +428,7 @@ def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> N
     words += "--pix-fmt yuv420p10le -e tune=grain -e x=a=b --start 1:30.5 --end 2700f --max-memory 8G --weights w "
     words += "--offline -y --strict --anchor 0.7 --reference 120f --guide g.mp4 "
     words += "--exclude 1:30-1:35.5 --exclude 120f-140f --keep-flashes --resume "
+    words += "--texture hold --hold 0.6 "
     words += "--format mkv --fps 23.976 --rawvideo 64x48@24 --deinterlace auto"
     assert main(pipeline, clip, tmp_path / "out.mp4", *words.split()) == 0
     values = vars(seen[0])
@@ -454,6 +455,8 @@ def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> N
         "guide": Path("g.mp4"),
         "exclude": (Span.parse("90-95.5"), Span(TimePoint(frame=120), TimePoint(frame=140))),
         "keep_flashes": True,
+        "texture": "hold",
+        "hold": 0.6,
         "weights": Path("w"),
         "offline": True,
         "overwrite": True,

@@ -52,6 +52,17 @@ def test_a_pause_is_none(tmp_path: Path) -> None:
     assert times[12] - times[11] > 1
 
 
+def test_uneven_times_are_no_jumps(tmp_path: Path) -> None:
+    """A short picture after a long one comes earlier than the long one lets expect."""
+    pts = [0, 60, 1060, 1085, 2085, 2110, 2135, 2160]
+    with Reader(
+        make(tmp_path / "in.ts", pts=pts, time_base=Fraction(1, 1000), options=BFRAMES | {"bf": "0"})
+    ) as reader:
+        times = [frame.pts * frame.time_base for frame in reader.frames()]
+        assert "joined" not in " ".join(reader.notes)
+    assert [round(1000 * (when - times[0])) for when in times] == pts
+
+
 @pytest.mark.parametrize("suffix", [".ts", ".mp4", ".mkv"])
 def test_outputs(suffix: str, tmp_path: Path) -> None:
     """Copied or encoded: all pictures, at rising times, and the sound beside them."""

@@ -64,7 +64,10 @@ class TextureStage:
         if record.starts_shot:
             yield from self._shot.finish()
             self._shot = self._new_shot()
-        yield from self._shot.add(record)
+        if record.texture is not None:  # held already (`correction.hold`)
+            yield record
+        else:
+            yield from self._shot.add(record)
 
     def finish(self) -> Iterator[FrameRecord]:
         """The frames that are left."""
