@@ -22,7 +22,7 @@ _CHUNKS = 64
 
 
 def play_count(path: Path) -> int | None:
-    """How many times an animation is shown, `ENDLESS` for without end; None of anything else.
+    """How many times an animation is shown, or `ENDLESS`; None for other files.
 
     GIF counts repetitions after the first time (Netscape's extension), WebP (RFC 9649, 2.7.1.1) and APNG every time.
     """

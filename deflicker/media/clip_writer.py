@@ -1,4 +1,4 @@
-"""A small video of pictures made here, beside the one the user asked for: no sound, no tags, H.264."""
+"""A small H.264 video without sound and tags, such as the before/after comparison."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class ClipWriter:
             raise self._error(error) from error
 
     def discard(self) -> None:
-        """Give up; nothing is left behind."""
+        """Abort and remove the unfinished file."""
         if self._container is not None:
             self._container.close()
         self._target.discard()

@@ -59,7 +59,7 @@ def open_input(
 
 
 def _head(path: Path) -> bytes:
-    """The first bytes of a file. Raises InputError where it is none, or cannot be a video."""
+    """The first bytes of a file. Raises InputError where it is not a file or cannot be a video."""
     if not path.exists():
         raise InputError(f"{path} does not exist: check the name")
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Where the output goes, a pipe among others."""
+"""Output targets: a file, numbered images, or a stream such as a pipe."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class PipeTarget:
 def open_target(
     target: Destination, *, source: Path, overwrite: bool, dry_run: bool = False
 ) -> FileTarget | SequenceTarget | PipeTarget:
-    """Where the output goes. Raises OutputError as `FileTarget` does."""
+    """The target that `target` names. Raises OutputError as `FileTarget` does."""
     if isinstance(target, str | os.PathLike) and (images := image_sequence(Path(target))):
         return SequenceTarget(images, source=source, overwrite=overwrite, dry_run=dry_run)
     if isinstance(target, str | os.PathLike):

@@ -14,6 +14,8 @@ _FORMATS = ("mpegts", "mpeg")
 _BACK_S, _AHEAD_S = Fraction(1, 10), Fraction(10)
 """Jumps beyond these are joins, as in FFmpeg; a shorter jump ahead is a pause."""
 
+JOINED = "time stamps start anew where streams were joined: the parts follow each other"
+
 
 def may_be_joined(container: Any) -> bool:
     """Whether a file's format allows parts that count from their own start."""
@@ -48,9 +50,9 @@ class Joiner:
         newest = len(self._offsets) - 1
         if stream not in self._last:
             return newest
-        due = sum(self._last[stream], Fraction(0))
+        begin, length = self._last[stream]
         for part in range(self._part[stream], newest + 1):
-            if -_BACK_S <= time + self._offsets[part] - due <= _AHEAD_S:
+            if begin - _BACK_S <= time + self._offsets[part] <= begin + length + _AHEAD_S:
                 return part
         if self._part[stream] < newest:
             return newest

@@ -84,7 +84,7 @@ def plan_encoding(info: VideoInfo, container: str, target: Path, options: Encode
 
 
 def _opened(encoder: str, info: VideoInfo, container: str, options: EncodeOptions) -> Encoding | str:
-    """The encoder with the first pixel format and time base that it takes; where it takes none, what it says."""
+    """The encoder with the first pixel format and time base that it takes; or its error message."""
     private = encoder_options(encoder, container, options)
     for key, value in (info.hdr.options(encoder) if info.hdr else {}).items():
         private[key] = ":".join(filter(None, (value, private.get(key))))  # the user's own come last and win

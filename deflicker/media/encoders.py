@@ -1,4 +1,4 @@
-"""Which encoder, and how it is set up: codec family, quality, speed. Pixel formats are in pixels.py."""
+"""Which encoder, and how it is set up: codec family, quality, speed. Pixel formats are in pixel_format.py."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def choose_encoder(
 
 
 def substitutes(info: VideoInfo, container: str) -> list[str]:
-    """Encoders for a video that its own codec's refuses, the most usual first."""
+    """Encoders to try where that of the source's codec refuses, the most usual first."""
     special = [encoder for encoder, containers in _ARCHIVE.items() if container in containers]
     usual = [*_FALLBACKS[:1], "libx265", *_FALLBACKS[1:]] if info.codec not in _OWN_ENCODER else []
     return [e for e in (*usual, *special) if _exists(e) and fits(container, e) and not _too_small(e, info)]
@@ -174,7 +174,7 @@ def fits(container: str, encoder: str) -> bool:
     try:
         stream: Any = trial.add_stream(encoder, rate=25)
         if not _opens(encoder, codec):
-            return True  # it cannot run here at all, which is another story, told by plan_encoding
+            return True  # it cannot run here at all: plan_encoding reports that
         _set_up(stream.codec_context, encoder, codec)
         trial.start_encoding()
     except (av.FFmpegError, ValueError):

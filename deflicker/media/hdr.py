@@ -69,7 +69,7 @@ def unsupported_metadata(frame: av.VideoFrame) -> tuple[str, ...]:
 
 
 def side_data_of(frame: av.VideoFrame) -> list[Any]:
-    """What a decoder says beside the picture; nothing where PyAV does not know a kind of it, such as EXIF."""
+    """The side data of a decoded frame; empty where PyAV does not know one of its kinds, such as EXIF."""
     try:
         return list(cast(Any, frame.side_data))  # PyAV's stubs call it a mapping; it iterates over its values
     except ValueError:

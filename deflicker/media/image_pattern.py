@@ -48,7 +48,7 @@ class ImageSequence:
 
 
 def has_number_placeholder(path: Path) -> bool:
-    """Whether a name has a place for a number, pattern or not."""
+    """Whether a name contains a number placeholder such as `%05d`."""
     return bool(_PLACE.search(path.name))
 
 

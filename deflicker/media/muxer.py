@@ -159,7 +159,7 @@ class Output:
         self._target.confirm()
 
     def finish(self, *, last_delay: Fraction | None = None) -> None:
-        """Complete the file and move it to its place. last_delay: seconds for which the last picture is shown."""
+        """Complete the file and move it to its place. last_delay: duration of the last picture in seconds."""
         self.complete()
         if last_delay and isinstance(self._target, FileTarget) and not self._target.dry_run:
             set_last_delay(self._target.written, self.format, last_delay)
@@ -186,7 +186,7 @@ class Output:
         self.notes += self._target.notes
 
     def discard(self) -> None:
-        """Close everything and leave nothing behind."""
+        """Abort and remove the unfinished file."""
         self._target.stop()
         with contextlib.suppress(av.FFmpegError, ValueError, OSError):  # the file goes anyway
             self.container.close()

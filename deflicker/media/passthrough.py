@@ -1,4 +1,4 @@
-"""What lies beside the video: audio, subtitles, attachments, data, more pictures. Copied, or dropped with a reason."""
+"""The other streams: audio, subtitles, attachments, data, more videos. Copied, or dropped with a reason."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class Writer:
 
     @classmethod
     def try_out(cls, target: Destination, info: VideoInfo, options: EncodeOptions) -> None:
-        """Find out in memory whether the output can be begun. Raises as a Writer would."""
+        """Check in memory whether the output can be started. Raises as a Writer would."""
         writer = cls(target, info, options, dry_run=True)
         try:
             with writer._clear_errors():
@@ -211,7 +211,7 @@ class Writer:
             raise
 
     def discard(self) -> None:
-        """Give up; nothing is left behind."""
+        """Abort and remove the unfinished file."""
         self._output.discard()
 
     def __enter__(self) -> Self:

@@ -129,6 +129,21 @@ def test_cuts(kind: str, tmp_path: Path) -> None:
     assert equal([(when - kept[0][0], digest) for when, digest in kept], shown(tmp_path / "out.mkv"))
 
 
+@pytest.mark.parametrize(
+    ("suffix", "skip", "shift", "structure"),
+    [(".mkv", 3, 25600, "open GOPs"), (".mp4", 0, -2048, "pyramid"), (".ts", 2, 25600, "plain")],
+)
+def test_cuts_of_odd_beginnings(suffix: str, skip: int, shift: int, structure: str, tmp_path: Path) -> None:
+    """`--start` and `--end` count from the first picture shown, whatever its time is."""
+    source = stream(tmp_path / f"in{suffix}", EVEN, STREAMS[structure], skip=skip, shift=shift)
+    before = shown(source)
+    for start, first in ((TimePoint(frame=4), 4), (TimePoint(seconds=Fraction(11, 50)), 6)):
+        how = Settings(strength=0, overwrite=True, codec="ffv1", start=start, end=TimePoint(frame=len(before) - 2))
+        deflicker(source, tmp_path / "out.mkv", how)
+        kept = before[first:-2]
+        assert equal([(when - kept[0][0], digest) for when, digest in kept], shown(tmp_path / "out.mkv"))
+
+
 def test_nothing_shown(tmp_path: Path) -> None:
     source = with_edits(stream(tmp_path / "in.mp4", EVEN, PLAIN), [(400, -1, 1)])
     with pytest.raises(InputError, match="edit list"):

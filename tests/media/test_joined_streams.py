@@ -11,6 +11,7 @@ import pytest
 
 from deflicker.core.settings import Settings
 from deflicker.core.values import TimePoint
+from deflicker.media.discontinuity import JOINED
 from deflicker.media.reader import Reader
 from deflicker.pipeline.video import deflicker
 from tests.media.edits import shown
@@ -52,6 +53,17 @@ def test_a_pause_is_none(tmp_path: Path) -> None:
     assert times[12] - times[11] > 1
 
 
+def test_uneven_times_are_no_jumps(tmp_path: Path) -> None:
+    """A short picture after a long one comes earlier than the long one lets expect."""
+    pts = [0, 60, 1060, 1085, 2085, 2110, 2135, 2160]
+    with Reader(
+        make(tmp_path / "in.ts", pts=pts, time_base=Fraction(1, 1000), options=BFRAMES | {"bf": "0"})
+    ) as reader:
+        times = [frame.pts * frame.time_base for frame in reader.frames()]
+        assert "joined" not in " ".join(reader.notes)
+    assert [round(1000 * (when - times[0])) for when in times] == pts
+
+
 @pytest.mark.parametrize("suffix", [".ts", ".mp4", ".mkv"])
 def test_outputs(suffix: str, tmp_path: Path) -> None:
     """Copied or encoded: all pictures, at rising times, and the sound beside them."""
@@ -60,6 +72,7 @@ def test_outputs(suffix: str, tmp_path: Path) -> None:
         report = deflicker(source, target, settings)
         times = [when for when, _ in shown(target)]
         assert report.frames == len(times) == 24
+        assert report.notes.count(JOINED) == 1
         assert all(Fraction(38, 1000) < b - a < Fraction(150, 1000) for a, b in pairwise(times))
         (before,), (after,) = payloads(source, "audio").values(), payloads(target, "audio").values()
         assert len(before) == len(after)
