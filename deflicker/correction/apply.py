@@ -34,6 +34,9 @@ class Correction:
     detail: Tensor | None = None
     """`[1, H, W]`, added to R', G' and B' alike once their tone is right, or `[3, H, W]`, added to each; None where no
     texture boils."""
+    as_it_is: Tensor | None = None
+    """`[1, H, W]` bytes, 0 to 255: how far a pixel stays as it is, because it lies still over the picture; None where
+    nothing does."""
 
     def scaled(self, strength: float) -> Correction:
         """A part of it, 0 … 1."""
@@ -47,6 +50,9 @@ class Correction:
         if self.detail is not None:
             detail = F.interpolate(self.detail[None], size=_size(rgb), mode="bilinear", align_corners=False)[0]
             toned = torch.minimum(torch.maximum(toned + detail, toned.clamp_max(0)), toned.clamp_min(1))
+        if self.as_it_is is not None:
+            still = F.interpolate(self.as_it_is[None] / 255, size=_size(rgb), mode="bilinear", align_corners=False)[0]
+            toned = torch.lerp(toned, rgb, still.to(toned))
         return torch.where(toned.isfinite(), toned, rgb)
 
     def _toned(self, rgb: Tensor) -> Tensor:
