@@ -26,6 +26,7 @@ from deflicker.correction.tone.seam_detection import (
     expected_seams,
     fit_steps,
     region_steps,
+    select_opening,
     select_seams,
 )
 from deflicker.correction.tone.trend import trend_path, without_trend
@@ -125,14 +126,24 @@ def find_seams(
             for frame, jump in jumps.items()
             if fit.size[frame - 1] >= smallest and (fit.peak[frame - 1] <= LARGEST or frame - 1 in expected)
         }
-    if jumps:
-        jumps = _observed_again(proxies, matches, known, jumps)
+    opening = opening_jump(steps, fit, boundaries) if memory.pictures == 0 else {}
+    if jumps or opening:
+        seen = _observed_again(proxies, matches, known, jumps | opening)
+        jumps, opening = ({frame: seen[frame] for frame in each} for each in (jumps, opening))
         found = answers(jumps, fit.slope, last, known=memory.slope)
         of_frame = slopes(found, tuple(jumps), frames, past, memory.slope, last)
         path = _carried(known, frames, jumps, of_frame)
         if past == 0:
             path = _carried(known, frames, jumps, of_frame, start=-path[:_LEVEL_FRAMES].mean(0))
+    for frame, jump in opening.items():
+        path[:frame] += jump
     return Seams(path, tuple(jumps), memory, of_frame)
+
+
+def opening_jump(steps: Mapping[int, Step], fit: StepFit, seams: Sequence[int]) -> dict[int, Tensor]:
+    """The step after a shot's odd first frames, by the frame it lies before, where there is one."""
+    boundary = select_opening(fit)
+    return {} if boundary is None else {boundary + 1: jump_field(steps, fit, boundary, [boundary, *seams])}
 
 
 def _observed_again(
