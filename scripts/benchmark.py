@@ -7,7 +7,7 @@
     python scripts/benchmark.py speed --sizes 480p --presets fast,balanced
     python scripts/benchmark.py show one.json two.json --markdown out.md --plots FOLDER
 
-What each column means: docs/benchmarks.md.
+What each column means: docs/results/benchmarks.md.
 """
 
 from __future__ import annotations

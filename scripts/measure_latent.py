@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Texture in pixels, in latents and in both, against the truth: the tables of docs/latent.md.
+"""Texture in pixels, in latents and in both, against the truth: the tables of docs/results/latent.md.
 
     python scripts/measure_latent.py --clips FOLDER --kinds boil,drift+boil --seeds 31 --json latent.json
     python scripts/measure_latent.py --show latent.json

@@ -1,6 +1,6 @@
-"""Make docs/limits.webp: what is left of known flicker in the frame where most is left.
+"""Make docs/images/limits.webp: what is left of known flicker in the frame where most is left.
 
-    python scripts/show_limits.py docs/limits.webp
+    python scripts/show_limits.py docs/images/limits.webp
 
 The clean clips are the project's own samples, the flicker is the benchmark's; rows and columns are labelled.
 """

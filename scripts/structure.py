@@ -23,7 +23,7 @@ LAYERS = ("core", "media", "motion", "metrics", "correction", "report", "pipelin
 MAX_PARAMETERS = 6
 LONG = {
     "pipeline": ("deflicker", "deflicker_frames", "fvd", "measure", "plan"),
-    "cli": ("correct", "fvd", "measure", "preview"),
+    "cli": ("correct", "explain", "fvd", "measure", "preview"),
 }
 """Functions that may have more: a user's keyword arguments, and the commands' lists of options."""
 

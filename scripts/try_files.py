@@ -1,6 +1,6 @@
 """Try every file of a folder: the real command on each, and what an independent probe finds before and after.
 
-python -m scripts.try_files FOLDER [--into docs/files.md] [--readme FILE] [--only WORD] [--timeout 600]
+python -m scripts.try_files FOLDER [--into docs/results/odd_files.md] [--readme FILE] [--only WORD] [--timeout 600]
 
 Each file is run as a user would (where nothing flickers, packets are copied), and once more so that every frame is
 encoded (`--start 0 --strength 0`). Outputs go to a temporary folder and are deleted.
@@ -9,6 +9,7 @@ encoded (`--start 0 --strength 0`). Outputs go to a temporary folder and are del
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import re
 import subprocess
@@ -18,6 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import av
 
 from scripts.files.compare import Finding, compare
 from scripts.files.facts import facts_of
@@ -126,7 +129,8 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, default=600, help="seconds for each run")
     options = parser.parse_args()
     odd = what_is_odd(options.readme or options.folder.parent / "README.md")
-    lines, sound = [*HEAD], True
+    versions = f"PyAV {av.__version__}, FFmpeg {av.ffmpeg_version_info}"
+    lines, sound = [f"Made on {datetime.date.today()} with {versions}.", "", *HEAD], True
     print("\n".join(HEAD))
     for line, good in rows(options.folder, odd, options.only, options.timeout):
         print(line, flush=True)

@@ -22,11 +22,12 @@ ROOT = Path(__file__).parent.parent
 
 
 AUTOENCODER = "deflicker/correction/texture/autoencoder"
+TEXTURE = [f"deflicker/correction/texture/{name}" for name in ("temporal_attention.safetensors", "MODEL_CARD.md")]
 TEMPLATES = [
     *(f"deflicker/report/templates/report.{kind}" for kind in ("html", "css", "js")),
     *(f"deflicker/cli/preview/templates/preview.{kind}" for kind in ("html", "css", "js")),
 ]
-DATA = ["deflicker/py.typed", f"{AUTOENCODER}/own.safetensors", f"{AUTOENCODER}/MODEL_CARD.md", *TEMPLATES]
+DATA = ["deflicker/py.typed", *TEXTURE, f"{AUTOENCODER}/own.safetensors", f"{AUTOENCODER}/MODEL_CARD.md", *TEMPLATES]
 FALLBACK = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools_scm"][
     "fallback_version"
 ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import typer
 
@@ -16,8 +16,10 @@ output = partial(typer.Option, rich_help_panel="Output")
 many = partial(typer.Option, rich_help_panel="Many videos")
 hardware = partial(typer.Option, rich_help_panel="Hardware and weights")
 logs = partial(typer.Option, rich_help_panel="Logging and information")
-advanced = partial(typer.Option, rich_help_panel="Advanced", hidden=True)
-"""Options that few need: only `--help-all` shows them."""
+"""Panels of the help. Options that few need are hidden: only `--help-all` and completion show them."""
+
+FORMAT_NAMES = {"matroska": "mkv", "yuv4mpegpipe": "y4m", "rawvideo": "raw"}
+"""FFmpeg's names of the formats that `--format` takes, and ours."""
 
 T = TypeVar("T")
 
@@ -25,10 +27,15 @@ T = TypeVar("T")
 def show_all_help(ctx: typer.Context, wanted: bool) -> None:
     """Callback of `--help-all`: the help with every option."""
     if wanted:
-        for parameter in ctx.command.params:
-            parameter.hidden = False  # type: ignore[attr-defined]  # arguments have it too
+        reveal(ctx.command.params)
         ctx.get_help()  # prints
         raise typer.Exit
+
+
+def reveal(parameters: Iterable[Any]) -> None:
+    """Show hidden options, too."""
+    for parameter in parameters:
+        parameter.hidden = False
 
 
 def read_option(read: Callable[[str], T], text: str, option: str) -> T:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 
+from deflicker.cli.group import COMMANDS
 from deflicker.core.errors import InputError, OutputError, SettingsError
-from deflicker.media.image_pattern import numbered
+from deflicker.media.image_pattern import image_sequence
 from deflicker.report.export import check as check_report
 
 STREAM = Path("-")
@@ -15,10 +17,11 @@ STREAM = Path("-")
 
 def check_source(source: Path) -> None:
     """A video can be there at all."""
-    if source == STREAM or source.is_fifo() or numbered(source):
+    if source == STREAM or source.is_fifo() or image_sequence(source):
         return
     if not source.exists():
-        raise InputError(f"{source}: no such file")
+        near = get_close_matches(str(source), COMMANDS, 1)
+        raise InputError(f"{source}: no such file{f'; did you mean: deflicker {near[0]}?' if near else ''}")
     if not source.is_file():
         raise InputError(f"{source}: is {'a folder' if source.is_dir() else 'not a regular file'}; give a video file")
     if source.stat().st_size == 0:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from difflib import get_close_matches
+from typing import Any
 
 from deflicker.core.errors import DeflickerError, OutputError, ReaderGone
 
@@ -19,8 +21,7 @@ def exit_status(error: BaseException) -> tuple[int, str]:
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, "interrupted"
     if hasattr(error, "format_message"):  # typer's usage errors; where their class lives depends on its version
-        text = error.format_message().rstrip(".")
-        return 2, f"{text[:1].lower()}{text[1:]}; usage: deflicker IN OUT, and deflicker --help lists the options"
+        return 2, _usage(error)
     if name in ("MemoryError", "OutOfMemoryError"):
         return 1, "out of memory: try --preset fast, --max-memory or --device cpu"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -30,3 +31,13 @@ def exit_status(error: BaseException) -> tuple[int, str]:
     if isinstance(error, ImportError):
         return 1, f"the installation is incomplete: {message}; see deflicker doctor"
     return 1, f"this is a bug in deflicker: {name}: {message} (-v shows where)"
+
+
+def _usage(error: Any) -> str:
+    """What is wrong with a command line, and what comes next to what was meant."""
+    wrong = getattr(error, "option_name", None)
+    near = get_close_matches(wrong, error.possibilities or (), 1, 0.0) if wrong else []
+    if near:
+        return f"no such option: {wrong}; did you mean {near[0]}? deflicker --help-all lists all options"
+    text = error.format_message().rstrip(".")
+    return f"{text[:1].lower()}{text[1:]}; usage: deflicker IN OUT, and deflicker --help lists the options"

@@ -8,8 +8,13 @@ from typing import Any
 
 from typer.core import TyperGroup
 
+from deflicker.cli.arguments import reveal
+
 DEFAULT = "correct"
 """The default command. Users never write its name."""
+
+COMMANDS = ("explain", "preview", "measure", "fvd", "doctor")
+"""The other commands. A file with such a name is still reached as `./NAME`."""
 
 
 class DefaultCommandGroup(TyperGroup):
@@ -20,10 +25,16 @@ class DefaultCommandGroup(TyperGroup):
     """
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        if extra.get("resilient_parsing"):  # completion, which offers every option
+            for command in self.commands.values():
+                reveal(command.params)
         if args and args[0] in self.commands and args[0] != DEFAULT:
             return super().make_context(info_name, args, parent, **extra)
         default = self.commands[DEFAULT]
-        default.params += [each for each in self.params if each not in default.params]  # --install-completion and such
+        for each in self.params:  # --install-completion and such
+            if each not in default.params:
+                each.hidden = True  # type: ignore[attr-defined]
+                default.params.append(each)
         return default.make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: Any) -> Any:

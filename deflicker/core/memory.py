@@ -25,7 +25,9 @@ FLASH_FRAMES = 16
 TEXTURE_FRAMES = 16
 """Frames that wait for the texture around them to be judged (`correction.texture.stabilize`)."""
 _BYTES_PER_TEXTURE_PIXEL = 120
-"""What is kept of each picture whose texture is compared: luma, flow both ways, visibility, residuals."""
+"""What is kept of each picture whose texture is compared: luma, colour, flow both ways, visibility, its change."""
+_NEIGHBOUR_FLOATS = 10
+"""Float planes of each neighbour while a picture is compared with them: differences, their bands, features."""
 _BYTES_PER_LATENT_PIXEL = 24
 """What is kept of it in colour, where that may be done in latents: the picture and its residual."""
 LOCKING_REACH = 3
@@ -36,6 +38,12 @@ _LOCKING_FLOATS = 60
 """Float planes of a picture and two keys while it is locked to them."""
 _LATENT_FLOATS = 60
 """Float planes of a picture and its aligned neighbours while they are encoded."""
+_HOLD_FRAMES = 12
+"""Frames that wait until it is known whether their shot is held (`correction.hold`)."""
+_BYTES_PER_HELD_PIXEL = 48
+"""What is kept of each of them: its texture, and the detail that holds it."""
+_HOLDING_FLOATS = 120
+"""Float planes of the pictures that texture is held to, and of one picture while it is."""
 _BYTES_PER_TILE_PIXEL, _TILE_PIXELS = 640, 960 * 960
 """What an autoencoder of the TAESD family holds of a tile, and the largest tile (`autoencoder.codec`)."""
 
@@ -50,16 +58,21 @@ def estimate(width: int, height: int, frame_bytes: int, preset: Preset, codec_by
     side = preset.flow_max_side_px
     proxy_pixels = min(side * side * min(width, height) // max(width, height), width * height)
     texture_pixels = width * height * min(1.0, preset.texture_max_side_px / max(width, height)) ** 2
-    in_colour = 0.0
+    in_texture = 0.0
+    if preset.texture_reach:
+        in_texture = 4 * _NEIGHBOUR_FLOATS * (2 * preset.texture_reach + 1) * texture_pixels
     if preset.texture_reach >= LOCKING_REACH:
-        in_colour = (texture_frames * _BYTES_PER_LOCKED_PIXEL + 4 * _LOCKING_FLOATS) * texture_pixels
+        in_texture += (texture_frames * _BYTES_PER_LOCKED_PIXEL + 4 * _LOCKING_FLOATS) * texture_pixels
     if preset.latents and preset.texture_reach:
-        in_colour += (texture_frames * _BYTES_PER_LATENT_PIXEL + 4 * _LATENT_FLOATS) * texture_pixels
-        in_colour += codec_bytes + _BYTES_PER_TILE_PIXEL * min(texture_pixels, _TILE_PIXELS)
+        in_texture += (texture_frames * _BYTES_PER_LATENT_PIXEL + 4 * _LATENT_FLOATS) * texture_pixels
+        in_texture += codec_bytes + _BYTES_PER_TILE_PIXEL * min(texture_pixels, _TILE_PIXELS)
+    if preset.holds != "never":
+        held += _HOLD_FRAMES
+        in_texture += (_HOLD_FRAMES * _BYTES_PER_HELD_PIXEL + 4 * _HOLDING_FLOATS) * texture_pixels
     return (
         _BASE_BYTES
         + (held + texture_frames) * frame_bytes
-        + int(texture_frames * _BYTES_PER_TEXTURE_PIXEL * texture_pixels + in_colour)
+        + int(texture_frames * _BYTES_PER_TEXTURE_PIXEL * texture_pixels + in_texture)
         + _FLOATS_PER_PIXEL * width * height
         + preset.window_frames * _BYTES_PER_PROXY_PIXEL * proxy_pixels
     )
@@ -96,6 +109,9 @@ def fit(
             continue
         if shorter == window and preset.texture_reach:
             preset = replace(preset, texture_reach=0)
+            continue
+        if shorter == window and preset.holds != "never":
+            preset = replace(preset, holds="never")
             continue
         if shorter == window:
             raise SettingsError(

@@ -44,6 +44,7 @@ class ReadOptions:
     decoder: str | None = None
     fps: Fraction | None = None
     raw_video: RawVideo | None = None
+    deinterlace: bool = False
     limits: Limits = Limits()
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 PresetName = Literal["fast", "balanced", "quality"]
 
 
+Holds = Literal["never", "redrawn", "always"]
 FlowNetwork = Literal["raft_small", "raft_large"]
 
 
@@ -37,6 +38,8 @@ class Preset:
 
     latents: bool = True
     """Whether texture, where it is looked at, may be steadied in latents, which takes memory of its own."""
+    holds: Holds = "never"
+    """In which shots texture is held to what was drawn before."""
 
     @property
     def window_frames(self) -> int:

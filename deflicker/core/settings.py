@@ -18,7 +18,11 @@ from deflicker.core.values import RawVideo, Span, TimePoint
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Space = Literal["auto", "pixel", "latent", "both"]
 """Where boiling texture is steadied: in pixels, in the latents of an autoencoder, in both, or what suits each shot."""
+Texture = Literal["auto", "average", "hold", "off"]
+"""What is done to texture that changes: averaged where it boils, held where it is redrawn, what suits each shot, or
+nothing."""
 CompareStyle = Literal["side", "split"]
+Deinterlace = Literal["auto", "off"]
 
 
 NOT_OF_CORRECTIONS = frozenset({
@@ -50,6 +54,10 @@ class Settings:
     """Leave every flash of light of a few frames as it is, not only those that can be nothing else; see
     `motion.flashes`.
     """
+    texture: Texture = "auto"
+    """What is done to texture that changes from frame to frame; see `Texture`. Without a guide, `auto` averages."""
+    hold: float = 1.0
+    """How much of redrawn texture is held, 0 (none) to 1 (all)."""
     space: Space | None = None
     """Where boiling texture is steadied; `auto` decides for each shot, from how much of it boils. None: the preset's,
     `auto` in `quality` and `pixel` in the others, or `auto` where an autoencoder is given."""
@@ -63,6 +71,8 @@ class Settings:
     max_memory: int | None = None
     """Bytes the run should stay under, or None for no bound of its own."""
 
+    deinterlace: Deinterlace = "off"
+    """`auto`: make one progressive picture of each frame of an interlaced video; `off`: leave both fields in it."""
     decoder: str | None = None
     """FFmpeg decoder name, such as a GPU's `h264_cuvid`; None takes FFmpeg's usual one for the video."""
     codec: str | None = None
@@ -108,6 +118,12 @@ class Settings:
             raise SettingsError("a reference has no effect while anchor is 0: set anchor, up to 1")
         if self.preset not in get_args(PresetName):
             raise SettingsError(f"there is no preset {self.preset!r}: choose one of {', '.join(PRESETS)}")
+        if self.texture not in get_args(Texture):
+            raise SettingsError(f"there is no texture {self.texture!r}: choose one of {', '.join(get_args(Texture))}")
+        if not 0 <= self.hold <= 1:
+            raise SettingsError(f"hold is {self.hold}: it must be between 0 and 1")
+        if self.hold < 1 and self.texture in ("average", "off"):
+            raise SettingsError(f"hold has no effect while texture is {self.texture}: set texture to hold or auto")
         if self.space not in (None, *get_args(Space)):
             raise SettingsError(f"there is no space {self.space!r}: choose one of {', '.join(get_args(Space))}")
         if self.autoencoder is not None and self.space == "pixel":
@@ -117,6 +133,10 @@ class Settings:
         if self.format is not None and self.format not in get_args(StreamFormat):
             raise SettingsError(
                 f"there is no format {self.format!r}: choose one of {', '.join(get_args(StreamFormat))}"
+            )
+        if self.deinterlace not in get_args(Deinterlace):
+            raise SettingsError(
+                f"deinterlace is {self.deinterlace!r}: choose one of {', '.join(get_args(Deinterlace))}"
             )
         if self.fps is not None and self.fps <= 0:
             raise SettingsError("fps must be more than 0")
@@ -139,6 +159,7 @@ class Settings:
             decoder=self.decoder,
             fps=self.fps,
             raw_video=self.raw_video,
+            deinterlace=self.deinterlace == "auto",
             limits=Limits(pixels, self.strict),
         )
 
@@ -181,9 +202,18 @@ class Settings:
 
     @property
     def plan(self) -> Preset:
-        """The numbers behind the preset's name, and those of `balanced` for texture where latents are asked for."""
+        """The numbers behind the preset's name, and those of `balanced` for texture where more of it is asked for."""
         preset = PRESETS[self.preset]
         if self.texture_space in ("latent", "both") and preset.texture_reach == 0:
             model = PRESETS["balanced"]
             preset = replace(preset, texture_reach=model.texture_reach, texture_max_side_px=model.texture_max_side_px)
-        return replace(preset, latents=False) if self.texture_space == "pixel" else preset
+        if self.texture_space == "pixel":
+            preset = replace(preset, latents=False)
+        if self.texture in ("hold", "off"):
+            preset = replace(preset, texture_reach=0)
+        if self.texture == "hold" or (self.texture == "auto" and self.guide is not None):
+            side_px = preset.texture_max_side_px or PRESETS["balanced"].texture_max_side_px
+            preset = replace(
+                preset, holds="always" if self.texture == "hold" else "redrawn", texture_max_side_px=side_px
+            )
+        return preset

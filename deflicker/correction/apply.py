@@ -130,15 +130,6 @@ def _rgb_change(planes: list[Tensor], layout: PlaneLayout, correction: Correctio
     return correction.applied(rgb).sub_(rgb)
 
 
-_LUMA = (0.2126, 0.7152, 0.0722)
-
-
-def toned_luma(rgb: Tensor, correction: Correction | None) -> Tensor:
-    """Luma `[H, W]` in [0, 1] of R'G'B' `[3, H, W]` with its correction applied (ITU-R BT.709's shares)."""
-    toned = rgb if correction is None else correction.applied(rgb)
-    return torch.einsum("c,chw->hw", rgb.new_tensor(_LUMA), toned).clamp(0, 1)
-
-
 def toned_colours(rgb: Tensor, correction: Correction | None) -> Tensor:
     """R'G'B' `[3, H, W]` in [0, 1] with its correction applied."""
     return (rgb if correction is None else correction.applied(rgb)).clamp(0, 1)

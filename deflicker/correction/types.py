@@ -24,13 +24,13 @@ class Picture(Protocol):
 @stored
 @dataclass(frozen=True)
 class SpaceDecision:
-    """Where a shot's texture is stabilised, and why; made once, from the first pictures that boil."""
+    """How a shot's texture is stabilised, and why; made once, from the first pictures that boil or are redrawn."""
 
-    space: Literal["pixel", "latent", "both"]
+    space: Literal["pixel", "latent", "both", "hold"]
     boil_share: float
-    """Part of all change of texture that is boil, 0 … 0.5."""
+    """Part of all change of texture that is boil, 0 … 0.5; where it is held, part of all texture that is redrawn."""
     boil_levels: float
-    """Its root mean square in code values of 255."""
+    """Its root mean square in code values of 255; where texture is held, that of what holding changes."""
     why: str
 
 
@@ -41,6 +41,8 @@ class FrameRecord(MotionRecord):
 
     picture: Picture | None = None
     """The frame itself; None while the record lies in a file."""
+    guide_luma: Tensor | None = None
+    """`[H, W]`, 8 bits: luma of the guide's picture at the size at which texture is held; None without a guide."""
     correction: Correction | None = None
     """None where the frame stays as it is."""
     flicker_before: FlickerSums | None = None
@@ -54,4 +56,5 @@ class FrameRecord(MotionRecord):
     def decision(self, *, motion: bool = False) -> FrameRecord:
         """What is to be stored of it: no picture, and of its motion only the flow, where that is asked for."""
         bare = replace(self, picture=None, proxy=self.proxy[:0], motion_proxy=None, to_key_px=None, from_key_px=None)
+        bare = replace(bare, guide_luma=None)
         return bare if motion else replace(bare, forward_px=None, backward_px=None)

@@ -1,4 +1,4 @@
-"""What FFmpeg does not tell of an animation, how often it plays, and does not write, the delay of its last picture."""
+"""Two properties of animations that FFmpeg does not handle: the play count, and the delay of the last picture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FCTL_BYTES = 26
 
 
 ENDLESS = 0
-"""Number of times that stands for no end."""
+"""The play count that stands for an endless loop."""
 _OPTIONS = {"gif": "loop", "webp": "loop", "apng": "plays"}
 """FFmpeg's option for it, by container."""
 _MOST = 65535
@@ -21,8 +21,8 @@ _CHUNKS = 64
 """Chunks or blocks to look at for the number; it stands before the first picture."""
 
 
-def plays(path: Path) -> int | None:
-    """How many times an animation is shown, `ENDLESS` for without end; None of anything else.
+def play_count(path: Path) -> int | None:
+    """How many times an animation is shown, or `ENDLESS`; None for other files.
 
     GIF counts repetitions after the first time (Netscape's extension), WebP (RFC 9649, 2.7.1.1) and APNG every time.
     """
@@ -43,7 +43,7 @@ def plays(path: Path) -> int | None:
 
 
 def play_option(container: str, times: int | None) -> dict[str, str]:
-    """The muxer's option to have an animation shown so often; without end where nothing says."""
+    """The muxer's option for a play count; endless if `times` is None."""
     if container not in _OPTIONS:
         return {}
     times = min(times or ENDLESS, _MOST)
@@ -53,7 +53,7 @@ def play_option(container: str, times: int | None) -> dict[str, str]:
 
 
 def holds_plays(container: str) -> bool:
-    """Whether a container says how often it is shown."""
+    """Whether a container stores a play count."""
     return container in _OPTIONS
 
 
@@ -88,8 +88,8 @@ def _chunk(file: BinaryIO, kind: bytes, *, big: bool) -> bytes | None:
     return None
 
 
-def mend_last_delay(path: Path, container: str, delay: Fraction) -> None:
-    """Write how long the last picture of an APNG or WebP file is shown, in seconds: its muxer makes a guess."""
+def set_last_delay(path: Path, container: str, delay: Fraction) -> None:
+    """Write the delay of the last picture of an APNG or WebP file, in seconds; its muxer guesses one."""
     if container == "apng":
         _patch(path, b"fcTL", 20, struct.pack(">HH", min(65535, round(delay * 1000)), 1000), checked=True)
     elif container == "webp":

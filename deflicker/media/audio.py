@@ -1,4 +1,4 @@
-"""Audio for a container that refuses the source's codec: decoded and encoded anew, times kept."""
+"""Audio for a container that refuses the source's codec: transcoded, with its time stamps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small video of pictures made here, beside the one the user asked for: no sound, no tags, H.264."""
+"""A small H.264 video without sound and tags, such as the before/after comparison."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import av
 import numpy as np
 
 from deflicker.core.errors import OutputError
-from deflicker.media.file_target import Target
+from deflicker.media.file_target import FileTarget
 from deflicker.media.frame import PlaneLayout
 from deflicker.media.planes import convert
 
@@ -31,7 +31,7 @@ class ClipWriter:
     def __init__(self, path: Path, *, source: Path, time_base: Fraction, rate: Fraction, overwrite: bool) -> None:
         if path.suffix.lower() not in _FORMATS:
             raise OutputError(f"{path}: the name of a comparison ends in one of {', '.join(_FORMATS)}")
-        self._target = Target(path, source=source, overwrite=overwrite)
+        self._target = FileTarget(path, source=source, overwrite=overwrite)
         self._path, self._time_base, self._rate = path, time_base, rate
         self._container: Any = None
         self._stream: Any = None
@@ -77,7 +77,7 @@ class ClipWriter:
             raise self._error(error) from error
 
     def discard(self) -> None:
-        """Give up; nothing is left behind."""
+        """Abort and remove the unfinished file."""
         if self._container is not None:
             self._container.close()
         self._target.discard()

@@ -1,4 +1,4 @@
-"""A file opened for reading its packets: what is no video is refused in one line, and hostile headers get a limit."""
+"""Open a file for demuxing: what is not a video is refused in one line, and hostile headers are limited."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import av
 
 from deflicker.core.errors import InputError
 from deflicker.core.options import Limits
+from deflicker.media.discontinuity import Joiner, may_be_joined
 from deflicker.media.file_access import access, address, path_of, pattern_address, playlist
-from deflicker.media.input_format import Description, describe
+from deflicker.media.input_format import InputFormat, detect_input_format
 from deflicker.media.webp import WebpStream, canvas_size, is_animated_webp
 
 MAX_STREAMS = 100
@@ -21,26 +22,28 @@ _READ_ERRORS = 100
 """Places where reading may fail before a file is given up."""
 
 
-def open_input(path: Path, limits: Limits = Limits(), told: Description | None = None) -> av.container.InputContainer:
-    """Open `path` for demuxing. `told`: what it does not say itself; None to find that out.
+def open_input(
+    path: Path, limits: Limits = Limits(), input_format: InputFormat | None = None
+) -> av.container.InputContainer:
+    """Open `path` for demuxing. `input_format`: detected if None.
 
     Raises InputError that says what is wrong with it.
     """
-    told = told or describe(path)
-    head = b"" if told.format == "image2" else _head(path)
-    source: Any = pattern_address(path) if told.format == "image2" else address(path)
+    input_format = input_format or detect_input_format(path)
+    head = b"" if input_format.name == "image2" else _head(path)
+    source: Any = pattern_address(path) if input_format.name == "image2" else address(path)
     if is_animated_webp(head):
         limits.check(path, *canvas_size(head))
         source = WebpStream(path)
     # One more than allowed: FFmpeg leaves out, in silence or as "out of memory", what is beyond its own bound.
     options = {"max_pixels": str(limits.pixels), "max_streams": str(MAX_STREAMS + 1)}
     # A file-like object brings its own reading, and its one demuxer.
-    options |= access("matroska" if isinstance(source, WebpStream) else told.format) | dict(told.options)
+    options |= access("matroska" if isinstance(source, WebpStream) else input_format.name) | dict(input_format.options)
     crowd = f"{path} claims more than {MAX_STREAMS} streams: its header is damaged, or split it first"
     try:
         # metadata_errors: a tag in some old encoding is no reason to refuse a video.
         container: av.container.InputContainer = av.open(
-            source, format=told.format, metadata_errors="replace", options=options
+            source, format=input_format.name, metadata_errors="replace", options=options
         )
         if len(container.streams) <= MAX_STREAMS:
             return container
@@ -56,7 +59,7 @@ def open_input(path: Path, limits: Limits = Limits(), told: Description | None =
 
 
 def _head(path: Path) -> bytes:
-    """The first bytes of a file. Raises InputError where it is none, or cannot be a video."""
+    """The first bytes of a file. Raises InputError where it is not a file or cannot be a video."""
     if not path.exists():
         raise InputError(f"{path} does not exist: check the name")
     if not path.is_file():
@@ -75,22 +78,29 @@ def _head(path: Path) -> bytes:
     return head
 
 
-def disguised(path: Path) -> str | None:
-    """The codec of a file that `open_input` decodes already; None for all others."""
+def predecoded_codec(path: Path) -> str | None:
+    """The codec of a file that `open_input` decodes itself (animated WebP); None for all others."""
     if not path.is_file():
         return None
     with path.open("rb") as file:
         return "webp" if is_animated_webp(file.read(256)) else None
 
 
-def packets(container: av.container.InputContainer, *, losses: list[str] | None = None) -> Iterator[av.Packet[Any]]:
+def packets(
+    container: av.container.InputContainer, *, losses: list[str] | None = None, joiner: Joiner | None = None
+) -> Iterator[av.Packet[Any]]:
     """Demux every stream; damage in the middle is counted in `losses` and skipped, up to a bound.
 
+    `joiner` gives the parts of joined streams consecutive times, as does a new one where none is given.
     Raises InputError where it is not the file that is damaged, but the disk or the network that fails.
     """
+    joined, joiner = may_be_joined(container), joiner or Joiner()
     for _ in range(_READ_ERRORS):
         try:
-            yield from container.demux()
+            for packet in container.demux():
+                if joined:
+                    joiner.shift(packet)
+                yield packet
             return
         except (av.FFmpegError, OSError) as error:
             if isinstance(error, av.FFmpegError):
@@ -106,7 +116,7 @@ _STORAGE_LOST = {
     for name in ("ENXIO", "ENODEV", "ESTALE", "ENOTCONN", "ETIMEDOUT", "ECONNRESET", "EREMOTEIO", "EHOSTDOWN")
     if hasattr(errno, name)
 }
-"""Errors of a disk or share that is gone."""
+"""Errors that mean a lost disk or share."""
 
 
 def check_storage(path: Path, error: OSError | av.FFmpegError) -> None:

@@ -1,4 +1,4 @@
-"""Where the output goes, a pipe among others."""
+"""Output targets: a file, numbered images, or a stream such as a pipe."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from deflicker.core.errors import OutputError, ReaderGone
-from deflicker.media.file_target import Target
-from deflicker.media.image_pattern import numbered
-from deflicker.media.sequence_target import Images
+from deflicker.media.file_target import FileTarget
+from deflicker.media.image_pattern import image_sequence
+from deflicker.media.sequence_target import SequenceTarget
 
 Destination = str | os.PathLike[str] | BinaryIO
 """A file's name, a pattern for numbered images, or a stream to write to: a pipe, which need not seek."""
 
 _HELD_BYTES = 16 << 20
-"""Up to here what is held back for a pipe stays in memory."""
+"""Up to this size, data buffered for a pipe stays in memory."""
 
 
-class Pipe:
-    """A stream to write to. What comes is held back until it is certain that it will be the output.
+class PipeTarget:
+    """A stream to write to. Data is buffered until `confirm` says that it will be the output.
 
     Raises ReaderGone where the other end is closed, OutputError where writing fails otherwise.
     """
@@ -29,21 +29,21 @@ class Pipe:
     path = Path("-")
     notes: tuple[str, ...] = ()
 
-    def __init__(self, stream: BinaryIO, *, trial: bool = False) -> None:
+    def __init__(self, stream: BinaryIO, *, dry_run: bool = False) -> None:
         self._stream = stream
-        self._trial = trial
+        self._dry_run = dry_run
         self._held: Any = None
-        self._released = self._stopped = False
+        self._confirmed = self._stopped = False
 
     @property
-    def sink(self) -> Pipe | io.BytesIO:
+    def sink(self) -> PipeTarget | io.BytesIO:
         """What to open for writing."""
-        return io.BytesIO() if self._trial else self
+        return io.BytesIO() if self._dry_run else self
 
     def write(self, data: bytes) -> int:
-        """Hold it back, or pass it on. FFmpeg calls this."""
+        """Buffer the data, or pass it on. FFmpeg calls this."""
         if not self._stopped:
-            if self._released:
+            if self._confirmed:
                 self._pass_on(data)
             else:
                 self._hold(data)
@@ -51,14 +51,14 @@ class Pipe:
 
     def _hold(self, data: bytes) -> None:
         if self._held is None:
-            self._held = tempfile.SpooledTemporaryFile(_HELD_BYTES)  # noqa: SIM115  # release or discard closes it
+            self._held = tempfile.SpooledTemporaryFile(_HELD_BYTES)  # noqa: SIM115  # confirm or discard closes it
         self._held.write(data)
 
-    def release(self) -> None:
-        """It is certain: pass on what was held back, and from now on everything at once."""
-        if self._released or self._stopped or self._trial:
+    def confirm(self) -> None:
+        """Write out what was buffered, and pass on everything from now on at once."""
+        if self._confirmed or self._stopped or self._dry_run:
             return
-        self._released = True
+        self._confirmed = True
         if self._held is not None:
             self._held.seek(0)
             while block := self._held.read(1 << 20):
@@ -79,35 +79,37 @@ class Pipe:
 
     @property
     def written(self) -> BinaryIO:
-        """What is held back, as a file: PyAV finds no streams in one that has no name yet."""
+        """The buffered data, as a file on disk: PyAV finds no streams in one without a name."""
         assert self._held is not None
         self._held.rollover()
         return self._held  # type: ignore[no-any-return]
 
     def stop(self) -> None:
-        """Take no more: half a video must not get an ending that makes it look whole."""
+        """Ignore further data: half a video must not get a trailer that makes it look complete."""
         self._stopped = True
 
     def commit(self) -> None:
         """The video is complete."""
-        self.release()
-        if not self._trial:
+        self.confirm()
+        if not self._dry_run:
             self._stream.flush()
 
     def discard(self) -> None:
-        """Forget what is held back; what was passed on is gone."""
+        """Drop the buffered data; what was passed on cannot be taken back."""
         self._stopped = True
         if self._held is not None:
             self._held.close()
 
 
-def open_target(target: Destination, *, source: Path, overwrite: bool, trial: bool = False) -> Target | Images | Pipe:
-    """Where the output goes. Raises OutputError as `Target` does."""
-    if isinstance(target, str | os.PathLike) and (images := numbered(Path(target))):
-        return Images(images, source=source, overwrite=overwrite, trial=trial)
+def open_target(
+    target: Destination, *, source: Path, overwrite: bool, dry_run: bool = False
+) -> FileTarget | SequenceTarget | PipeTarget:
+    """The target that `target` names. Raises OutputError as `FileTarget` does."""
+    if isinstance(target, str | os.PathLike) and (images := image_sequence(Path(target))):
+        return SequenceTarget(images, source=source, overwrite=overwrite, dry_run=dry_run)
     if isinstance(target, str | os.PathLike):
-        return Target(Path(target), source=source, overwrite=overwrite, trial=trial)
-    return Pipe(target, trial=trial)
+        return FileTarget(Path(target), source=source, overwrite=overwrite, dry_run=dry_run)
+    return PipeTarget(target, dry_run=dry_run)
 
 
 def name_of(target: Destination) -> str:

@@ -96,7 +96,7 @@ def _timed(header: bytes, length: int, at: int) -> bytes:
 
 
 def _put(path: Path, at: int, old_bytes: int, moov: bytes) -> None:
-    """Replace the header, and move what follows it where the new one is larger or smaller."""
+    """Replace the header; what follows it is moved where the size differs."""
     with path.open("r+b") as file:
         end = file.seek(0, 2)
         more = len(moov) + 8 - old_bytes
@@ -113,7 +113,7 @@ def _put(path: Path, at: int, old_bytes: int, moov: bytes) -> None:
 
 
 def _moved(moov: bytes, more: int) -> bytes:
-    """The header with all places in the file `more` bytes further on."""
+    """The header with all chunk offsets increased by `more` bytes."""
     made = b""
     for name, body in _boxes(moov):
         if name in (b"trak", b"mdia", b"minf", b"stbl"):

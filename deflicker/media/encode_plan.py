@@ -32,7 +32,7 @@ class Encoding:
     notes: tuple[str, ...]
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """For the user: `libx264 (crf 16, preset medium), yuv420p`."""
         options = ", ".join(f"{key} {value}" for key, value in self.options.items() if key not in _TECHNICAL)
         return f"{self.encoder}{f' ({options})' if options else ''}, {self.pixels.pix_fmt}"
@@ -63,8 +63,8 @@ def plan_encoding(info: VideoInfo, container: str, target: Path, options: Encode
     plan = _opened(encoder, info, container, options)
     if isinstance(plan, Encoding):
         free = notes and not options.codec and not options.pix_fmt and info.codec not in STILLS
-        better = _nearest(encoder, info, container) if free and _lost(plan, info) else None
-        if better is None or _lost(better, info) >= _lost(plan, info):
+        better = _nearest(encoder, info, container) if free and _loss_count(plan, info) else None
+        if better is None or _loss_count(better, info) >= _loss_count(plan, info):
             return replace(plan, notes=(*notes, *plan.notes))
         reason = notes[0].partition("; using ")[0]
         note = f"{reason}; using {better.encoder}, which keeps most of depth, chroma and alpha"
@@ -76,7 +76,7 @@ def plan_encoding(info: VideoInfo, container: str, target: Path, options: Encode
         lost = " without the options for it" if options.encoder_preset or options.encoder_options else ""
         note = f"{encoder} does not run here ({failure}): encoded with {plan.encoder}{lost}"
         return replace(plan, notes=(note, *plan.notes))
-    _blame(encoder, encoder_options(encoder, container, options), options, info, container)
+    _raise_for_option(encoder, encoder_options(encoder, container, options), options, info, container)
     if not options.codec and container != "image2" and (nearest := _nearest(encoder, info, container)):
         note = f"{encoder} refuses {info.width}x{info.height} {info.pix_fmt} ({failure}): using {nearest.encoder}"
         return replace(nearest, notes=(note, *nearest.notes))
@@ -84,7 +84,7 @@ def plan_encoding(info: VideoInfo, container: str, target: Path, options: Encode
 
 
 def _opened(encoder: str, info: VideoInfo, container: str, options: EncodeOptions) -> Encoding | str:
-    """The encoder with the first pixel format and time base that it takes; where it takes none, what it says."""
+    """The encoder with the first pixel format and time base that it takes; or its error message."""
     private = encoder_options(encoder, container, options)
     for key, value in (info.hdr.options(encoder) if info.hdr else {}).items():
         private[key] = ":".join(filter(None, (value, private.get(key))))  # the user's own come last and win
@@ -106,10 +106,10 @@ def _nearest(refused: str, info: VideoInfo, container: str) -> Encoding | None:
         plan = _opened(encoder, info, container, EncodeOptions()) if encoder != refused else ""
         if isinstance(plan, Encoding):
             plans.append(plan)
-    return min(plans, key=lambda plan: _lost(plan, info), default=None)
+    return min(plans, key=lambda plan: _loss_count(plan, info), default=None)
 
 
-def _lost(plan: Encoding, info: VideoInfo) -> int:
+def _loss_count(plan: Encoding, info: VideoInfo) -> int:
     """How many of depth, chroma, colour model and alpha are not kept."""
     losses = plan.pixels.loss.count(", ") + bool(plan.pixels.loss)
     return losses + (info.transparent and not plan.pixels.layout.has_alpha)
@@ -131,7 +131,7 @@ def _notes(info: VideoInfo, choice: Pixels, time_base: Fraction, options: Encode
     if choice.loss and not options.pix_fmt:
         hint = ""
         halved = info.layout.family == "rgb" and choice.layout.chroma_shift != (0, 0)
-        if halved and info.told.format != "rawvideo":
+        if halved and info.input_format.name != "rawvideo":
             hint = " (--pix-fmt yuv444p keeps full chroma, but plays in fewer places)"
         notes.append(f"pixels are written as {choice.pix_fmt}: {choice.loss}{hint}")
     if time_base != info.time_base:
@@ -140,7 +140,7 @@ def _notes(info: VideoInfo, choice: Pixels, time_base: Fraction, options: Encode
 
 
 def _refusal(plan: Encoding, info: VideoInfo, container: str) -> str:
-    """Open the encoder on trial: what it says, or nothing where it opens and knows every option."""
+    """Try to open the encoder: its error message, or nothing where it opens and knows every option."""
     context: Any = av.CodecContext.create(plan.encoder, "w")
     try:
         plan.apply(context, info, container)
@@ -153,7 +153,9 @@ def _refusal(plan: Encoding, info: VideoInfo, container: str) -> str:
     return ""
 
 
-def _blame(encoder: str, private: dict[str, str], options: EncodeOptions, info: VideoInfo, container: str) -> None:
+def _raise_for_option(
+    encoder: str, private: dict[str, str], options: EncodeOptions, info: VideoInfo, container: str
+) -> None:
     """Raise SettingsError for the user's option without which the encoder would open."""
     asked = {key: f"{key}={value}" for key, value in options.encoder_options.items()}
     defaults = encoder_options(encoder, container, EncodeOptions())

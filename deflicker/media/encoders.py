@@ -1,4 +1,4 @@
-"""Which encoder, and how it is set up: codec family, quality, speed. Pixel formats are in pixels.py."""
+"""Which encoder, and how it is set up: codec family, quality, speed. Pixel formats are in pixel_format.py."""
 
 from __future__ import annotations
 
@@ -124,8 +124,10 @@ def choose_encoder(
     encoder = _ENCODER_OF_FAMILY.get(info.codec)
     if encoder is None or not _exists(encoder):
         encoder = "libx264"
-        # MPEG-4 Part 2 could be encoded, but loses visibly at any setting and refuses most time bases.
-        reason = "is encoded as H.264 here" if info.codec in (*STILLS, "mpeg4") else "cannot be encoded here"
+        # MPEG-2 and MPEG-4 Part 2 could be encoded, but refuse most time bases, so times would be lost.
+        reason = (
+            "is encoded as H.264 here" if info.codec in (*STILLS, "mpeg4", "mpeg2video") else "cannot be encoded here"
+        )
         notes.append(f"source codec {info.codec} {reason}; using {encoder}")
     if _too_small(encoder, info):
         notes = [f"{encoder} does not take {info.width}x{info.height} pixels; using libx264"]
@@ -139,14 +141,14 @@ def choose_encoder(
 
 
 def substitutes(info: VideoInfo, container: str) -> list[str]:
-    """Encoders for a video that its own codec's refuses, the most usual first."""
+    """Encoders to try where that of the source's codec refuses, the most usual first."""
     special = [encoder for encoder, containers in _ARCHIVE.items() if container in containers]
     usual = [*_FALLBACKS[:1], "libx265", *_FALLBACKS[1:]] if info.codec not in _OWN_ENCODER else []
     return [e for e in (*usual, *special) if _exists(e) and fits(container, e) and not _too_small(e, info)]
 
 
 def forced_options(encoder: str, pix_fmt: str) -> dict[str, str]:
-    """What an encoder must be told to take a pixel format."""
+    """What an encoder needs beside a pixel format to accept it."""
     if encoder == "libvpx" and pix_fmt.startswith("yuva"):
         return {"auto-alt-ref": "0"}
     if encoder == "dnxhd":  # its resolution-independent profiles; the others take few sizes
@@ -172,7 +174,7 @@ def fits(container: str, encoder: str) -> bool:
     try:
         stream: Any = trial.add_stream(encoder, rate=25)
         if not _opens(encoder, codec):
-            return True  # it cannot run here at all, which is another story, told by plan_encoding
+            return True  # it cannot run here at all: plan_encoding reports that
         _set_up(stream.codec_context, encoder, codec)
         trial.start_encoding()
     except (av.FFmpegError, ValueError):
@@ -247,8 +249,8 @@ def encoder_options(encoder: str, container: str, options: EncodeOptions) -> dic
         found[_preset_option(encoder, default)] = options.encoder_preset
     elif default.preset_option:
         found[default.preset_option] = default.preset
-    if container == "avi" and encoder in ("libx264", "mpeg4", "mpeg2video"):
-        found["bf"] = "0"  # AVI stores no presentation times, so pictures must come in the order shown
+    if container in ("avi", "mxf") and encoder in ("libx264", "mpeg4", "mpeg2video"):
+        found["bf"] = "0"  # no presentation times are stored here, so pictures must come in the order shown
     found |= options.encoder_options
     return _quiet(encoder, found)
 

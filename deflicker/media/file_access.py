@@ -7,7 +7,7 @@ hosts a playlist names. Here a path is a path, `file` the only protocol, and pla
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 
 _SCHEME = "file:"
 
@@ -52,7 +52,7 @@ _PLAYLISTS = (
 )
 
 
-def address(path: Path) -> str:
+def address(path: PurePath) -> str:
     """What to hand to FFmpeg for one file, whatever its name is."""
     return f"{_SCHEME}{path}"
 

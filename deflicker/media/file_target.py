@@ -11,19 +11,18 @@ from deflicker.core.files import TemporaryFolder
 from deflicker.media.file_access import address
 
 
-class Target:
+class FileTarget:
     """A file that is written beside its final place and moved there when complete.
 
     Raises OutputError where `path` exists and `overwrite` is off, is the `source` itself, or cannot be written.
-    What killed runs left there is removed, what others are writing is let be. A `trial` is checked in the same way, and
-    then written to memory and forgotten.
+    Leftovers of killed runs are removed; files that other processes are writing are not touched. A `dry_run` is
+    checked in the same way, but writes to memory and leaves no file.
     """
 
-    def __init__(self, path: str | Path, *, source: Path, overwrite: bool, trial: bool = False) -> None:
+    def __init__(self, path: str | Path, *, source: Path, overwrite: bool, dry_run: bool = False) -> None:
         self.path = Path(path)
         self._overwrite = overwrite
-        self.validate_only = trial
-        """Nothing is written, only tried."""
+        self.dry_run = dry_run
         self.notes: tuple[str, ...] = ()
         self._check(source)
         self._folder: TemporaryFolder | None = None
@@ -31,7 +30,7 @@ class Target:
     @property
     def sink(self) -> str | io.BytesIO:
         """What to open for writing."""
-        if self.validate_only:
+        if self.dry_run:
             return io.BytesIO()
         try:
             self._folder = self._folder or TemporaryFolder.beside(self.path)
@@ -64,11 +63,11 @@ class Target:
     def _exists_already(self) -> str:
         return f"{self.path} already exists: choose another name, or allow overwriting"
 
-    def release(self) -> None:
-        """Nothing to let go: a file is moved when it is complete."""
+    def confirm(self) -> None:
+        """Does nothing: a file is moved when it is complete."""
 
     def stop(self) -> None:
-        """What is still written goes with the file."""
+        """Does nothing: the unfinished file is deleted."""
 
     def commit(self) -> None:
         """Move the finished file to its place. Raises OutputError where another one appeared there meanwhile."""

@@ -44,8 +44,8 @@ class Frame:
     """How long it is shown, in units of `time_base`; 0 where the source does not say."""
     key_frame: bool = False
     """The source coded this frame as a key frame."""
-    as_is: bool = False
-    """The user wants this frame left as it is."""
+    excluded: bool = False
+    """The frame lies in a part that `--exclude` leaves unchanged."""
     shift: Fraction = Fraction(0)
     """Seconds the writer takes off every time stamp, so that a trimmed output starts at 0; 0 where nothing is cut."""
 

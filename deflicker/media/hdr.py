@@ -1,4 +1,4 @@
-"""HDR's static metadata: read from a frame, said again in each encoder's own words."""
+"""Static HDR metadata: read from a frame, written as each encoder's options."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class HdrMetadata:
         return f"{chroma}L({say(high, 10000)},{say(low, 10000)})"
 
 
-_BEYOND = {
+_UNSUPPORTED = {
     "A53_CC": "closed captions inside the pictures (CEA-608/708)",
     "DOVI_RPU_BUFFER": "Dolby Vision metadata",
     "DOVI_METADATA": "Dolby Vision metadata",
@@ -62,14 +62,14 @@ _BEYOND = {
 }
 
 
-def beyond_reach(frame: av.VideoFrame) -> tuple[str, ...]:
-    """What a decoded frame carries beside its picture that no encoder here can be given, in words."""
+def unsupported_metadata(frame: av.VideoFrame) -> tuple[str, ...]:
+    """Metadata of a decoded frame that the encoders cannot write, in words."""
     names = [side_data.type.name for side_data in side_data_of(frame)]
-    return tuple(dict.fromkeys(_BEYOND[name] for name in names if name in _BEYOND))
+    return tuple(dict.fromkeys(_UNSUPPORTED[name] for name in names if name in _UNSUPPORTED))
 
 
 def side_data_of(frame: av.VideoFrame) -> list[Any]:
-    """What a decoder says beside the picture; nothing where PyAV does not know a kind of it, such as EXIF."""
+    """The side data of a decoded frame; empty where PyAV does not know one of its kinds, such as EXIF."""
     try:
         return list(cast(Any, frame.side_data))  # PyAV's stubs call it a mapping; it iterates over its values
     except ValueError:

@@ -12,12 +12,12 @@ IMAGES = frozenset({
     *(".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".bmp", ".dpx", ".exr", ".webp", ".tga", ".sgi", ".ppm"),
     *(".pgm", ".pbm", ".pam", ".pnm", ".pfm", ".jp2", ".j2k", ".jxl", ".jls", ".qoi", ".pcx", ".hdr", ".sun", ".ras"),
 })  # fmt: skip
-"""Ends of names that may be patterns; anywhere else, `%03d` is what somebody called a file."""
+"""Extensions of which a name may be a pattern; anywhere else, `%03d` is part of a plain name."""
 _PLACE = re.compile(r"%(?:0(\d{1,2}))?d")
 
 
 @dataclass(frozen=True)
-class Numbered:
+class ImageSequence:
     """The files that a pattern stands for."""
 
     pattern: Path
@@ -47,14 +47,14 @@ class Numbered:
         return there[0], there[-1]
 
 
-def has_place(path: Path) -> bool:
-    """Whether a name has a place for a number, pattern or not."""
+def has_number_placeholder(path: Path) -> bool:
+    """Whether a name contains a number placeholder such as `%05d`."""
     return bool(_PLACE.search(path.name))
 
 
-def numbered(path: Path) -> Numbered | None:
-    """The images a path stands for; None where it is the name of one file."""
+def image_sequence(path: Path) -> ImageSequence | None:
+    """The images that a path such as `%05d.png` stands for; None for the name of a single file."""
     match = _PLACE.search(path.name)
     if match is None or path.suffix.lower() not in IMAGES or path.exists() or len(_PLACE.findall(path.name)) > 1:
         return None
-    return Numbered(path, int(match[1] or 1))
+    return ImageSequence(path, int(match[1] or 1))

@@ -1,4 +1,4 @@
-"""What FFmpeg must be told to read files that do not say it themselves: raw frames and numbered images."""
+"""Demuxer and options for files that do not name their own format: raw frames and numbered images."""
 
 from __future__ import annotations
 
@@ -10,28 +10,31 @@ import av
 
 from deflicker.core.errors import SettingsError
 from deflicker.core.options import ReadOptions
-from deflicker.media.image_pattern import Numbered, numbered
+from deflicker.media.image_pattern import ImageSequence, image_sequence
 
 _RATE = Fraction(24)
-"""Frames a second of numbered images where nobody says."""
+"""Frames per second of numbered images by default."""
 
 
 @dataclass(frozen=True)
-class Description:
-    """A format and its options; neither, where the file says it."""
+class InputFormat:
+    """A demuxer and its options; neither where the file names its own format."""
 
-    format: str | None = None
+    name: str | None = None
     options: tuple[tuple[str, str], ...] = ()
 
     @property
     def rate(self) -> Fraction | None:
-        """Frames a second, where they are told."""
-        return Fraction(dict(self.options)["framerate"]) if self.format else None
+        """Frames per second, where the options state them."""
+        return Fraction(dict(self.options)["framerate"]) if self.name else None
 
 
-def describe(path: Path, options: ReadOptions = ReadOptions()) -> Description:
-    """What to say of `path`. Raises SettingsError where an option does not fit, InputError where images are missing."""
-    images = numbered(path)
+def detect_input_format(path: Path, options: ReadOptions = ReadOptions()) -> InputFormat:
+    """The demuxer and options that `path` needs.
+
+    Raises SettingsError where an option does not fit, InputError where images are missing.
+    """
+    images = image_sequence(path)
     if options.fps is not None and images is None:
         raise SettingsError(f"fps is for numbered images such as frames/%05d.png: {path} has its own time stamps")
     if options.raw_video is not None:
@@ -41,9 +44,9 @@ def describe(path: Path, options: ReadOptions = ReadOptions()) -> Description:
         except ValueError:
             raise SettingsError(f"there is no pixel format {raw.pix_fmt!r} for raw video: try rgb24") from None
         size = ("video_size", f"{raw.width}x{raw.height}")
-        return Description("rawvideo", (size, ("pixel_format", raw.pix_fmt), ("framerate", str(raw.fps))))
-    return _images(images, options.fps or _RATE) if images else Description()
+        return InputFormat("rawvideo", (size, ("pixel_format", raw.pix_fmt), ("framerate", str(raw.fps))))
+    return _images(images, options.fps or _RATE) if images else InputFormat()
 
 
-def _images(images: Numbered, fps: Fraction) -> Description:
-    return Description("image2", (("framerate", str(fps)), ("start_number", str(images.span()[0]))))
+def _images(images: ImageSequence, fps: Fraction) -> InputFormat:
+    return InputFormat("image2", (("framerate", str(fps)), ("start_number", str(images.span()[0]))))

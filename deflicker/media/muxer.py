@@ -11,14 +11,15 @@ from typing import Any, BinaryIO
 import av
 
 from deflicker.core.options import EncodeOptions
-from deflicker.media.animation import holds_plays, mend_last_delay, play_option, plays
+from deflicker.media.animation import holds_plays, play_count, play_option, set_last_delay
 from deflicker.media.demux import open_input
 from deflicker.media.destination import Destination, name_of, open_target
-from deflicker.media.file_target import Target
+from deflicker.media.file_target import FileTarget
 from deflicker.media.output_format import output_format
 from deflicker.media.passthrough import StreamCopier, copy_stream_tags, copy_tags
 from deflicker.media.probe import VideoInfo, as_fraction
 from deflicker.media.sequence_target import numbers_from
+from deflicker.media.timecode import advance
 
 _HOLD_CHAPTERS = ("mp4", "mov", "matroska", "webm", "nut")
 _HOLD_ROTATION = ("mp4", "mov", "matroska", "webm", "3gp")
@@ -42,20 +43,20 @@ _MP4_TAGS = {
 class Output:
     """An open container that will become `target`. Raises OutputError where that cannot be."""
 
-    def __init__(self, target: Destination, info: VideoInfo, options: EncodeOptions, *, trial: bool = False) -> None:
+    def __init__(self, target: Destination, info: VideoInfo, options: EncodeOptions, *, dry_run: bool = False) -> None:
         self.path = Path(name_of(target))
         self.format = output_format(self.path, info, options.format)
         self._info = info
-        self._trial = trial
-        self._target = open_target(target, source=info.path, overwrite=options.overwrite, trial=trial)
-        self._source = open_input(info.path, told=info.told)
+        self._dry_run = dry_run
+        self._target = open_target(target, source=info.path, overwrite=options.overwrite, dry_run=dry_run)
+        self._source = open_input(info.path, input_format=info.input_format)
         self.copied: list[str] = []
         self.dropped: list[str] = []
         self.notes: list[str] = []
         self.moved = 0
-        """Pictures that were copied but had to be moved in time."""
+        """Copied pictures whose time stamp had to be changed."""
         self._streams: StreamCopier | None = None
-        self._plays = plays(info.path)
+        self._plays = play_count(info.path)
         if self._plays not in (None, 1) and not holds_plays(self.format):
             how = f"{self._plays} times" if self._plays else "without end"
             self.dropped.append(f"looping ({how}): a {self.format} file cannot store it")
@@ -80,7 +81,7 @@ class Output:
             return {"start_number": str(numbers_from(self._info))}
         if self.format == "yuv4mpegpipe":
             return {"strict": "-1"}  # more than 8 bits are an extension that mpv, x264 and FFmpeg know
-        if self.format not in ("mp4", "mov") or self._trial:  # faststart reads the file again
+        if self.format not in ("mp4", "mov") or self._dry_run:  # faststart reads the file again
             return {}
         # faststart: players begin before all is loaded. Tags unknown to iTunes (ComfyUI's workflow) need another box.
         foreign = {key.lower() for key in self._source.metadata} - _MP4_TAGS
@@ -138,24 +139,34 @@ class Output:
         self.container.set_chapters(kept)
         self.copied.append(f"{len(kept)} chapters")
 
+    def advance_timecode(self, stream: Any, shift: Fraction) -> None:
+        """Let the time code begin `shift` seconds later, with the first picture that is kept."""
+        rate = self._info.average_rate
+        for tags in (stream.metadata, self.container.metadata):
+            for key, code in list(tags.items()):
+                later = advance(code, round(shift * rate), rate) if key.lower() == "timecode" and rate else None
+                if later:
+                    tags[key] = later
+                    self.copied = [each.replace(f"timecode {code}", f"timecode {later}") for each in self.copied]
+
     def copy(self, packet: av.Packet[Any], shift: Fraction) -> None:
         """Write one packet of another stream."""
         if self._streams:
             self._streams.copy(packet, shift)
 
-    def release(self) -> None:
-        """It is certain that what is being written will be the output: a pipe gets it from now on as it comes."""
-        self._target.release()
+    def confirm(self) -> None:
+        """Say that what is being written will be the output: a pipe gets it from now on as it comes."""
+        self._target.confirm()
 
     def finish(self, *, last_delay: Fraction | None = None) -> None:
-        """Complete the file and move it to its place. last_delay: seconds for which the last picture is shown."""
+        """Complete the file and move it to its place. last_delay: duration of the last picture in seconds."""
         self.complete()
-        if last_delay and isinstance(self._target, Target) and not self._target.validate_only:
-            mend_last_delay(self._target.written, self.format, last_delay)
+        if last_delay and isinstance(self._target, FileTarget) and not self._target.dry_run:
+            set_last_delay(self._target.written, self.format, last_delay)
         self.commit()
 
     def complete(self) -> None:
-        """Write all that is still to be written."""
+        """Flush the streams and write the trailer."""
         if self._streams:
             self._streams.finish()
             self.moved += self._streams.moved
@@ -166,7 +177,7 @@ class Output:
 
     @property
     def written(self) -> Path | BinaryIO:
-        """What was completed and is not yet in its place, to be read again."""
+        """The complete file before it is moved to its place, to be read again."""
         return self._target.written
 
     def commit(self) -> None:
@@ -175,7 +186,7 @@ class Output:
         self.notes += self._target.notes
 
     def discard(self) -> None:
-        """Close everything and leave nothing behind."""
+        """Abort and remove the unfinished file."""
         self._target.stop()
         with contextlib.suppress(av.FFmpegError, ValueError, OSError):  # the file goes anyway
             self.container.close()

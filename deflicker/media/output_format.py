@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deflicker.core.errors import OutputError
 from deflicker.core.options import StreamFormat
-from deflicker.media.image_pattern import has_place, numbered
+from deflicker.media.image_pattern import has_number_placeholder, image_sequence
 from deflicker.media.probe import VideoInfo
 from deflicker.media.sequence_target import IMAGE_ENCODERS
 
@@ -41,7 +41,7 @@ _SAME = {"mov": "mp4"}
 
 def output_format(target: Path, info: VideoInfo, asked: StreamFormat | None) -> str:
     """FFmpeg's name of the output's format; `asked` comes first. Raises OutputError where nothing tells one."""
-    if numbered(target):
+    if image_sequence(target):
         if target.suffix.lower() == ".exr":
             raise OutputError(
                 f"{target}: OpenEXR holds light beyond white, which is cut off here: write 16-bit .png or .tif"
@@ -51,7 +51,7 @@ def output_format(target: Path, info: VideoInfo, asked: StreamFormat | None) -> 
     if asked or str(target) == "-":
         return _OF_STREAMS[asked or "mkv"]
     found = FORMATS.get(target.suffix.lower()) or ("" if target.suffix else _as_source(info))
-    if not found and has_place(target):
+    if not found and has_number_placeholder(target):
         raise OutputError(f"{target}: images can be {', '.join(IMAGE_ENCODERS)}: end the name with one of these")
     if not found:
         known = ", ".join(list(FORMATS)[:6])

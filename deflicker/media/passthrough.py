@@ -1,4 +1,4 @@
-"""What lies beside the video: audio, subtitles, attachments, data, more pictures. Copied, or dropped with a reason."""
+"""The other streams: audio, subtitles, attachments, data, more videos. Copied, or dropped with a reason."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 import av
 
 from deflicker.media.audio import AudioTranscoder
-from deflicker.media.probe import as_fraction, is_cover, words
+from deflicker.media.probe import as_fraction, describe_stream, is_cover
 from deflicker.media.subtitles import TEXT_CODECS, payload_of, text_of
 
 _OWN_TAGS = {"encoder", "duration", "vendor_id", "alpha_mode", "major_brand", "minor_version", "compatible_brands"}
 """Tags that describe the source file itself and would be wrong in another."""
 
 PICTURES_ONLY = ("image2", "gif", "webp", "apng", "yuv4mpegpipe", "rawvideo")
-"""Formats without room for anything but the pictures; some of their muxers would take it without complaint."""
+"""Formats that hold pictures only; some of their muxers accept other streams without complaint."""
 
 HOLD_TIMECODE = ("mov", "mp4", "mxf")
 """Formats whose muxers write a track or header of time codes."""
@@ -34,6 +34,7 @@ def accepts(container: str, template: Any) -> bool:
     try:
         stream: Any = trial.add_stream_from_template(template, opaque=True)
         stream.disposition = template.disposition
+        keep_rate(template, stream, container)
         trial.start_encoding()
     except (av.FFmpegError, ValueError, MemoryError):
         return False
@@ -68,7 +69,7 @@ class StreamCopier:
         self._format: str = output.format.name
         self._handlers: dict[int, Handler] = {}
         self._transcoders: list[AudioTranscoder] = []
-        self._clock = Clock()
+        self._clock = TimestampFixer()
         for stream in source.streams:
             if stream.index != video_index:
                 self._add(stream)
@@ -110,7 +111,7 @@ class StreamCopier:
             self._drop(stream, f"a {self._format} file cannot hold it")
 
     def _drop(self, stream: Any, reason: str) -> None:
-        self.dropped.append(f"{words(stream)}: {reason}")
+        self.dropped.append(f"{describe_stream(stream)}: {reason}")
 
     def _keep_timecode(self, stream: Any, code: str) -> None:
         """A track of time codes, which muxers make anew of the video's tag."""
@@ -132,7 +133,7 @@ class StreamCopier:
         target = self._output.add_stream_from_template(stream, opaque=True)
         copy_stream_tags(stream, target)
         keep_rate(stream, target, self._format)
-        self.copied.append(words(stream))
+        self.copied.append(describe_stream(stream))
         strict = stream.type in ("audio", "video")
         lead = lead_of(stream)
         is_picture = stream.type == "video" and is_cover(stream)
@@ -161,7 +162,7 @@ class StreamCopier:
         name = stream.metadata.get("filename", "cover.png" if codec == "png" else "cover.jpg")
         mimetype = stream.metadata.get("mimetype", "image/png" if codec == "png" else "image/jpeg")
         self._output.add_attachment(name, mimetype, data)
-        self.copied.append(words(stream))
+        self.copied.append(describe_stream(stream))
 
     def _transcode(self, stream: Any) -> bool:
         transcoder = AudioTranscoder.between(stream, self._output) if stream.type == "audio" else None
@@ -171,7 +172,7 @@ class StreamCopier:
         self._transcoders.append(transcoder)
         codec = stream.codec_context.codec.canonical_name
         self.notes.append(
-            f"{words(stream)}: a {self._format} file cannot hold {codec}; encoded as {transcoder.encoder}"
+            f"{describe_stream(stream)}: a {self._format} file cannot hold {codec}; encoded as {transcoder.encoder}"
         )
         self._handlers[stream.index] = lambda packet, shift: self._output.mux(transcoder.convert(packet, shift))
         return True
@@ -188,7 +189,7 @@ class StreamCopier:
         target = self._output.add_mux_stream(new)
         target.time_base = as_fraction(stream.time_base) or Fraction(1, 1000)
         copy_stream_tags(stream, target)
-        self.copied.append(f"{words(stream)} (as {new}, without styling)")
+        self.copied.append(f"{describe_stream(stream)} (as {new}, without styling)")
 
         def handle(packet: av.Packet[Any], shift: Fraction) -> None:
             text = text_of(bytes(packet), codec)
@@ -218,9 +219,12 @@ def _fresh_packets(source: av.container.InputContainer, index: int) -> Any:
 
 
 def keep_rate(source: Any, target: Any, container: str) -> None:
-    """Say the frame rate of a copied video stream where the muxer knows the last picture's length from it alone."""
-    rate = as_fraction(source.average_rate) if source.type == "video" else None
-    if rate and container in ("matroska", "webm"):
+    """Set the frame rate of a copied video stream for muxers that need it.
+
+    Matroska's takes the last picture's duration from it; MXF's refuses a stream without one.
+    """
+    rate = as_fraction(source.average_rate or source.guessed_rate) if source.type == "video" else None
+    if rate and container in ("matroska", "webm", "mxf"):
         target.codec_context.framerate = rate
 
 
@@ -232,13 +236,13 @@ def lead_of(stream: Any) -> int:
     return round(stream.codec_context.reorder_depth / rate / base) if rate and base else 0
 
 
-class Clock:
-    """Brings packets into times that muxers take, stream by stream."""
+class TimestampFixer:
+    """Makes decode time stamps increase strictly, per stream, as muxers demand."""
 
     def __init__(self) -> None:
         self._last_dts: dict[int, int] = {}
         self.moved = 0
-        """Packets that are shown at another time than in the source, as theirs went back."""
+        """Packets whose presentation time was changed because it did not increase."""
 
     def stamp(self, packet: av.Packet[Any], shift: Fraction, *, strict: bool, lead: int = 0) -> bool:
         """Shift a packet in time and keep its dts increasing, as muxers demand; False where it has no time at all."""

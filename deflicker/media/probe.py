@@ -13,10 +13,10 @@ from av.sidedata.sidedata import Type as SideDataType
 
 from deflicker.core.errors import InputError
 from deflicker.core.options import MAX_PIXELS, Limits
-from deflicker.media.demux import disguised, open_input, packets
+from deflicker.media.demux import open_input, packets, predecoded_codec
 from deflicker.media.frame import PlaneLayout
-from deflicker.media.hdr import HdrMetadata, beyond_reach, hdr_of, side_data_of
-from deflicker.media.input_format import Description, describe
+from deflicker.media.hdr import HdrMetadata, hdr_of, side_data_of, unsupported_metadata
+from deflicker.media.input_format import InputFormat, detect_input_format
 from deflicker.media.planes import canonical_format, layout_of, planes_of
 
 _HUGE_PIXELS = 1 << 26
@@ -65,29 +65,33 @@ class VideoInfo:
     colorspace: int
     color_range: int
     interlaced: bool
+    """The first picture holds two fields."""
     hdr: HdrMetadata | None
     """Mastering display and light level, as the first frame says."""
-    beyond_reach: tuple[str, ...]
+    unsupported_metadata: tuple[str, ...]
     """What the first picture carries that is lost where it is encoded anew, in words."""
     other_streams: tuple[str, ...]
     """In words."""
     notes: tuple[str, ...]
-    told: Description = field(default_factory=Description)
-    """What FFmpeg was told to read the file."""
+    deinterlaced: bool = False
+    """The reader makes progressive pictures of interlaced ones."""
+    input_format: InputFormat = field(default_factory=InputFormat)
+    """The demuxer and options that the file needs, where it does not say them itself."""
 
 
-def probe(path: str | Path, limits: Limits = Limits(), told: Description | None = None) -> VideoInfo:
-    """Read what `path` holds and decode its first picture. `told`: what it does not say; None to find that out.
-
+def probe(path: str | Path, limits: Limits = Limits(), input_format: InputFormat | None = None) -> VideoInfo:
+    """Read what `path` holds and decode its first picture. `input_format`: detected if None.
 
     Raises InputError where it cannot be read, holds no video, or nothing of it decodes, and what `limits` raise.
     """
     path = Path(path)
-    told = told or describe(path)
-    with open_input(path, limits, told) as container:
+    input_format = input_format or detect_input_format(path)
+    with open_input(path, limits, input_format) as container:
         stream = video_stream(container, path, limits)
         frame, pts = _first_frame(container, stream, path, limits)
-        return replace(_describe(path, container, stream, frame, pts, rate=told.rate), told=told)
+        return replace(
+            _describe(path, container, stream, frame, pts, rate=input_format.rate), input_format=input_format
+        )
 
 
 def is_cover(stream: Any) -> bool:
@@ -202,7 +206,7 @@ def _describe(
         container=tuple(container.format.name.split(",")),
         stream_index=stream.index,
         stream_id=stream.id,
-        codec=disguised(path) or context.codec.canonical_name,
+        codec=predecoded_codec(path) or context.codec.canonical_name,
         decoder=context.name,
         width=frame.width,
         height=frame.height,
@@ -219,8 +223,8 @@ def _describe(
         sample_aspect_ratio=sample_aspect if sample_aspect and sample_aspect > 0 else None,
         interlaced=frame.interlaced_frame,
         hdr=hdr_of(frame),
-        beyond_reach=beyond_reach(frame),
-        other_streams=tuple(words(s) for s in container.streams if s.index != stream.index),
+        unsupported_metadata=unsupported_metadata(frame),
+        other_streams=tuple(describe_stream(s) for s in container.streams if s.index != stream.index),
         notes=tuple(notes),
         **tags,
     )
@@ -231,8 +235,6 @@ _TAGS = ("color_primaries", "color_trc", "colorspace", "color_range")
 
 def _notes(frame: av.VideoFrame, stream: Any) -> list[str]:
     notes = []
-    if frame.interlaced_frame:
-        notes.append("the video is interlaced: deinterlace it first for the best result")
     if not canonical_format(frame.format.name)[1]:
         beyond = ", and what is brighter than white or darker than black is cut off" if "f" in frame.format.name else ""
         notes.append(f"{frame.format.name} samples are rounded to {canonical_format(frame.format.name)[0]}{beyond}")
@@ -282,7 +284,7 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
     return None
 
 
-def words(stream: Any) -> str:
+def describe_stream(stream: Any) -> str:
     """A stream in words, for reports: `audio 1: aac, eng`."""
     codec = stream.codec_context.codec.canonical_name if stream.codec_context else getattr(stream, "name", None)
     kind = "cover art" if stream.type == "video" and is_cover(stream) else stream.type

@@ -16,17 +16,20 @@ from deflicker.core.errors import Cancelled, InputError, SettingsError
 from deflicker.core.options import ReadOptions
 from deflicker.core.values import TimePoint
 from deflicker.media.damage import DamageLog, TruncationCheck
+from deflicker.media.deinterlace import DEINTERLACED, INTERLACED, Deinterlacer, deinterlaced
 from deflicker.media.demux import open_input, packets
+from deflicker.media.discontinuity import Joiner, may_be_joined
 from deflicker.media.frame import Frame
 from deflicker.media.planes import EXACT_SCALING, canonical_format, planes_of
 from deflicker.media.probe import VideoInfo, decoder_of_name, open_decoder, probe, video_stream
-from deflicker.media.trim import Gate
+from deflicker.media.trim import PacketTrimmer
 
 Packet: TypeAlias = "av.Packet[Any]"  # quoted: generic for type checkers only
 OnPacket = Callable[[Packet], None]
 
 _SEEK_MARGIN_S = 1
 _FLUSH_TRIES = 64
+_JOINED = "time stamps start anew where streams were joined: the parts follow each other"
 
 
 class Reader:
@@ -38,7 +41,7 @@ class Reader:
             ...
     ```
 
-    Frames in a part to exclude come marked as such (`Frame.as_is`). If the decoder asked for does not run, FFmpeg's
+    Frames in a part to exclude come marked as such (`Frame.excluded`). If the decoder asked for does not run, FFmpeg's
     default does, and a note says so. `info`: what `probe` found, if that is known. Once `cancel` is set, the next frame
     raises Cancelled. Raises InputError as `probe` does.
     """
@@ -51,7 +54,9 @@ class Reader:
         info: VideoInfo | None = None,
         cancel: Event | None = None,
     ) -> None:
-        self.info = info or probe(path, options.limits)
+        info = info or probe(path, options.limits)
+        self.info = deinterlaced(info) if options.deinterlace else info
+        """What comes out: of an interlaced video that is deinterlaced, progressive pictures."""
         self._cancel = cancel
         self.shift = Fraction(0)
         """Seconds to take off every time stamp of the output; known once the first frame is out."""
@@ -75,18 +80,19 @@ class Reader:
         self.close()
 
     def _open(self) -> None:
-        self._container = open_input(self.info.path, self._limits, self.info.told)
+        self._container = open_input(self.info.path, self._limits, self.info.input_format)
         self._stream = video_stream(self._container, self.info.path, self._limits)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._container.close()
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about the input; complete once the frames are out."""
         found = (f"{text} ({count} times)" if count > 1 else text for text, count in self._counts.items())
-        return (*self.info.notes, *found)
+        fields = [INTERLACED] * self.info.interlaced + [DEINTERLACED] * self.info.deinterlaced
+        return (*self.info.notes, *fields, *found)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -109,34 +115,34 @@ class Reader:
         if self._started:
             raise ValueError("frames() can be called once per Reader")
         self._started = True
-        gate = Gate(on_packet, trimmed_start=self._start is not None, trimmed_end=self._end is not None)
+        trimmer = PacketTrimmer(on_packet, trimmed_start=self._start is not None, trimmed_end=self._end is not None)
         seen = kept = 0
         for event in self._from_start():
             if self._cancel is not None and self._cancel.is_set():
                 raise Cancelled("stopped on request")
             if isinstance(event, av.Packet):
-                gate.offer(event)
-                if gate.finished(self._stream.index, self._other_audio):
+                trimmer.add_packet(event)
+                if trimmer.finished(self._stream.index, self._other_audio):
                     break
                 continue
             pts = self._exact_pts(event)
             seconds = pts * self.info.time_base
             if self._is_before(self._start, seen, pts):
-                gate.passed(seconds)
+                trimmer.skip_frame(seconds)
             elif self._end and not self._is_before(self._end, seen, pts):
                 self._decoding = False
-                gate.end_at(seconds)
+                trimmer.end_at(seconds)
             elif self._decoding:
                 if kept == 0:
                     self.shift = seconds if self._start else Fraction(0)
-                    gate.start_at(seconds)
-                gate.reached(seconds)
+                    trimmer.start_at(seconds)
+                trimmer.keep_frame(seconds)
                 yield self._frame(
-                    event, kept, pts, as_is=any(span.holds(seen, self._seconds(pts)) for span in self._exclude)
+                    event, kept, pts, excluded=any(span.holds(seen, self._seconds(pts)) for span in self._exclude)
                 )
                 kept += 1
             seen += 1
-        gate.close()
+        trimmer.finish()
         self._check(seen, kept)
 
     def _check(self, seen: int, kept: int) -> None:
@@ -190,14 +196,18 @@ class Reader:
         start, by_frame = self._start, any(point is not None and point.frame is not None for point in points)
         if start is None or start.seconds is None or start.seconds < 2 * _SEEK_MARGIN_S or by_frame:
             return None
+        if may_be_joined(self._container):  # the same time may occur in several parts
+            return None
         return self.info.first_pts + int(start.seconds / self.info.time_base)
 
     def _events(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
         """Everything in the file, in the order read: pictures of the video stream, packets of the others."""
         decoder = self._open_decoder()
+        self._deinterlacer = Deinterlacer(self.info.time_base) if self.info.deinterlaced else None
         failures: list[str] = []
         truncation = TruncationCheck(self._container, self._stream)
-        for packet in packets(self._container, losses=failures):
+        joiner = Joiner()
+        for packet in packets(self._container, losses=failures, joiner=joiner):
             truncation.on_packet(packet)
             if packet.stream_index != self._stream.index:
                 if packet.size:
@@ -206,6 +216,8 @@ class Reader:
                 yield packet
             elif packet.size:
                 yield from self._decode(decoder, packet)
+        if joiner.joins:
+            self._counts[_JOINED] += joiner.joins
         for failure in failures:
             self._damage.add(f"part of the file could not be read: {failure}")
         if early := truncation.early:
@@ -214,7 +226,9 @@ class Reader:
             errors = len(self._damage)
             yield from self._decode(decoder, None)
             if len(self._damage) == errors:
-                return
+                break
+        if self._deinterlacer is not None:
+            yield from self._deinterlacer.finish()
 
     def _open_decoder(self) -> av.VideoCodecContext:
         if self._decoder:
@@ -228,7 +242,10 @@ class Reader:
         if packet is not None and packet.is_corrupt:
             self._damage.add("a damaged packet of the video was read")
         try:
-            return decoder.decode(packet)
+            decoded = decoder.decode(packet)
+            if self._deinterlacer is None:
+                return decoded
+            return [each for picture in decoded for each in self._deinterlacer.push(picture)]
         except av.error.EOFError:
             return []
         except (av.FFmpegError, ValueError) as error:
@@ -250,8 +267,10 @@ class Reader:
         self._previous_pts = pts
         return pts
 
-    def _frame(self, picture: av.VideoFrame, index: int, pts: int, *, as_is: bool) -> Frame:
+    def _frame(self, picture: av.VideoFrame, index: int, pts: int, *, excluded: bool) -> Frame:
         info = self.info
+        if picture.interlaced_frame and not info.interlaced:
+            self._counts["an interlaced picture of a video that begins progressive was left as it is"] += 1
         if picture.is_corrupt:
             self._damage.add("a damaged frame was kept as the decoder repaired it")
         same_format = canonical_format(picture.format.name) == canonical_format(info.pix_fmt)
@@ -265,6 +284,6 @@ class Reader:
             planes=planes_of(picture),
             duration=picture.duration or 0,
             key_frame=bool(picture.key_frame),
-            as_is=as_is,
+            excluded=excluded,
             shift=self.shift,
         )

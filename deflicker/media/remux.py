@@ -1,4 +1,4 @@
-"""Copy a video as it is: when nothing needed correcting, the source's own packets are the best output."""
+"""Packet copies: when nothing needed correcting, the source's own packets are the best output."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ import av
 
 from deflicker.core.errors import OutputError
 from deflicker.core.options import EncodeOptions
-from deflicker.media.demux import disguised, open_input, packets
+from deflicker.media.demux import open_input, packets, predecoded_codec
 from deflicker.media.destination import Destination, name_of, open_target
 from deflicker.media.edit_list import EditList, read_edits, write_edits
 from deflicker.media.file_access import path_of
-from deflicker.media.input_format import Description
+from deflicker.media.input_format import InputFormat
 from deflicker.media.muxer import Output
-from deflicker.media.passthrough import Clock, accepts, keep_rate, lead_of
+from deflicker.media.passthrough import TimestampFixer, accepts, keep_rate, lead_of
 from deflicker.media.probe import VideoInfo, as_fraction, has_alpha_track
 from deflicker.media.verify_copy import pictures_kept
 
 _HOLD_EDITS = ("mp4", "mov")
-_FOUR_LETTERS = ("avi", "nut")
-"""Formats in which a codec's tag says more than its name: Ut Video's pixel format, for one."""
-_WITHOUT_EDITS = Description(options=(("ignore_editlist", "1"),))
+_HOLD_CODEC_TAGS = ("avi", "nut", "mov")
+"""Formats whose codec tag says more than the codec: the pixel format of Ut Video, the profile of ProRes. MP4's
+general `mp4v` says less."""
+_WITHOUT_EDITS = InputFormat(options=(("ignore_editlist", "1"),))
 _NEVER = Fraction(1 << 62)
 
 
 @dataclass(frozen=True)
 class Remuxed:
-    """What a packet copy carried over, as in `Writer`."""
+    """The result of a packet copy; fields as in `Writer`."""
 
     copied: tuple[str, ...]
     dropped: tuple[str, ...]
@@ -47,7 +48,11 @@ class Remuxed:
 def may_copy(output: Output, info: VideoInfo, options: EncodeOptions) -> bool:
     """Whether the source's packets could be the output: no option asks for encoding, and its format takes them."""
     template = output.source_video
-    if disguised(info.path) or (output.format == "image2" and info.path.suffix.lower() != output.path.suffix.lower()):
+    if predecoded_codec(info.path) or (
+        output.format == "image2" and info.path.suffix.lower() != output.path.suffix.lower()
+    ):
+        return False
+    if info.deinterlaced:
         return False
     loses_alpha = has_alpha_track(template) and output.format not in ("matroska", "webm")
     return not (options.must_encode or loses_alpha) and accepts(output.format, template)
@@ -59,7 +64,9 @@ def remux(info: VideoInfo, target: Destination, options: EncodeOptions = EncodeO
     It must if the options ask for a codec, quality, pixel format or cut, or the container does not take the
     source's codec. Raises OutputError as `Writer` does; `target` is complete or not there at all.
     """
-    if copied := _copy_disguised(info, target, options):
+    if options.must_encode or info.deinterlaced:
+        return None
+    if copied := _copy_file(info, target, options):
         return copied
     edits = read_edits(info.path, info.stream_id) if "mov" in info.container else None
     return _copied(info, target, options, None) or (_copied(info, target, options, edits) if edits else None)
@@ -74,9 +81,10 @@ def _copied(info: VideoInfo, target: Destination, options: EncodeOptions, edits:
             return None
         template = output.source_video
         stream: Any = output.container.add_stream_from_template(template, opaque=True)
-        hvc1 = template.codec_context.codec_tag == "hvc1" and output.format in ("mp4", "mov")
-        if hvc1 or (output.format in _FOUR_LETTERS and output.format in info.container):
-            stream.codec_context.codec_tag = template.codec_context.codec_tag
+        tag = template.codec_context.codec_tag
+        own_tag = tag != "mp4v" and output.format in _HOLD_CODEC_TAGS and output.format in info.container
+        if own_tag or (tag == "hvc1" and output.format == "mp4"):
+            stream.codec_context.codec_tag = tag
         output.copy_video_tags(stream)
         keep_rate(template, stream, output.format)
         if has_alpha_track(template):
@@ -106,10 +114,10 @@ def _copied(info: VideoInfo, target: Destination, options: EncodeOptions, edits:
     return Remuxed(tuple(output.copied), tuple(output.dropped), tuple(output.notes), frames)
 
 
-def _copy_disguised(info: VideoInfo, target: Destination, options: EncodeOptions) -> Remuxed | None:
-    """The source's own bytes, where its packets cannot be had but the output has its format."""
+def _copy_file(info: VideoInfo, target: Destination, options: EncodeOptions) -> Remuxed | None:
+    """Copy the file byte by byte where FFmpeg cannot demux it but the output has its format."""
     suffix = info.path.suffix.lower()
-    if not disguised(info.path) or Path(name_of(target)).suffix.lower() != suffix or options.must_encode:
+    if not predecoded_codec(info.path) or Path(name_of(target)).suffix.lower() != suffix or options.must_encode:
         return None
     place = open_target(target, source=info.path, overwrite=options.overwrite)
     try:
@@ -128,12 +136,12 @@ def _copy_packets(output: Output, stream: Any, info: VideoInfo, lead: int, *, ev
 
     every: also copy the hidden ones, all at the times that they have without the list.
     """
-    clock, first = Clock(), None
+    timestamps, first = TimestampFixer(), None
     with ExitStack() as stack:
-        source = stack.enter_context(open_input(info.path, told=info.told))
+        source = stack.enter_context(open_input(info.path, input_format=info.input_format))
         read: Iterator[av.Packet[Any]] = packets(source)
         if every:
-            whole = stack.enter_context(open_input(info.path, told=_WITHOUT_EDITS))
+            whole = stack.enter_context(open_input(info.path, input_format=_WITHOUT_EDITS))
             video = (packet for packet in packets(whole) if packet.stream_index == info.stream_index)
             others = (packet for packet in read if packet.stream_index != info.stream_index)
             read = heapq.merge(video, others, key=_when)
@@ -145,11 +153,11 @@ def _copy_packets(output: Output, stream: Any, info: VideoInfo, lead: int, *, ev
                 if output.format in _HOLD_EDITS:
                     return None
                 continue
-            if packet.size and clock.stamp(packet, Fraction(0), strict=True, lead=lead):
+            if packet.size and timestamps.stamp(packet, Fraction(0), strict=True, lead=lead):
                 first = packet.dts if first is None else first
                 packet.stream = stream
                 output.container.mux(packet)
-    output.moved += clock.moved
+    output.moved += timestamps.moved
     return first
 
 

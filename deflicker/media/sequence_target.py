@@ -1,4 +1,4 @@
-"""Numbered images as an output: all of them are there in the end, or none."""
+"""Numbered images as an output: either all of them are written, or none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from deflicker.core.errors import OutputError
 from deflicker.core.files import TemporaryFolder
 from deflicker.media.file_access import pattern_address
-from deflicker.media.image_pattern import Numbered, numbered
+from deflicker.media.image_pattern import ImageSequence, image_sequence
 from deflicker.media.probe import VideoInfo
 
 IMAGE_ENCODERS = {
@@ -27,20 +27,20 @@ IMAGE_ENCODERS = {
 
 def numbers_from(info: VideoInfo) -> int:
     """The number of the first image: the source's own, else 1."""
-    images = numbered(info.path)
+    images = image_sequence(info.path)
     return images.span()[0] if images else 1
 
 
-class Images:
+class SequenceTarget:
     """Images that are written into a hidden folder beside their final places and moved there when complete.
 
     Raises OutputError where there are such images and `overwrite` is off, or they are the `source` themselves.
     """
 
-    def __init__(self, images: Numbered, *, source: Path, overwrite: bool, trial: bool = False) -> None:
+    def __init__(self, images: ImageSequence, *, source: Path, overwrite: bool, dry_run: bool = False) -> None:
         self.path = images.pattern
         self.notes: tuple[str, ...] = ()
-        self._images, self._overwrite, self._trial = images, overwrite, trial
+        self._images, self._overwrite, self._dry_run = images, overwrite, dry_run
         folder = self.path.parent
         if not folder.is_dir():
             raise OutputError(f"there is no folder {folder}: create it first")
@@ -61,7 +61,7 @@ class Images:
     @property
     def sink(self) -> str | io.BytesIO:
         """What to open for writing."""
-        if self._trial:
+        if self._dry_run:
             return io.BytesIO()
         if self._unfinished is None:
             self._unfinished = TemporaryFolder(self.path.parent, ".deflicker-", ".part")
@@ -73,11 +73,11 @@ class Images:
         assert self._unfinished is not None
         return self._unfinished.path / self.path.name
 
-    def release(self) -> None:
-        """Nothing to let go: images are moved when all are there."""
+    def confirm(self) -> None:
+        """Does nothing: images are moved when all are complete."""
 
     def stop(self) -> None:
-        """What is still written goes with the folder."""
+        """Does nothing: the unfinished images are deleted."""
 
     def commit(self) -> None:
         """Move the images to their places. Raises OutputError where others appeared there meanwhile."""
@@ -87,7 +87,7 @@ class Images:
         try:
             self._check()
             old = set(self._images.numbers())
-            made = Numbered(folder / self.path.name, self._images.digits).numbers()
+            made = ImageSequence(folder / self.path.name, self._images.digits).numbers()
             for number in made:
                 os.replace(folder / self._images.file(number).name, self._images.file(number))
         except OSError as error:

@@ -1,4 +1,4 @@
-"""What the user gave, as a file that can be read more than once: a pipe is stored first."""
+"""The input as a file that can be read more than once: a pipe is stored first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deflicker.core.errors import InputError, OutputError
 from deflicker.core.files import TemporaryFolder
 from deflicker.core.options import ReadOptions
 from deflicker.media.destination import Destination
-from deflicker.media.input_format import describe
+from deflicker.media.input_format import detect_input_format
 from deflicker.media.probe import VideoInfo, probe
 
 Source = str | os.PathLike[str] | BinaryIO
@@ -26,8 +26,8 @@ log = logging.getLogger("deflicker")
 
 
 @dataclass(frozen=True)
-class Intake:
-    """The input, found and described."""
+class OpenedSource:
+    """A readable input."""
 
     name: str
     """For people; `-` for a stream."""
@@ -35,30 +35,30 @@ class Intake:
 
 
 @contextmanager
-def take_in(
+def open_source(
     source: Source, options: ReadOptions = ReadOptions(), *, target: Destination | None = None
-) -> Iterator[Intake]:
-    """The input while the block runs.
+) -> Iterator[OpenedSource]:
+    """Open the input for the duration of the block.
 
-    A stream, or a pipe with a name, is stored in a file first, since a video is read more than once: beside `target`
-    where that is a file, else in the system's folder for such things (`TMPDIR`). Raises InputError as `probe` does.
+    A stream or a named pipe is stored in a file first, since a video is read more than once: beside `target`
+    where that is a file, else in the system's temporary folder (`TMPDIR`). Raises InputError as `probe` does.
     """
     if isinstance(source, str | os.PathLike) and not Path(source).is_fifo():
         path = Path(source)
-        yield Intake(os.fspath(source), probe(path, options.limits, describe(path, options)))
+        yield OpenedSource(os.fspath(source), probe(path, options.limits, detect_input_format(path, options)))
         return
     with _stored(source, Path(target) if isinstance(target, str | os.PathLike) else None) as path:
         try:
-            info = probe(path, options.limits, describe(path, options))
+            info = probe(path, options.limits, detect_input_format(path, options))
             note = f"a pipe can be read only once, so the input was stored first ({_size(path)})"
-            yield Intake("-", replace(info, notes=(*info.notes, note)))
+            yield OpenedSource("-", replace(info, notes=(*info.notes, note)))
         except InputError as error:  # its name means nothing to anybody
             raise InputError(str(error).replace(str(path), "the input stream")) from error
 
 
 @contextmanager
 def _stored(source: Source, target: Path | None) -> Iterator[Path]:
-    """A file with everything the stream has to say."""
+    """A temporary file with the whole content of the stream."""
     place = target or Path(tempfile.gettempdir()) / "deflicker"
     with ExitStack() as stack:
         try:

@@ -1,4 +1,4 @@
-"""Text subtitles between containers, packet by packet: mov_text, SubRip and WebVTT carry the same words."""
+"""Text subtitles between containers, packet by packet: mov_text, SubRip and WebVTT carry the same text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TEXT_CODECS = ("mov_text", "subrip", "webvtt", "text")
 
 
 def text_of(payload: bytes, codec: str) -> str:
-    """The words of one subtitle packet, without markup."""
+    """The text of one subtitle packet, without markup."""
     if codec == "mov_text":
         length = int.from_bytes(payload[:2], "big")
         payload = payload[2 : 2 + length]

@@ -12,10 +12,10 @@ import av
 from deflicker.media.probe import as_fraction, is_cover
 
 
-class Gate:
-    """Let packets through that overlap the kept time, in order, as soon as that is certain. Times in seconds.
+class PacketTrimmer:
+    """Pass on, in order, packets that overlap the kept part of the video. Times in seconds.
 
-    A packet may be read long before the frame that decides its fate is decoded, so some are held for a while.
+    A packet may be read long before the frame that decides about it is decoded, so some are queued.
     """
 
     def __init__(
@@ -32,8 +32,8 @@ class Gate:
         self._end_known = not trimmed_end
         self._past_end: set[int] = set()
 
-    def offer(self, packet: av.Packet[Any]) -> None:
-        """A packet as read."""
+    def add_packet(self, packet: av.Packet[Any]) -> None:
+        """Take the next packet read."""
         begin = _begin(packet)
         if self._end_known and self._high is not None and begin is not None and begin >= self._high:
             self._past_end.add(packet.stream_index)
@@ -42,25 +42,25 @@ class Gate:
         self._held.append(packet)
         self._drain()
 
-    def passed(self, seconds: Fraction) -> None:
+    def skip_frame(self, seconds: Fraction) -> None:
         """A frame was left out because it lies before the start."""
         self._low = seconds
         self._drain()
 
     def start_at(self, seconds: Fraction) -> None:
-        """The first kept frame."""
+        """The time of the first kept frame."""
         if self._trimmed_start:
             self._low, self._start_known = seconds, True
         self._drain()
 
-    def reached(self, seconds: Fraction) -> None:
-        """A kept frame."""
+    def keep_frame(self, seconds: Fraction) -> None:
+        """A frame is kept."""
         if self._trimmed_end and not self._end_known:
             self._high = seconds
             self._drain()
 
     def end_at(self, seconds: Fraction) -> None:
-        """The first frame no longer kept."""
+        """The time of the first frame past the end."""
         if not self._end_known:
             self._high, self._end_known = seconds, True
             self._drain()
@@ -69,8 +69,8 @@ class Gate:
         """Whether nothing inside can follow: the video and every audio stream were read past the end."""
         return self._past_end >= audio | {video}
 
-    def close(self) -> None:
-        """The file is read to its end: whatever is held lies inside, or behind a known end."""
+    def finish(self) -> None:
+        """The file is read to its end: decide about all queued packets."""
         self._high = self._high if self._end_known and self._trimmed_end else None
         self._start_known = self._end_known = True
         self._drain()
@@ -85,7 +85,7 @@ class Gate:
                 self._deliver(packet)
 
     def _verdict(self, packet: av.Packet[Any]) -> bool | None:
-        """Inside, outside, or None while that is open."""
+        """Whether a packet overlaps the kept part; None while that is not known."""
         begin = _begin(packet)
         if begin is None or (packet.stream.type == "video" and is_cover(packet.stream)):
             return True

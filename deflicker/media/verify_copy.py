@@ -1,5 +1,5 @@
-"""Whether copied packets show what their source shows: compared packet by packet, and where that leaves a doubt, by
-decoding both."""
+"""Whether a packet copy shows the same pictures as its source: packets are compared; where that is not
+conclusive, both are decoded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from deflicker.core.options import Limits
 from deflicker.media.demux import open_input, packets
-from deflicker.media.input_format import Description
+from deflicker.media.input_format import InputFormat
 from deflicker.media.planes import planes_of
 from deflicker.media.probe import VideoInfo, as_fraction, open_decoder, video_stream
 
@@ -38,7 +38,7 @@ def pictures_kept(info: VideoInfo, written: Written, container: str, *, moved: b
 
         def both() -> tuple[Any, Any]:
             copy = stack.enter_context(_open(written, container, info))
-            return stack.enter_context(open_input(info.path, told=info.told)), copy
+            return stack.enter_context(open_input(info.path, input_format=info.input_format)), copy
 
         timed = not moved and container not in _KEEP_NO_TIMES
         count = _same_packets(*both(), info, absolute=container in _KEEP_OFFSETS, timed=timed)
@@ -47,8 +47,10 @@ def pictures_kept(info: VideoInfo, written: Written, container: str, *, moved: b
 
 def _open(written: Written, container: str, info: VideoInfo) -> Any:
     if isinstance(written, Path):
-        told = Description("image2", info.told.options) if container == "image2" and info.told else None
-        return open_input(written, told=told)
+        input_format = (
+            InputFormat("image2", info.input_format.options) if container == "image2" and info.input_format else None
+        )
+        return open_input(written, input_format=input_format)
     written.seek(0)
     return av.open(written, format="matroska" if container == "webm" else container)
 
@@ -56,14 +58,14 @@ def _open(written: Written, container: str, info: VideoInfo) -> Any:
 def _same_packets(source: Any, copy: Any, info: VideoInfo, *, absolute: bool, timed: bool) -> int | None:
     """The number of packets where both have the same ones and begin so that every decoder shows all of them."""
     first, second = source.streams[info.stream_index], video_stream(copy, info.path)
-    clock, count = _Clock(first, second, absolute=absolute, timed=timed), 0
+    timestamps, count = _TimeComparison(first, second, absolute=absolute, timed=timed), 0
     rewrapped = info.codec in _REWRAPPED
     if not rewrapped and first.codec_context.pix_fmt != second.codec_context.pix_fmt:
         return None  # a muxer that loses a codec's tag leaves a file that nothing decodes
     for a, b in zip_longest(_packets_of(source, first), _packets_of(copy, second)):
         if a is None or b is None or a.is_discard or b.is_discard or not (count or (a.is_keyframe and b.is_keyframe)):
             return None
-        if a.pts is None or b.pts is None or not clock.agree(a.pts, b.pts):
+        if a.pts is None or b.pts is None or not timestamps.agree(a.pts, b.pts):
             return None
         if not rewrapped and zlib.crc32(a) != zlib.crc32(b):
             return None
@@ -78,11 +80,11 @@ def _packets_of(container: Any, stream: Any) -> Iterator[Any]:
 def _same_pictures(source: Any, copy: Any, info: VideoInfo, *, absolute: bool, timed: bool) -> int | None:
     """The number of pictures where both decode to the same ones, in number, samples and times."""
     first, second = source.streams[info.stream_index], video_stream(copy, info.path)
-    clock, count = _Clock(first, second, absolute=absolute, timed=timed), 0
+    timestamps, count = _TimeComparison(first, second, absolute=absolute, timed=timed), 0
     for a, b in zip_longest(_pictures_of(source, first), _pictures_of(copy, second)):
         if a is None or b is None or not _same_samples(a, b):
             return None
-        if (a.pts is None) != (b.pts is None) or (a.pts is not None and not clock.agree(a.pts, b.pts)):
+        if (a.pts is None) != (b.pts is None) or (a.pts is not None and not timestamps.agree(a.pts, b.pts)):
             return None
         count += 1
     return count or None
@@ -110,7 +112,7 @@ def _same_samples(a: Any, b: Any) -> bool:
     return all(map(np.array_equal, planes_of(a), planes_of(b)))
 
 
-class _Clock:
+class _TimeComparison:
     """Compares times of two streams, to within a tick of the coarser one."""
 
     def __init__(self, first: Any, second: Any, *, absolute: bool, timed: bool) -> None:

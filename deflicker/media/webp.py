@@ -31,7 +31,7 @@ def canvas_size(head: bytes) -> tuple[int, int]:
 
 
 class WebpStream:
-    """A file to read from, for `av.open`: uncompressed R'G'B'A pictures with their own delays, and the WebP's words.
+    """A file object for `av.open`: uncompressed R'G'B'A pictures with their own delays, and the WebP's tags.
 
     One picture is in memory at a time, beside the file. Raises InputError where it is damaged from the start; damage
     further on ends the stream with OSError when it is reached.
@@ -71,13 +71,13 @@ class WebpStream:
         return len(data)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._image.close()
 
     def _pieces(self) -> Iterator[bool]:
         """Mux one picture after the other."""
         with av.open(_Sink(self), "w", format="matroska") as output:
-            output.metadata.update(_words(self._image))
+            output.metadata.update(_tags(self._image))
             mean_ms = max(1, sum(self._delays_ms)) / max(1, len(self._delays_ms))
             stream: Any = output.add_stream("rawvideo", rate=Fraction(1000 / mean_ms).limit_denominator(1001))
             stream.width, stream.height = self._image.size
@@ -126,7 +126,7 @@ class _Sink:
         self.write = stream.write
 
 
-def _words(image: Any) -> dict[str, str]:
+def _tags(image: Any) -> dict[str, str]:
     """Texts that generators leave in the EXIF as `name:text`, such as their workflow."""
     texts = [value for value in image.getexif().values() if isinstance(value, str)]
     pairs = (text.partition(":") for text in texts)

@@ -33,14 +33,14 @@ class Writer:
 
     The file appears at `target` when the `with` block ends without an exception, and never otherwise. All methods
     must be called from one thread at a time. Raises OutputError where `target` cannot be written, SettingsError
-    where an encoder option cannot be used. A `trial` does all of this in memory and leaves no file.
+    where an encoder option cannot be used. A `dry_run` does all of this in memory and leaves no file.
     """
 
     def __init__(
-        self, target: Destination, info: VideoInfo, options: EncodeOptions = EncodeOptions(), *, trial: bool = False
+        self, target: Destination, info: VideoInfo, options: EncodeOptions = EncodeOptions(), *, dry_run: bool = False
     ) -> None:
         self._info = info
-        self._output = Output(target, info, options, trial=trial)
+        self._output = Output(target, info, options, dry_run=dry_run)
         try:
             self._encoding = plan_encoding(info, self._output.format, self._output.path, options)
             self._stream: Any = self._output.container.add_stream(
@@ -48,7 +48,7 @@ class Writer:
             )
             self._encoding.apply(self._stream.codec_context, info, self._output.format)
             self._output.copy_video_tags(self._stream)
-            self._output.dropped += [f"{what}: the encoders here cannot store it" for what in info.beyond_reach]
+            self._output.dropped += [f"{what}: the encoders here cannot store it" for what in info.unsupported_metadata]
             if info.interlaced:
                 self._output.dropped.append(
                     "the interlaced flag: both fields are kept, but players will not separate them"
@@ -59,8 +59,9 @@ class Writer:
                 self._output.dropped.append(f"mastering-display metadata: {self.codec} cannot write it")
             self._stream.codec_context.open()
             self._output.add_other_streams()
-            if not may_copy(self._output, info, options):
-                self._output.release()
+            self._may_copy = may_copy(self._output, info, options)
+            if not self._may_copy:
+                self._output.confirm()
         except BaseException:
             self._output.discard()
             raise
@@ -76,8 +77,8 @@ class Writer:
 
     @classmethod
     def try_out(cls, target: Destination, info: VideoInfo, options: EncodeOptions) -> None:
-        """Find out in memory whether the output can be begun. Raises as a Writer would."""
-        writer = cls(target, info, options, trial=True)
+        """Check in memory whether the output can be started. Raises as a Writer would."""
+        writer = cls(target, info, options, dry_run=True)
         try:
             with writer._clear_errors():
                 writer._output.container.start_encoding()
@@ -92,7 +93,7 @@ class Writer:
     @property
     def encoding(self) -> str:
         """The encoder with its settings, in words."""
-        return self._encoding.words
+        return self._encoding.description
 
     @property
     def copied(self) -> tuple[str, ...]:
@@ -110,9 +111,17 @@ class Writer:
         """Anything else the user should know."""
         return (*self._encoding.notes, *self._output.notes)
 
-    def release(self) -> None:
-        """Say that a frame was changed, so that these frames will be the output and not the source's packets."""
-        self._output.release()
+    def confirm(self) -> None:
+        """Say that a frame was changed, so that the encoded frames will be the output and not the source's packets."""
+        self._output.confirm()
+
+    def note_failed_copy(self) -> None:
+        """Say, where it was not to be expected, that no packet copy shows the source's pictures."""
+        if self._may_copy:
+            self._output.notes.append(
+                f"nothing was changed, but copied packets would not show the same pictures at the same times in a "
+                f"{self._output.format} file, so they were encoded"
+            )
 
     def copy(self, packet: av.Packet[Any]) -> None:
         """Carry over one packet of another stream of the source."""
@@ -149,6 +158,10 @@ class Writer:
     def _begin(self, shift: Fraction) -> None:
         self._shift = shift
         self._output.set_chapters(shift)
+        # `shift` makes the output begin at 0; what it leaves out is what comes before the first picture.
+        self._output.advance_timecode(
+            self._stream, max(Fraction(0), shift - self._info.first_pts * self._info.time_base)
+        )
         held, self._held = self._held, []
         for packet in held:
             self.copy(packet)
@@ -198,7 +211,7 @@ class Writer:
             raise
 
     def discard(self) -> None:
-        """Give up; nothing is left behind."""
+        """Abort and remove the unfinished file."""
         self._output.discard()
 
     def __enter__(self) -> Self:

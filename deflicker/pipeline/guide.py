@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor
 from deflicker.core.errors import InputError, SettingsError
 from deflicker.core.options import ReadOptions
 from deflicker.core.settings import Settings
+from deflicker.correction.hold.hold_bands import luma
 from deflicker.correction.types import FrameRecord
 from deflicker.media.color import proxy_of
 from deflicker.media.probe import VideoInfo
@@ -47,35 +48,51 @@ def reference_proxy(
     raise InputError(f"{path}: has no such reference frame: give one before its end")
 
 
-def guide_proxies(
-    path: Path, settings: Settings, size: tuple[int, int], device: torch.device
-) -> Generator[Tensor, None, None]:
-    """The small copies `[3, h, w]` of a guide's frames, at the size of the video's own.
+@dataclass(frozen=True, eq=False)
+class GuidePicture:
+    """What is looked at of a guide's frame."""
+
+    proxy: Tensor
+    """`[3, h, w]` R'G'B' in [0, 1], at the size of the video's own proxies."""
+    luma: Tensor | None
+    """`[H, W]`, 8 bits, at the size at which texture is held; None where it is not."""
+
+
+def guide_pictures(
+    settings: Settings, size: tuple[int, int], device: torch.device, luma_size: tuple[int, int] | None = None
+) -> Generator[GuidePicture, None, None]:
+    """The frames of the settings' guide. size, luma_size: height and width of the proxies and of luma.
 
     Raises InputError where it cannot be read.
     """
-    with Reader(path, ReadOptions(start=settings.start, end=settings.end)) as reader:
+    if settings.guide is None:
+        return
+    with Reader(settings.guide, ReadOptions(start=settings.start, end=settings.end)) as reader:
         for frame in reader.frames():
-            yield proxy_of(frame, reader.info.layout, size, device)
+            light = None
+            if luma_size is not None:
+                rgb = proxy_of(frame, reader.info.layout, luma_size, device)
+                light = (luma(rgb[None])[0, 0].clamp(0, 1) * 255).round_().to(torch.uint8)
+            yield GuidePicture(proxy_of(frame, reader.info.layout, size, device), light)
 
 
 class GuideStage:
-    """The stage that gives each frame the guide's proxy to find motion in."""
+    """The stage that gives each frame the guide's picture, to find motion in and what has not changed."""
 
-    def __init__(self, path: Path, proxies: Generator[Tensor, None, None], frames: range | None = None) -> None:
+    def __init__(self, path: Path, pictures: Generator[GuidePicture, None, None], frames: range | None = None) -> None:
         """frames: the numbers of those that come, where they are a part of a video; None for all."""
-        self._path, self._proxies, self._frames, self._count = path, proxies, frames, 0
-        self._guide = islice(proxies, frames.start, None) if frames else proxies
+        self._path, self._pictures, self._frames, self._count = path, pictures, frames, 0
+        self._guide = islice(pictures, frames.start, None) if frames else pictures
 
     def push(self, record: FrameRecord) -> Iterator[FrameRecord]:
         """Take the next frame. Raises InputError where the guide has fewer."""
-        proxy = next(self._guide, None)
-        if proxy is None:
+        picture = next(self._guide, None)
+        if picture is None:
             raise InputError(
                 f"{self._path}: the guide ends after {self._count} frames, before the video: give one of its length"
             )
         self._count += 1
-        yield replace(record, motion_proxy=proxy)
+        yield replace(record, motion_proxy=picture.proxy, guide_luma=picture.luma)
 
     def finish(self) -> Iterator[FrameRecord]:
         """Raises InputError where the guide has more frames than came."""
@@ -92,8 +109,8 @@ class GuideStage:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken."""
         self._count = state["count"]
-        self._guide = islice(self._proxies, self._count, None)
+        self._guide = islice(self._pictures, self._count, None)
 
     def close(self) -> None:
         """Close the guide's file."""
-        self._proxies.close()
+        self._pictures.close()

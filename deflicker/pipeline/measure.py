@@ -15,7 +15,7 @@ from deflicker.correction.types import FrameRecord
 from deflicker.media.frame import Frame
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
-from deflicker.media.source import Source, take_in
+from deflicker.media.source import Source, open_source
 from deflicker.motion.tracking import ShotTracker
 from deflicker.pipeline.observers import measure_observer
 from deflicker.pipeline.run_context import Models, Run, VideoSize
@@ -43,8 +43,10 @@ def measure(
     """
     started, tell = time.monotonic(), on_progress or (lambda _: None)
     with ExitStack() as stack:
-        intakes = [stack.enter_context(take_in(each, settings.input())) for each in (source, other) if each is not None]
-        readers = [Reader(each.info.path, settings.input(), info=each.info) for each in intakes]
+        opened = [
+            stack.enter_context(open_source(each, settings.input())) for each in (source, other) if each is not None
+        ]
+        readers = [Reader(each.info.path, settings.input(), info=each.info) for each in opened]
         for reader in readers:
             stack.enter_context(reader)
         first, second = readers[0], readers[1] if len(readers) > 1 else None
@@ -53,8 +55,8 @@ def measure(
         watch = measure_observer(run, *(each.info.layout for each in (first, second) if each), lpips=lpips)
         frames, notes = _pass(first, second, run, watch, tell)
         return Measurement(
-            source=intakes[0].name,
-            other=intakes[1].name if second else None,
+            source=opened[0].name,
+            other=opened[1].name if second else None,
             frames=frames,
             duration_s=info.duration_s or 0.0,
             elapsed_s=time.monotonic() - started,

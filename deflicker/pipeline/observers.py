@@ -74,7 +74,10 @@ class MeasureObserver(Observer):
                 other = proxy_of(after, self._layouts[1], size, proxy.device)
                 if self._last is not None and record.forward_px is not None:
                     self._guardrails.compare_motion(self._last, other, record.forward_px)
-        self.gallery.add(number, proxy, other, lambda side: self._picture(after or before if side else before, side))
+        seconds = float(before.pts * before.time_base)
+        self.gallery.add(
+            number, proxy, other, lambda side: self._picture(after or before if side else before, side), time_s=seconds
+        )
         if not record.is_picture:
             self._meter.skip_duplicate()
             return

@@ -21,7 +21,7 @@ from deflicker.media.color import proxy_size
 from deflicker.media.destination import Destination, name_of
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
-from deflicker.media.source import Source, take_in
+from deflicker.media.source import Source, open_source
 from deflicker.media.writer import Writer
 from deflicker.motion.raft.network import FLOW_NETWORKS, build
 from deflicker.pipeline.guide import check_guide
@@ -49,12 +49,12 @@ def plan(
     """
     tell = on_progress or (lambda _: None)
     with (
-        take_in(source, settings.input(), target=target) as intake,
-        Reader(intake.info.path, settings.input(), info=intake.info) as reader,
+        open_source(source, settings.input(), target=target) as opened,
+        Reader(opened.info.path, settings.input(), info=opened.info) as reader,
     ):
         info, size = reader.info, VideoSize.of(reader.info)
         check_guide(settings)
-        writer = Writer(target, info, settings.encoding(), trial=True)
+        writer = Writer(target, info, settings.encoding(), dry_run=True)
         try:
             device = choose(settings.device, settings.precision)
             preset = size.fitted(settings)
@@ -67,7 +67,7 @@ def plan(
             raise
         sampled = len(scan.sample)
         return Plan(
-            source=intake.name,
+            source=opened.name,
             target=Path(name_of(target)),
             video=_words(info),
             streams=(*(f"{what}: copied" for what in writer.copied), *(f"dropped: {what}" for what in writer.dropped)),

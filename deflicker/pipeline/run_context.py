@@ -15,6 +15,7 @@ from deflicker.core.presets import Preset
 from deflicker.core.progress import OnProgress, Progress
 from deflicker.core.settings import Settings
 from deflicker.correction.apply import texture_size
+from deflicker.correction.hold.hold_stage import hold_fallback
 from deflicker.correction.texture.autoencoder.codec import Codec
 from deflicker.correction.texture.autoencoder.loading import OWN, bytes_of, load_autoencoder
 from deflicker.correction.texture.stabilize import texture_fallback
@@ -73,6 +74,7 @@ class Run:
     """Find flashes and leave them as they are."""
     locking: bool = True
     """Lock texture that boils with a memory to keyframes."""
+    holding: OomFallback = field(default_factory=hold_fallback)
     texturing: OomFallback = field(default_factory=texture_fallback)
     applying: OomFallback = field(default_factory=lambda: OomFallback("applying corrections", ("on the CPU",)))
 

@@ -55,7 +55,7 @@ class DecodedPicture(SourcePicture):
     @classmethod
     def of(cls, frame: Frame, layout: PlaneLayout, fallback: OomFallback | None = None) -> DecodedPicture:
         """A frame as the reader gives it."""
-        return cls(frame.index, frame.as_is, frame, layout, fallback)
+        return cls(frame.index, frame.excluded, frame, layout, fallback)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -16,6 +16,8 @@ from deflicker.core.malloc import trim_periodically
 from deflicker.core.memory import BATCH_FRAMES, QUEUED_FRAMES
 from deflicker.core.settings import Settings
 from deflicker.core.threads import prefetch
+from deflicker.correction.hold.hold_stage import HoldPlan, HoldStage
+from deflicker.correction.hold.holding import HoldOptions
 from deflicker.correction.texture.autoencoder.codec import Codec
 from deflicker.correction.texture.latent import LatentTexture
 from deflicker.correction.texture.pictures import Sight
@@ -28,7 +30,7 @@ from deflicker.media.probe import VideoInfo
 from deflicker.motion.flashes import FlashStage
 from deflicker.motion.segment import SegmentShots
 from deflicker.motion.tracking import ShotTracker
-from deflicker.pipeline.guide import GuideStage, guide_proxies, reference_proxy
+from deflicker.pipeline.guide import GuidePicture, GuideStage, guide_pictures, reference_proxy
 from deflicker.pipeline.run_context import Run
 from deflicker.pipeline.source_pictures import SourcePicture
 
@@ -117,7 +119,8 @@ def build_steps(run: Run, info: VideoInfo | None = None, segment: SegmentShots |
     """
     settings, preset, device = run.settings, run.preset, run.device.torch_device
     reference = reference_proxy(settings, info, run.proxy_size, device)
-    steps = _marking_steps(settings, run.proxy_size, device, segment)
+    luma_size = None if preset.holds == "never" else run.texture_size
+    steps = _marking_steps(settings, segment, guide=guide_pictures(settings, run.proxy_size, device, luma_size))
     if not run.flashes:
         steps = [step for step in steps if step.name != "flashes"]
     tracker = ShotTracker[FrameRecord](
@@ -126,6 +129,9 @@ def build_steps(run: Run, info: VideoInfo | None = None, segment: SegmentShots |
     tone = ToneStage(run.tone, reference=reference, solver=run.solver)
     overlays = OverlayStage(run.overlay_size, device)
     steps += [Step("motion", tracker, BATCH_FRAMES), Step("tone", tone), Step("overlays", overlays, preset.core_frames)]
+    if preset.holds != "never":
+        plan = HoldPlan(run.texture_size, device, preset.holds == "always", HoldOptions(settings.hold))
+        steps.append(Step("hold", HoldStage(plan, run.holding), QUEUED_FRAMES))
     if preset.texture_reach:
         texture = TextureStage(
             Sight(run.texture_size, device, preset.texture_reach),
@@ -138,15 +144,16 @@ def build_steps(run: Run, info: VideoInfo | None = None, segment: SegmentShots |
 
 
 def _marking_steps(
-    settings: Settings, size: tuple[int, int], device: torch.device, segment: SegmentShots | None = None
+    settings: Settings,
+    segment: SegmentShots | None = None,
+    *,
+    guide: Generator[GuidePicture, None, None],
 ) -> list[Step]:
-    """The stages before motion. Of a segment it is known what is skipped."""
+    """The stages before motion. Of a segment it is known what is skipped. guide: the pictures of the settings'."""
     steps = []
     if settings.guide is not None:
         frames = range(segment.first, segment.first + len(segment)) if segment else None
-        steps.append(
-            Step("guide", GuideStage(settings.guide, guide_proxies(settings.guide, settings, size, device), frames))
-        )
+        steps.append(Step("guide", GuideStage(settings.guide, guide, frames)))
     if segment is None:
         steps.append(Step("flashes", FlashStage[FrameRecord](sure=not settings.keep_flashes)))
     return steps
@@ -181,7 +188,7 @@ def scan_shots(
 ) -> Generator[FrameRecord, None, None]:
     """Every frame with its place among the shots, but no motion. size: of proxies, height and width."""
     tracker = ShotTracker[FrameRecord](None, batch_frames=BATCH_FRAMES)
-    steps = [*_marking_steps(settings, size, device), Step("motion", tracker)]
+    steps = [*_marking_steps(settings, guide=guide_pictures(settings, size, device)), Step("motion", tracker)]
     with closing(run_stages(records(pictures, size, device), steps, device, threads=False)) as found:
         yield from (each for each in found if isinstance(each, FrameRecord))
 

@@ -24,7 +24,7 @@ from deflicker.media.frame import Frame
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Packet, Reader
 from deflicker.media.remux import Remuxed, remux
-from deflicker.media.source import Source, take_in
+from deflicker.media.source import Source, open_source
 from deflicker.media.writer import Writer
 from deflicker.pipeline.checkpoint.open import check_resume, open_checkpoint
 from deflicker.pipeline.checkpoint.runner import CHECKPOINT_S, Checkpointer
@@ -95,8 +95,8 @@ def deflicker(
     check_resume(source, target, settings, measure=measure)
     with ExitStack() as stack:
         # Open: whatever is wrong with the files shows before anything is fetched or loaded.
-        intake = stack.enter_context(take_in(source, settings.input(), target=target))
-        reader = stack.enter_context(Reader(intake.info.path, settings.input(), info=intake.info, cancel=cancel))
+        opened = stack.enter_context(open_source(source, settings.input(), target=target))
+        reader = stack.enter_context(Reader(opened.info.path, settings.input(), info=opened.info, cancel=cancel))
         info = reader.info
         check_guide(settings)
         Writer.try_out(target, info, settings.encoding())
@@ -127,7 +127,7 @@ def deflicker(
         # Report.
         report = stats.report(reader, settings, run, output)
         notes = (*report.notes, *(checkpointer.notes if checkpointer else ()))
-        report = replace(report, source=intake.name, target=name_of(target), notes=notes)
+        report = replace(report, source=opened.name, target=name_of(target), notes=notes)
         if run is not None and watch is not None:
             report = replace(report, measures=watch.measures(run.preset), gallery=watch.gallery.build())
         return replace(report, elapsed_s=time.monotonic() - started)
@@ -177,6 +177,8 @@ def _write(
         changed = _apply(reader, writer, corrections, observers, settings.strength)
         copy = None if changed else remux(reader.info, target, settings.encoding())
         if copy is None:
+            if not changed:
+                writer.note_failed_copy()
             writer.close()
     except BaseException:
         writer.discard()
@@ -202,7 +204,7 @@ def _apply(
         frame = picture.corrected(job.correction and job.correction.scaled(strength))
         if frame is not picture.frame:
             changed = True
-            writer.release()
+            writer.confirm()
         writer.write(frame)
         for observer in observers:
             observer.on_written(job, picture.frame, frame)

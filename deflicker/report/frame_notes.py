@@ -63,19 +63,25 @@ def skipped_lines(ranges: Sequence[SkippedRange]) -> list[str]:
 
 @dataclass(frozen=True)
 class ShotTexture:
-    """A shot whose texture boils."""
+    """A shot whose texture boils or is redrawn."""
 
     first: int
     """Its first frame in the output, from 0."""
     space: str
-    """`pixel`, `latent` or `both`."""
+    """`pixel`, `latent` or `both`; `hold` where it is held."""
     boil_share: float
-    """Fraction of all change of its texture that is boil, as first measured."""
+    """Fraction of all change of its texture that is boil, as first measured; where held, of its texture that is
+    redrawn."""
     boil_levels: float
-    """Root mean square of the boil, in code values of 255."""
+    """Root mean square of the boil, in code values of 255; where held, of what holding changes."""
     why: str
 
     def __str__(self) -> str:
+        if self.space == "hold":
+            return (
+                f"shot from frame {self.first}: held ({self.boil_share:.0%} of its texture is redrawn, "
+                f"{self.boil_levels:.1f} code values): {self.why}"
+            )
         found = f"{self.boil_share:.0%} of its change is boil, {self.boil_levels:.1f} code values"
         where = {"pixel": "in pixels", "latent": "in latents", "both": "in pixels and latents"}[self.space]
         return f"shot from frame {self.first}: {where} ({found}): {self.why}"

@@ -21,6 +21,21 @@ class Image:
 
 
 @dataclass(frozen=True)
+class Clip:
+    """A short silent WebM."""
+
+    webm: bytes
+    width: int
+    height: int
+    frames: int
+
+    @property
+    def address(self) -> str:
+        """As a `data:` address."""
+        return "data:video/webm;base64," + base64.b64encode(self.webm).decode("ascii")
+
+
+@dataclass(frozen=True)
 class Gallery:
     """Pictures of one video, or of one before and after. The latter's are None where there is one video only."""
 
@@ -36,3 +51,5 @@ class Gallery:
     """Mean change of each place; None where nothing changed."""
     heat_peak: float
     """What its brightest colour stands for, code values of 255."""
+    clip: Clip | None = None
+    """The first seconds, before on the left and after on the right; None where there is one video only."""

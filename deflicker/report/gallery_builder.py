@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from deflicker.report.gallery import Gallery, Image
+from deflicker.media.web_clip import encode_web_clip
+from deflicker.report.gallery import Clip, Gallery, Image
 
 WIDTH_PX = 960
 """Longer side of the frames shown."""
 _SLICE_FRAMES = 480
 """Frames in the slice: with more, single frames could not be told apart."""
+_CLIP_FRAMES, _CLIP_S = 120, 4.0
+"""Most frames and seconds of the clip."""
+_DEFAULT_RATE = Fraction(25)
 _MUCH_MORE = 1.15
 """How much more a frame must have changed to be shown instead, so that few are drawn."""
 _HEAT = np.array([(0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)], np.float32)
@@ -61,9 +66,19 @@ class GalleryBuilder:
         self._count = 0
         self._most = -1.0
         self._shown: tuple[int, Any, Any] = (0, None, None)
+        self._clip: list[Any] = []
+        self._times_s: list[float] = []
 
-    def add(self, number: int, before: Tensor, after: Tensor, large: Callable[[int], Tensor]) -> None:
-        """Take the next frame's small copies `[3, h, w]`; `large(0)` and `large(1)` draw it before and after."""
+    def add(
+        self, number: int, before: Tensor, after: Tensor, large: Callable[[int], Tensor], *, time_s: float = 0.0
+    ) -> None:
+        """Take the next frame's small copies `[3, h, w]`; `large(0)` and `large(1)` draw it before and after.
+
+        time_s: when it is shown.
+        """
+        if self._pair and len(self._clip) < _CLIP_FRAMES and (not self._clip or time_s - self._times_s[0] < _CLIP_S):
+            self._clip.append(np.concatenate([to_array(before), to_array(after)], 1))
+            self._times_s.append(time_s)
         if len(self._columns) < _SLICE_FRAMES:
             middle = before.shape[-1] // 2
             self._columns.append(torch.stack([before[..., middle], after[..., middle]]).cpu())
@@ -95,4 +110,18 @@ class GalleryBuilder:
             frame_after=None if after is None else encode(after),
             heat=heat,
             heat_peak=peak,
+            clip=self._build_clip(),
         )
+
+    def _build_clip(self) -> Clip | None:
+        """Before and after in one picture, so that they cannot get out of step."""
+        if len(self._clip) < 2:
+            return None
+        length_s = self._times_s[-1] - self._times_s[0]
+        rate = Fraction((len(self._clip) - 1) / length_s).limit_denominator(1001) if length_s > 0 else _DEFAULT_RATE
+        height, width = (side // 2 * 2 for side in self._clip[0].shape[:2])
+        pictures = [picture[:height, :width] for picture in self._clip]
+        try:
+            return Clip(encode_web_clip(pictures, rate), width, height, len(pictures))
+        except (OSError, ValueError):  # an FFmpeg without VP8: the report goes without
+            return None

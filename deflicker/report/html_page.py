@@ -17,11 +17,13 @@ from markupsafe import Markup
 from deflicker.report.frame_notes import ShotTexture, SkippedRange, skipped_lines, texture_lines
 from deflicker.report.gallery import Gallery
 from deflicker.report.results import Document, Judgement
-from deflicker.report.svg import Line, Marks, plot
+from deflicker.report.svg import Line, Marks, plot, timeline
 from deflicker.report.templating import REPORT_TEMPLATES, asset, csp_hash, render_template
 from deflicker.report.terms import GUARDS, METRICS, Better, Term, allowed_range, show
+from deflicker.report.timeline_rows import timeline_rows
 
 _VERDICT_CLASSES: dict[Judgement, str] = {"improved": "good", "steady": "good", "flickers": "bad", "harmed": "bad"}
+_POLICY = "default-src 'none'; img-src data:; media-src data:; style-src '{style}'; script-src '{script}'"
 _SAME = 0.02
 """Relative change below which no arrow is drawn; for scores that end at 1, relative to their distance from 1."""
 
@@ -59,7 +61,7 @@ def render(document: Document, gallery: Gallery | None) -> str:
         REPORT_TEMPLATES / "report.html",
         name=Path(document["source"]).name,
         subtitle=_subtitle(document),
-        policy=f"default-src 'none'; img-src data:; style-src '{csp_hash(css)}'; script-src '{csp_hash(script)}'",
+        policy=_POLICY.format(style=csp_hash(css), script=csp_hash(script)),
         css=css,
         script=script,
         pair=pair,
@@ -67,6 +69,8 @@ def render(document: Document, gallery: Gallery | None) -> str:
         measures=measures,
         verdict_class=_VERDICT_CLASSES.get(measures["verdict"]["judgement"], "") if measures else "",
         gallery=gallery,
+        cards=list(_cards(measures, pair=pair)) if measures else [],
+        timeline=Markup(timeline(document["frames"], timeline_rows(document))) if measures else "",
         metrics=list(_metrics(measures, pair=pair)) if measures else [],
         guards=list(_guards(measures)) if measures else [],
         plots=[Markup(each) for each in _plots(measures, pair=pair)] if measures else [],
@@ -81,6 +85,40 @@ def _subtitle(document: Document) -> str:
         return f"corrected to {Path(document['target']).name} · {length}"
     other = document["other"]
     return f"compared with {Path(other).name} · {length}" if other else f"as it is · {length}"
+
+
+# --- Six numbers ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Card:
+    """One of the six numbers that come first."""
+
+    title: str
+    meaning: str
+    before: str
+    after: str
+    unit: str
+    css: str
+
+
+_CARDS = ("flicker_whole_y", "flicker_local_y", "seams", "boil")
+_CARDS_OF_ONE = ("flicker_whole_cb", "flicker_whole_cr")
+_GUARD_CARDS = ("sharpness", "psnr")
+
+
+def _cards(measures: Document, *, pair: bool) -> Iterator[_Card]:
+    """What flickered, and what it cost: four metrics and two guards, or six metrics of a video by itself."""
+    for name in (*_CARDS, *(() if pair else _CARDS_OF_ONE)):
+        term, metric = METRICS[name], measures["metrics"][name]
+        before, after = metric["before"], metric["after"]
+        change = _change(before, after, term.better)
+        shown = show(term, after) if pair else ""
+        yield _Card(term.title, term.meaning, show(term, before), shown, term.unit, change.css if change else "")
+    for name in _GUARD_CARDS if pair else ():
+        term, guard = GUARDS[name], measures["guards"][name]
+        css = "" if guard["holds"] else "bad"
+        yield _Card(term.title, term.meaning, "", show(term, guard["value"]), term.unit, css)
 
 
 # --- Numbers ----------------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ class Report:
     skipped: tuple[SkippedRange, ...] = ()
     """Frames left uncorrected on purpose: those the user excludes, and flashes."""
     texture: tuple[ShotTexture, ...] = ()
-    """Shots whose texture boiled, and where it was steadied; said only where it may be in latents."""
+    """Shots whose texture was held, or boiled where it may be stabilized in latents; and why."""
     settings: tuple[tuple[str, str], ...] = ()
     """What was asked for, name and value."""
     damage: tuple[tuple[str, int], ...] = ()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 _WIDTH, _HEIGHT = 480, 210
+_TIMELINE_PX = 640
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 12, 34
 _MOST_POINTS = 600
 """Points of one line; of more, the largest of each bucket is drawn, so that no spike is lost."""
@@ -52,6 +53,50 @@ def plot(title: str, x_name: str, x: Sequence[float], lines: Iterable[Line], mar
     keys = [(line.look, line.name) for line in lines] + [(each.look, each.name) for each in marks]
     legend = "".join(f'<span class="key {look}">{escape(name)}</span>' for look, name in keys)
     return f'<figure class="plot"><figcaption>{escape(title)} {legend}</figcaption>{"".join(parts)}</figure>'
+
+
+@dataclass(frozen=True)
+class Span:
+    """Consecutive frames on the timeline, and what is said of them."""
+
+    first: int
+    last: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the timeline."""
+
+    name: str
+    look: str
+    """CSS class: `shot`, `seam`, `flash`, `excluded` or `texture`."""
+    spans: Sequence[Span]
+
+
+_ROW_PX, _LABEL_PX, _LEAST_PX = 22, 76, 2.5
+
+
+def timeline(frames: int, rows: Iterable[Row]) -> str:
+    """An `<svg>` with a row for each kind of span, over all frames; rows without spans are left out."""
+    rows = [row for row in rows if row.spans]
+    across = (_TIMELINE_PX - _LABEL_PX - _RIGHT) / max(1, frames)
+    height = len(rows) * _ROW_PX + 20
+    parts = [f'<svg class="timeline" viewBox="0 0 {_TIMELINE_PX} {height}" role="img" aria-label="Timeline">']
+    for index, row in enumerate(rows):
+        y = index * _ROW_PX
+        parts.append(f'<text class="end" x="{_LABEL_PX - 8}" y="{y + 15}">{escape(row.name)}</text>')
+        for number, span in enumerate(row.spans):
+            x, width = _LABEL_PX + span.first * across, max(_LEAST_PX, (span.last + 1 - span.first) * across)
+            odd = " odd" if number % 2 else ""
+            parts.append(
+                f'<rect class="{row.look}{odd}" x="{x:.1f}" y="{y + 3}" width="{width:.1f}" height="{_ROW_PX - 6}">'
+                f"<title>{escape(span.text)}</title></rect>"
+            )
+    for frame, look in ((0, "start"), (max(0, frames - 1), "end")):
+        x = _LABEL_PX if look == "start" else _TIMELINE_PX - _RIGHT
+        parts.append(f'<text class="{look}" x="{x}" y="{height - 4}">frame {frame}</text>')
+    return "".join([*parts, "</svg>"])
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ _FELL, _ROSE = (0.05, 0.03), (0.10, 0.10)
 """Relative and absolute change (levels of 255) of a flicker index that counts as one. More is asked of a rise: an
 index that nobody touched moves a little."""
 STEADY = {"flicker_whole_y": 0.5, "flicker_whole_cb": 0.25, "flicker_whole_cr": 0.25}
-"""Flicker index from which a video is said to flicker (docs/metrics.md has the clips it was set on)."""
+"""Flicker index from which a video is said to flicker (docs/results/metric_clips.md has the clips it was set on)."""
 
 
 def judge_one(metrics: Mapping[str, Metric]) -> Verdict:

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from . import texture_flicker
+
 Kind = Callable[[Tensor, Generator], Tensor]
 
 _THINGS = 6
@@ -154,6 +156,11 @@ def drift(clean: Tensor, rng: Generator) -> Tensor:
     return _gain(clean, slide * (sign * cast + tilt))
 
 
+def colour_mixed(clean: Tensor, rng: Generator) -> Tensor:
+    """Exposure, regions and texture in colour together."""
+    return texture_flicker.colour_boil(local(exposure(clean, rng, 0.5), rng, 0.8), rng)
+
+
 KINDS: dict[str, Kind] = {
     "none": none,
     "fade": fade,
@@ -167,7 +174,11 @@ KINDS: dict[str, Kind] = {
     "mixed": mixed,
     "seam": seam,
     "drift": drift,
+    **texture_flicker.TEXTURE_KINDS,
+    "colour-mixed": colour_mixed,
 }
+USUAL_KINDS = tuple(kind for kind in KINDS if kind not in texture_flicker.TEXTURE_KINDS)
+"""Those that are run where none is named."""
 
 
 def add(kind: str, clean: Tensor, seed: int) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from . import flicker, peers, synthetic
 from .without import TERMS
 
 METHODS = ("deflicker", *peers.PEERS)
+USUAL_METHODS = tuple(name for name in METHODS if name not in peers.TEXTURE_PEERS)
 NAMED_SIZES = {
     "360p": (640, 360),
     "480p": (854, 480),
@@ -79,12 +80,12 @@ def _quality(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--clips", nargs="+", type=Path, default=[], help="videos or folders (default: the clean samples)")
     add("--real", nargs="+", type=Path, help="clips that flicker by themselves: before and after instead")
-    add("--kinds", type=names_of(kinds), default=list(kinds), help=",".join(kinds))
+    add("--kinds", type=names_of(kinds), default=list(flicker.USUAL_KINDS), help=",".join(kinds))
     add("--seeds", type=numbers, default=[11])
     add("--frames", type=int, default=32)
     add("--width", type=int, default=480, help="wider clips are made this wide")
     add("--preset", default="balanced")
-    add("--methods", type=names_of(METHODS), default=list(METHODS), help=",".join(METHODS))
+    add("--methods", type=names_of(METHODS), default=list(USUAL_METHODS), help=",".join(METHODS))
     add("--tool", action="append", default=[], metavar="NAME=OPTIONS", help="a further run: 'anchored=--anchor 1'")
     add(
         "--ablations", type=names_of(TERMS), nargs="?", const=list(TERMS), default=[], metavar="TERMS",

@@ -18,11 +18,12 @@ from torch import Tensor
 
 from deflicker.motion.warp import warp
 
+from . import texture_flicker
 from .motion import Motion
 from .scores import psnr
 
 CELL_PX = 16
-TEXTURE_KINDS = frozenset({"boil", "mixed"})
+TEXTURE_KINDS = frozenset({"boil", "mixed", "colour-mixed", *texture_flicker.TEXTURE_KINDS})
 """Kinds of flicker that draw texture anew."""
 
 

@@ -49,7 +49,8 @@ def ffmpeg(name: str, options: str = "") -> Peer:
         source = graph.add_buffer(
             width=width, height=height, format=av.VideoFormat("yuv444p16le"), time_base=Fraction(1, 24)
         )
-        graph.link_nodes(source, graph.add(name, options), graph.add("buffersink")).configure()
+        back = graph.add("format", "yuv444p16le")  # some filters know 8 bits alone
+        graph.link_nodes(source, graph.add(name, options), back, graph.add("buffersink")).configure()
         found: list[Tensor] = []
 
         def pull() -> None:
@@ -152,6 +153,32 @@ def destrobe(flickering: Tensor, motion: NeedsMotion) -> Tensor:
     return result
 
 
+def at_the_ends(peer: Peer, frames: int) -> Peer:
+    """A filter that gives so many frames less at either end, its clip continued there by still frames."""
+
+    def run(flickering: Tensor, motion: NeedsMotion) -> Tensor:
+        first, last = (each.expand(frames, -1, -1, -1) for each in (flickering[:1], flickering[-1:]))
+        return peer(torch.cat([first, flickering, last]), motion)
+
+    return run
+
+
+_WIDE = ":".join(f"{plane}a=0.1:{plane}b=0.2" for plane in range(3))
+"""Thresholds of atadenoise at which it averages what boils by twenty code values."""
+TEXTURE_PEERS: dict[str, Peer] = {
+    "atadenoise_wide": ffmpeg("atadenoise", f"s=9:{_WIDE}"),
+    "hqdn3d": ffmpeg("hqdn3d"),
+    "hqdn3d_strong": ffmpeg("hqdn3d", "8:6:12:9"),
+    "tmedian": at_the_ends(ffmpeg("tmedian", "radius=1"), 1),
+    "tmedian_2": at_the_ends(ffmpeg("tmedian", "radius=2"), 2),
+    "fftdnoiz": ffmpeg("fftdnoiz", "sigma=8:prev=1:next=1"),
+    "fftdnoiz_strong": ffmpeg("fftdnoiz", "sigma=20:prev=1:next=1"),
+    "nlmeans": ffmpeg("nlmeans", "s=3"),
+    "nlmeans_strong": ffmpeg("nlmeans", "s=8"),
+}
+"""Denoisers of video, for kinds that draw texture anew; they are run where they are named."""
+SPATIAL = frozenset({"hqdn3d", "hqdn3d_strong", "fftdnoiz", "fftdnoiz_strong", "nlmeans", "nlmeans_strong"})
+"""Peers that blur a still picture, too."""
 PEERS: dict[str, Peer] = {
     "ffmpeg_deflicker": ffmpeg("deflicker"),
     "atadenoise": ffmpeg("atadenoise"),
@@ -160,6 +187,7 @@ PEERS: dict[str, Peer] = {
     "bonneel_flow": bonneel_flow,
     "reduceflicker": reduce_flicker,
     "destrobe": destrobe,
+    **TEXTURE_PEERS,
 }
 ALONG_MOTION = frozenset({"bonneel", "bonneel_flow", "reduceflicker"})
 """Peers that ask for motion."""
@@ -167,6 +195,9 @@ ALONG_MOTION = frozenset({"bonneel", "bonneel_flow", "reduceflicker"})
 
 def missing(name: str) -> str | None:
     """Why a peer cannot run here, or None."""
+    needed = name.partition("_")[0] if name in TEXTURE_PEERS else None
+    if needed is not None and needed not in av.filter.filters_available:
+        return f"this FFmpeg is built without {needed}"
     if name == "destrobe":
         try:
             importlib.import_module("destrobe.core.filters")

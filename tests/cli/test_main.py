@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -79,17 +80,36 @@ def test_version(command: Command) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"deflicker {__version__}\n", "")
 
 
-def test_help_shows_every_option_in_panels(command: Command) -> None:
-    usual = "overwrite strength preset device codec crf pix-fmt encoder-option start end max-memory weights offline "
-    usual += "dry-run quiet verbose log-json help-all version"
-    advanced = "precision encoder-preset decoder compare-style no-lpips autoencoder"
-    for option, extra in (("--help", []), ("--help-all", advanced.split())):
-        done = command(option, COLUMNS="120", TERMINAL_WIDTH="120")
+TWELVE = [
+    "strength",
+    "preset",
+    "anchor",
+    "exclude",
+    "start",
+    "end",
+    "overwrite",
+    "crf",
+    "report",
+    "compare",
+    "dry-run",
+    "output-dir",
+]
+
+
+def shown_options(text: str) -> set[str]:
+    return set(re.findall(r"^│ --([a-z-]+)", text, re.MULTILINE))
+
+
+def test_help_shows_the_twelve_usual_options_and_help_all_the_rest_by_panel(command: Command) -> None:
+    usual, full = (command(option, COLUMNS="120", TERMINAL_WIDTH="120") for option in ("--help", "--help-all"))
+    for done in (usual, full):
         assert (done.returncode, done.stderr) == (0, "")
-        panels = "Correction", "Output", "Hardware and weights", "Logging and information", "Exit codes"
-        assert [text for text in panels if text not in done.stdout] == []
-        shown = [name for name in [*usual.split(), *advanced.split()] if f"--{name}" in done.stdout]
-        assert shown == [*usual.split(), *extra]
+        assert "Exit codes" in done.stdout
+    assert shown_options(usual.stdout) == {*TWELVE, "help", "help-all"}
+    rest = "precision encoder-preset decoder compare-style lpips autoencoder device codec keep-flashes log-json version"
+    assert shown_options(full.stdout) > {*TWELVE, *rest.split()}
+    panels = "Correction", "Input", "Output", "Many videos", "Hardware and weights", "Logging and information"
+    assert [panel for panel in panels if panel not in full.stdout] == []
 
 
 @pytest.mark.parametrize("word", ["doctor", "--doctor"])
@@ -108,9 +128,32 @@ def test_doctor(command: Command, tmp_path: Path, word: str) -> None:
 
 def test_nothing_given_is_a_hint(command: Command) -> None:
     done = command()
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "usage: deflicker IN OUT" in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    for line in ("deflicker in.mp4 out.mp4", "deflicker explain in.mp4", "deflicker --help"):
+        assert line in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["in.mp4", "out.mp4", "--strenght", "1"], "did you mean --strength?"),
+        (["in.mp4", "out.mp4", "--keep-flash"], "did you mean --keep-flashes?"),
+        (["mesure", "in.mp4"], "did you mean: deflicker measure?"),
+        (["in.mp4"], "try: deflicker in.mp4 in_steady.mp4"),
+    ],
+)
+def test_a_mistake_gets_the_nearest_thing_that_works(command: Command, clip: Path, words: list[str], hint: str) -> None:
+    done = command(*words)
+    assert done.returncode in (2, 3)
+    assert hint in done.stderr
+
+
+@pytest.mark.parametrize(("given", "meant"), [("matroska", "mkv"), ("yuv4mpegpipe", "y4m"), ("rawvideo", "raw")])
+def test_ffmpeg_s_names_of_formats(pipeline: Any, clip: Path, tmp_path: Path, given: str, meant: str) -> None:
+    seen: list[Any] = []
+    pipeline.deflicker = lambda source, target, settings, on_progress: seen.append(settings) or REPORT
+    assert main(pipeline, clip, tmp_path / "out.mp4", "-f", given) == 0
+    assert seen[0].format == meant
 
 
 @pytest.mark.parametrize(
@@ -385,7 +428,8 @@ def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> N
     words += "--pix-fmt yuv420p10le -e tune=grain -e x=a=b --start 1:30.5 --end 2700f --max-memory 8G --weights w "
     words += "--offline -y --strict --anchor 0.7 --reference 120f --guide g.mp4 "
     words += "--exclude 1:30-1:35.5 --exclude 120f-140f --keep-flashes --resume "
-    words += "--format mkv --fps 23.976 --rawvideo 64x48@24"
+    words += "--texture hold --hold 0.6 "
+    words += "--format mkv --fps 23.976 --rawvideo 64x48@24 --deinterlace auto"
     assert main(pipeline, clip, tmp_path / "out.mp4", *words.split()) == 0
     values = vars(seen[0])
     assert (values.pop("start"), values.pop("end")) == (TimePoint(seconds=Fraction(181, 2)), TimePoint(frame=2700))
@@ -411,11 +455,14 @@ def test_options_become_settings(pipeline: Any, clip: Path, tmp_path: Path) -> N
         "guide": Path("g.mp4"),
         "exclude": (Span.parse("90-95.5"), Span(TimePoint(frame=120), TimePoint(frame=140))),
         "keep_flashes": True,
+        "texture": "hold",
+        "hold": 0.6,
         "weights": Path("w"),
         "offline": True,
         "overwrite": True,
         "strict": True,
         "resume": True,
+        "deinterlace": "auto",
     }
 
 

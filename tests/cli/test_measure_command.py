@@ -25,6 +25,15 @@ def test_measure_one(command: Command, clip: Path, raft: None) -> None:
     assert any(line.startswith("Coherence (TCS)") and "LPIPS was not asked for" in line for line in lines)
 
 
+def test_explain(command: Command, clip: Path, tmp_path: Path, raft: None) -> None:
+    done = command("explain", clip, "--preset", "fast", "--start", "2f")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "* Brightness of the whole picture: " in done.stdout
+    assert "most at 0." in done.stdout
+    assert "in_steady.mp4" in done.stdout.splitlines()[-1]
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
 def test_measure_two_as_json_with_a_report(command: Command, clip: Path, tmp_path: Path, raft: None) -> None:
     make_video(tmp_path / "after.mp4", flicker=0)
     words = ("measure", "in.mp4", "after.mp4", "--preset", "fast", "--no-lpips", "--json", "--report", "r.html")

@@ -21,9 +21,9 @@ from deflicker.core import weights
 from deflicker.core.errors import WeightsError
 from deflicker.core.files import TemporaryFolder, lock_folder, remove_stale
 from deflicker.media.file_access import path_of
-from deflicker.media.image_pattern import numbered
-from deflicker.media.sequence_target import Images
-from deflicker.media.source import take_in
+from deflicker.media.image_pattern import image_sequence
+from deflicker.media.sequence_target import SequenceTarget
+from deflicker.media.source import open_source
 from deflicker.motion.raft.network import RAFT_LARGE
 from tests.assets import make_video
 
@@ -173,15 +173,16 @@ def test_what_other_users_left_is_theirs(tmp_path: Path, monkeypatch: pytest.Mon
 @posix
 def test_images_of_a_killed_run_are_removed_by_the_next(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     killed(
-        "from pathlib import Path\nfrom deflicker.media.sequence_target import Images\n"
-        "from deflicker.media.image_pattern import numbered\nfrom deflicker.media.file_access import path_of\n"
+        "from pathlib import Path\nfrom deflicker.media.sequence_target import SequenceTarget\n"
+        "from deflicker.media.image_pattern import image_sequence\nfrom deflicker.media.file_access import path_of\n"
         f"path = Path({str(tmp_path / '%03d.png')!r})\n"
-        "i = Images(numbered(path), source=Path('in'), overwrite=False); path_of(i.sink % 1).write_bytes(b'x')"
+        "i = SequenceTarget(image_sequence(path), source=Path('in'), overwrite=False)\n"
+        "path_of(i.sink % 1).write_bytes(b'x')"
     )
     assert len(names(tmp_path)) == 1
-    images = numbered(tmp_path / "%03d.png")
+    images = image_sequence(tmp_path / "%03d.png")
     assert images is not None
-    output = Images(images, source=Path("in"), overwrite=False)
+    output = SequenceTarget(images, source=Path("in"), overwrite=False)
     path_of(str(output.sink) % 1).write_bytes(b"x")
     output.commit()
     assert names(tmp_path) == {"001.png"}
@@ -195,15 +196,15 @@ def test_a_stored_pipe_of_a_killed_run_is_removed_by_the_next(
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     killed(
-        "import io\nfrom deflicker.media.source import take_in\n"
+        "import io\nfrom deflicker.media.source import open_source\n"
         "class Stream(io.BytesIO):\n    def read(self, *_): os.kill(os.getpid(), signal.SIGKILL)\n"
-        "with take_in(Stream()): pass",
+        "with open_source(Stream()): pass",
         TMPDIR=str(temporary),
     )
     assert len(names(temporary)) == 1
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     data = make_video(tmp_path / "in.mp4", frames=2).read_bytes()
-    with take_in(io.BytesIO(data)):
+    with open_source(io.BytesIO(data)):
         pass
     assert names(temporary) == set()
     assert was_removed(caplog)

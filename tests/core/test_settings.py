@@ -214,6 +214,35 @@ def test_spaces_are_checked(options, words):
         Settings(**options)
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_texture_is_held_where_there_is_a_guide_or_it_is_asked_for(preset):
+    guide = Path("guide.mp4")
+    assert Settings(preset=preset).plan.holds == "never"
+    guided = Settings(preset=preset, guide=guide).plan
+    assert guided.holds == "redrawn"
+    assert guided.texture_max_side_px > 0
+    assert guided.texture_reach == PRESETS[preset].texture_reach
+    asked = Settings(preset=preset, texture="hold").plan
+    assert (asked.holds, asked.texture_reach) == ("always", 0)
+    off = Settings(preset=preset, texture="off", guide=guide).plan
+    assert (off.holds, off.texture_reach) == ("never", 0)
+    average = Settings(preset=preset, texture="average", guide=guide).plan
+    assert (average.holds, average.texture_reach) == ("never", PRESETS[preset].texture_reach)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"texture": "sharp"}, "no texture 'sharp'"),
+        ({"hold": 1.5}, "hold is 1.5: it must be between 0 and 1"),
+        ({"hold": 0.5, "texture": "average"}, "hold has no effect while texture is average"),
+    ],
+)
+def test_texture_and_hold_are_checked(options, words):
+    with pytest.raises(SettingsError, match=words):
+        Settings(**options)
+
+
 def test_latents_are_the_presets_unless_asked_for():
     assert [Settings(preset=name).texture_space for name in PRESETS] == ["pixel", "pixel", "auto"]
     assert Settings(space="auto").texture_space == Settings(autoencoder="own").texture_space == "auto"

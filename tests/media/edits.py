@@ -107,3 +107,9 @@ def shown_by_ffmpeg(path: Path) -> Shown | None:
     base = Fraction(found["streams"][0]["time_base"])
     times = [frame["pts"] * base for frame in found["frames"]]
     return list(zip(times, hashes, strict=True))
+
+
+def timecode_of(path: Path) -> str | None:
+    with av.open(str(path)) as container:
+        tags = {key.lower(): value for key, value in container.streams.video[0].metadata.items()}
+        return tags.get("timecode")  # Matroska knows capitals only

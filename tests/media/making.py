@@ -77,6 +77,7 @@ def make(
     rotation: int = 0,
     sample_aspect: Fraction | None = None,
     tags: dict[str, int] | None = None,
+    timecode: str = "",
 ) -> Path:
     """A video with a picture at each of `pts`; subtitles as (codec, [(start_ms, length_ms, payload)])."""
     with av.open(str(path), "w") as out:
@@ -88,6 +89,8 @@ def make(
             setattr(video.codec_context, name, value)
         if sample_aspect:
             video.codec_context.sample_aspect_ratio = sample_aspect
+        if timecode:
+            video.metadata["timecode"] = timecode
         if rotation:
             video.set_display_rotation(rotation)
         sounds: list[Any] = [out.add_stream(name, rate=48000, layout="stereo") for name in audio]

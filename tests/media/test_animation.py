@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from deflicker import Settings, deflicker
-from deflicker.media.animation import plays
+from deflicker.media.animation import play_count
 from tests.assets import drifting, make_video
 
 COPY = Settings(strength=0)
@@ -115,7 +115,7 @@ PICTURE = b"\x2c"
 )
 def test_what_a_header_says(data: bytes, times: int | None, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(data)
-    assert plays(tmp_path / "x") == times
+    assert play_count(tmp_path / "x") == times
 
 
 @pytest.mark.parametrize("before", ["gif", "webp", "png"])
@@ -126,9 +126,9 @@ def test_it_plays_as_often(tmp_path: Path, before: str, after: str, times: int) 
     # Pillow counts as each format does: a GIF's repetitions, none of which is no extension.
     loop = {"loop": times} if before != "gif" or times == 0 else {"loop": times - 1 or None}
     source, target = animate(tmp_path / f"in.{before}", **loop), tmp_path / f"out.{after}"
-    assert plays(source) == times
+    assert play_count(source) == times
     assert not [what for what in deflicker(source, target, COPY).dropped if "looping" in what]
-    assert plays(target) == times
+    assert play_count(target) == times
     with Image.open(target) as image:
         expected = {0: 0, 1: None, 4: 3}[times] if after == "gif" else times
         assert image.info.get("loop") == expected
@@ -143,4 +143,4 @@ def test_where_it_cannot_be_said(tmp_path: Path) -> None:
 
 def test_a_video_becomes_an_endless_animation(tmp_path: Path) -> None:
     deflicker(make_video(tmp_path / "in.mp4", frames=3, sound=False), tmp_path / "out.gif", COPY)
-    assert plays(tmp_path / "out.gif") == 0
+    assert play_count(tmp_path / "out.gif") == 0

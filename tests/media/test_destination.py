@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from deflicker.core.errors import OutputError, ReaderGone
-from deflicker.media.destination import Pipe, name_of, open_target
-from deflicker.media.file_target import Target
+from deflicker.media.destination import PipeTarget, name_of, open_target
+from deflicker.media.file_target import FileTarget
 
 
 class Stream(io.BytesIO):
@@ -29,10 +29,10 @@ class Stream(io.BytesIO):
 
 def test_nothing_is_passed_on_before_it_is_certain() -> None:
     stream = Stream()
-    pipe = Pipe(stream)
+    pipe = PipeTarget(stream)
     assert pipe.write(b"abcdefgh") == 8
     assert stream.getvalue() == b""
-    pipe.release()
+    pipe.confirm()
     assert stream.getvalue() == b"abcdefgh"
     pipe.write(b"ij")
     assert stream.getvalue() == b"abcdefghij"
@@ -43,7 +43,7 @@ def test_nothing_is_passed_on_before_it_is_certain() -> None:
 
 def test_what_is_held_back_is_passed_on_in_the_end() -> None:
     stream = Stream()
-    pipe = Pipe(stream)
+    pipe = PipeTarget(stream)
     pipe.write(b"whole")
     pipe.commit()
     assert stream.getvalue() == b"whole"
@@ -51,20 +51,20 @@ def test_what_is_held_back_is_passed_on_in_the_end() -> None:
 
 def test_what_is_given_up_never_arrives() -> None:
     stream = Stream()
-    pipe = Pipe(stream)
+    pipe = PipeTarget(stream)
     pipe.write(b"half")
     pipe.stop()
     assert pipe.write(b"an ending") == 9
     pipe.discard()
-    pipe.release()
+    pipe.confirm()
     assert stream.getvalue() == b""
 
 
 @pytest.mark.parametrize(("error", "told"), [(BrokenPipeError, ReaderGone), (OSError, OutputError)])
 def test_a_stream_that_fails(error: type[OSError], told: type[OutputError]) -> None:
     stream = Stream(limit=6, error=error)
-    pipe = Pipe(stream)
-    pipe.release()
+    pipe = PipeTarget(stream)
+    pipe.confirm()
     with pytest.raises(told) as raised:
         pipe.write(b"abcdefgh")
     assert type(raised.value) is told
@@ -74,7 +74,7 @@ def test_a_stream_that_fails(error: type[OSError], told: type[OutputError]) -> N
 
 def test_a_trial_touches_nothing(tmp_path: Path) -> None:
     stream = Stream()
-    pipe = Pipe(stream, trial=True)
+    pipe = PipeTarget(stream, dry_run=True)
     assert isinstance(pipe.sink, io.BytesIO)
     pipe.commit()
     assert stream.getvalue() == b""
@@ -84,5 +84,5 @@ def test_a_trial_touches_nothing(tmp_path: Path) -> None:
 def test_names_and_streams(tmp_path: Path) -> None:
     assert name_of(Stream()) == "-"
     assert name_of("out.mp4") == "out.mp4"
-    assert isinstance(open_target(tmp_path / "out.mp4", source=tmp_path, overwrite=False), Target)
-    assert isinstance(open_target(Stream(), source=tmp_path, overwrite=False), Pipe)
+    assert isinstance(open_target(tmp_path / "out.mp4", source=tmp_path, overwrite=False), FileTarget)
+    assert isinstance(open_target(Stream(), source=tmp_path, overwrite=False), PipeTarget)

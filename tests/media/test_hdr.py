@@ -9,7 +9,7 @@ from typing import Any
 import av
 from av.sidedata.sidedata import Type
 
-from deflicker.media.hdr import beyond_reach
+from deflicker.media.hdr import unsupported_metadata
 from deflicker.media.probe import probe
 from deflicker.media.remux import remux
 from tests.media.making import make, transcode
@@ -36,19 +36,19 @@ def captioned(path: Path) -> Path:
 def test_closed_captions_are_copied_or_named(tmp_path: Path) -> None:
     path = captioned(tmp_path / "in.mp4")
     info = probe(path)
-    assert info.beyond_reach == ("closed captions inside the pictures (CEA-608/708)",)
+    assert info.unsupported_metadata == ("closed captions inside the pictures (CEA-608/708)",)
     assert any("closed captions" in what for what in transcode(path, tmp_path / "out.mp4")[1].dropped)
     copy = remux(info, tmp_path / "copy.mp4")
     assert copy is not None
     assert copy.dropped == ()
-    assert probe(tmp_path / "copy.mp4").beyond_reach == info.beyond_reach
+    assert probe(tmp_path / "copy.mp4").unsupported_metadata == info.unsupported_metadata
 
 
 def test_each_kind_is_named_once() -> None:
     kinds = ("DOVI_METADATA", "DOVI_RPU_BUFFER", "DYNAMIC_HDR_PLUS", "DISPLAYMATRIX", "SEI_UNREGISTERED")
     frame: Any = SimpleNamespace(side_data=[SimpleNamespace(type=Type[kind]) for kind in kinds])
-    assert beyond_reach(frame) == ("Dolby Vision metadata", "HDR10+ metadata")
+    assert unsupported_metadata(frame) == ("Dolby Vision metadata", "HDR10+ metadata")
 
 
 def test_an_ordinary_picture_carries_nothing_more(tmp_path: Path) -> None:
-    assert probe(make(tmp_path / "in.mp4", rotation=90)).beyond_reach == ()
+    assert probe(make(tmp_path / "in.mp4", rotation=90)).unsupported_metadata == ()

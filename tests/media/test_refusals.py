@@ -17,9 +17,11 @@ from deflicker.media.frame import Frame
 from deflicker.media.probe import probe
 from deflicker.media.reader import Reader
 from deflicker.pipeline.video import deflicker
+from tests.media.edits import timecode_of
 from tests.media.making import make
 
 ENCODE = Settings(strength=0, start=TimePoint(frame=0), end=TimePoint(frame=4))
+SLOW = pytest.mark.slow
 WEBM_ALPHA = {"auto-alt-ref": "0"}
 
 
@@ -53,15 +55,15 @@ def frames_of(path: Path) -> list[Frame]:
     ("name", "codec", "pix_fmt", "size", "options"),
     [
         ("in.webm", "libvpx", "yuva420p", (320, 213), WEBM_ALPHA),
-        ("in.mkv", "libvpx", "yuva420p", (320, 212), WEBM_ALPHA),
+        pytest.param("in.mkv", "libvpx", "yuva420p", (320, 212), WEBM_ALPHA, marks=SLOW),
         ("in.mov", "prores_ks", "yuva444p10le", (320, 212), {}),
-        ("in.mov", "prores_ks", "yuv422p10le", (320, 212), {}),
+        pytest.param("in.mov", "prores_ks", "yuv422p10le", (320, 212), {}, marks=SLOW),
         ("in.mov", "dnxhd", "yuv422p10le", (256, 130), {"profile": "dnxhr_hqx"}),
-        ("in.mov", "dnxhd", "yuv422p", (256, 130), {"profile": "dnxhr_lb"}),
-        ("in.mov", "cfhd", "gbrap12le", (256, 128), {}),
-        ("in.mov", "v210", "yuv422p10le", (256, 128), {}),
+        pytest.param("in.mov", "dnxhd", "yuv422p", (256, 130), {"profile": "dnxhr_lb"}, marks=SLOW),
+        pytest.param("in.mov", "cfhd", "gbrap12le", (256, 128), {}, marks=SLOW),
+        pytest.param("in.mov", "v210", "yuv422p10le", (256, 128), {}, marks=SLOW),
         ("in.avi", "utvideo", "yuv422p", (64, 48), {}),
-        ("in.avi", "huffyuv", "yuv422p", (64, 48), {}),
+        pytest.param("in.avi", "huffyuv", "yuv422p", (64, 48), {}, marks=SLOW),
         ("in.mkv", "ffv1", "yuva444p16le", (64, 48), {}),
         ("in.mov", "mjpeg", "yuvj422p", (64, 48), {}),
     ],
@@ -88,7 +90,7 @@ def test_codecs_of_editing_stay(
         assert timecode_of(source) == timecode_of(target) == "01:00:00:00"
 
 
-@pytest.mark.parametrize("suffix", [".avi", ".nut"])
+@pytest.mark.parametrize("suffix", [".avi", pytest.param(".nut", marks=SLOW)])
 def test_a_copy_that_loses_what_its_decoder_needs_is_none(suffix: str, tmp_path: Path) -> None:
     """Ut Video's tag says which pixel format it has."""
     source = made(tmp_path / f"in{suffix}", "utvideo", "yuv422p", (64, 48), {})
@@ -96,13 +98,7 @@ def test_a_copy_that_loses_what_its_decoder_needs_is_none(suffix: str, tmp_path:
     assert len(frames_of(tmp_path / f"out{suffix}")) == 5
 
 
-def timecode_of(path: Path) -> str | None:
-    with av.open(str(path)) as container:
-        tags = {key.lower(): value for key, value in container.streams.video[0].metadata.items()}
-        return tags.get("timecode")  # Matroska knows capitals only
-
-
-@pytest.mark.parametrize("suffix", [".mov", ".mp4", ".mkv", ".avi"])
+@pytest.mark.parametrize("suffix", [".mov", pytest.param(".mp4", marks=SLOW), ".mkv", ".avi"])
 def test_timecode_is_kept_or_named(suffix: str, tmp_path: Path) -> None:
     source = made(tmp_path / "in.mov", "libx264", "yuv420p", (64, 48), {"preset": "ultrafast"}, "10:00:00:00")
     for number, how in enumerate((Settings(strength=0), ENCODE)):
@@ -117,11 +113,11 @@ def test_timecode_is_kept_or_named(suffix: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("codec", "pix_fmt", "name", "expected"),
     [
-        ("prores_ks", "yuva444p10le", "out.avi", "ffv1"),
-        ("utvideo", "gbrp", "out.mkv", "ffv1"),
+        pytest.param("prores_ks", "yuva444p10le", "out.avi", "ffv1", marks=SLOW),
+        pytest.param("utvideo", "gbrp", "out.mkv", "ffv1", marks=SLOW),
         ("cfhd", "gbrp12le", "out.mkv", "ffv1"),
         ("dnxhd", "yuv422p10le", "out.mkv", "libx264"),
-        ("libx264", "yuv420p", "out.webm", "libvpx-vp9"),
+        pytest.param("libx264", "yuv420p", "out.webm", "libvpx-vp9", marks=SLOW),
     ],
 )
 def test_the_nearest_that_the_container_holds(

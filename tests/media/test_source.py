@@ -14,13 +14,13 @@ import pytest
 from deflicker.core.errors import InputError, SettingsError
 from deflicker.core.options import ReadOptions
 from deflicker.core.values import RawVideo
-from deflicker.media.source import take_in
+from deflicker.media.source import open_source
 from tests.media.making import frames_of
 
 
 def test_a_file_is_taken_as_it_is(clip: Path) -> None:
-    with take_in(str(clip)) as intake:
-        assert (intake.name, intake.info.path, intake.info.notes) == (str(clip), clip, ())
+    with open_source(str(clip)) as opened:
+        assert (opened.name, opened.info.path, opened.info.notes) == (str(clip), clip, ())
 
 
 @pytest.mark.parametrize("beside", [True, False])
@@ -31,11 +31,11 @@ def test_a_stream_is_stored_while_it_is_needed(
     folder.mkdir()
     if not beside:
         monkeypatch.setattr("tempfile.tempdir", str(folder))
-    with take_in(io.BytesIO(clip.read_bytes()), target=folder / "out.mp4" if beside else None) as intake:
-        assert intake.name == "-"
-        assert [folder / name for name in os.listdir(folder)] == [intake.info.path.parent]
-        assert len(frames_of(intake.info.path)) == 12
-        assert any("stored first" in note for note in intake.info.notes)
+    with open_source(io.BytesIO(clip.read_bytes()), target=folder / "out.mp4" if beside else None) as opened:
+        assert opened.name == "-"
+        assert [folder / name for name in os.listdir(folder)] == [opened.info.path.parent]
+        assert len(frames_of(opened.info.path)) == 12
+        assert any("stored first" in note for note in opened.info.notes)
     assert os.listdir(folder) == []
 
 
@@ -45,8 +45,8 @@ def test_a_named_pipe_is_a_stream(clip: Path, tmp_path: Path) -> None:
     os.mkfifo(pipe)
     writer = threading.Thread(target=lambda: pipe.write_bytes(clip.read_bytes()))
     writer.start()
-    with take_in(pipe, target=tmp_path / "out.mp4") as intake:
-        assert intake.info.width == 96
+    with open_source(pipe, target=tmp_path / "out.mp4") as opened:
+        assert opened.info.width == 96
     writer.join()
 
 
@@ -54,7 +54,7 @@ def test_a_named_pipe_is_a_stream(clip: Path, tmp_path: Path) -> None:
     ("data", "words"), [(b"", "the input stream is empty"), (b"x" * 999, "the input stream cannot be read")]
 )
 def test_a_stream_that_is_no_video(tmp_path: Path, data: bytes, words: str) -> None:
-    with pytest.raises(InputError, match=words), take_in(io.BytesIO(data), target=tmp_path / "out.mp4"):
+    with pytest.raises(InputError, match=words), open_source(io.BytesIO(data), target=tmp_path / "out.mp4"):
         pass
     assert os.listdir(tmp_path) == []
 
@@ -62,8 +62,8 @@ def test_a_stream_that_is_no_video(tmp_path: Path, data: bytes, words: str) -> N
 def test_raw_frames(tmp_path: Path) -> None:
     settings = ReadOptions(raw_video=RawVideo(4, 2, Fraction(30000, 1001), "gray"))
     (tmp_path / "raw").write_bytes(bytes(range(24)))
-    with take_in(tmp_path / "raw", settings) as intake:
-        info = intake.info
+    with open_source(tmp_path / "raw", settings) as opened:
+        info = opened.info
     assert (info.width, info.height, info.pix_fmt, info.average_rate) == (4, 2, "gray", Fraction(30000, 1001))
     assert info.notes == ()
 
@@ -71,11 +71,11 @@ def test_raw_frames(tmp_path: Path) -> None:
 def test_raw_frames_of_no_known_format(clip: Path) -> None:
     with (
         pytest.raises(SettingsError, match="rgb99"),
-        take_in(clip, ReadOptions(raw_video=RawVideo(4, 2, Fraction(1), "rgb99"))),
+        open_source(clip, ReadOptions(raw_video=RawVideo(4, 2, Fraction(1), "rgb99"))),
     ):
         pass
 
 
 def test_a_frame_rate_for_what_has_one(clip: Path) -> None:
-    with pytest.raises(SettingsError, match="numbered images"), take_in(clip, ReadOptions(fps=Fraction(24))):
+    with pytest.raises(SettingsError, match="numbered images"), open_source(clip, ReadOptions(fps=Fraction(24))):
         pass

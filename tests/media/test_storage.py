@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -27,7 +28,7 @@ class Demuxer:
     """A container that yields one packet and then fails, as often as it is asked."""
 
     def __init__(self, path: Path, number: int) -> None:
-        self.name, self._number = str(path), number
+        self.name, self._number, self.format = str(path), number, SimpleNamespace(name="matroska")
 
     def demux(self) -> Iterator[str]:
         yield "packet"

@@ -98,7 +98,7 @@ def test_what_is_no_video(tmp_path: Path) -> None:
     ],
 )
 def test_real_clips(name: str, judgement: str, raft: None) -> None:
-    """What the threshold was set on; docs/metrics.md names those that fall on the wrong side of it."""
+    """What the threshold was set on; docs/results/metric_clips.md names those that fall on the wrong side of it."""
     if not (CLIPS / name).exists():
         pytest.skip("the clip is not in the repository")
     settings = Settings(end=TimePoint(frame=32))

@@ -95,6 +95,49 @@ def test_a_guide_that_is_no_video(flickering: Path, tmp_path: Path, run: Any) ->
     assert {path.name for path in tmp_path.iterdir()} == {"in.mkv", "guide.mp4"}
 
 
+def sketched(frames: int) -> tuple[list[Any], list[Any]]:
+    """A picture that stands still, and drawings of it that are other in each frame: `[H, W, 3]` in [0, 1]."""
+    still = drifting(1, flicker=0)[0]
+    random = np.random.default_rng(2)
+    strokes = [0.1 * random.standard_normal((32, 48, 1)).repeat(2, 0).repeat(2, 1) for _ in range(frames)]
+    return [still] * frames, [np.clip(still + each, 0, 1) for each in strokes]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Drawings and the footage that they are of, as files."""
+    folder, (still, drawn) = tmp_path_factory.mktemp("pair"), sketched(16)
+    return lossless(folder / "drawn.mkv", drawn), lossless(folder / "still.mkv", still)
+
+
+def steps(path: Path) -> float:
+    """Root mean square of the luma's steps from frame to frame."""
+    luma = np.stack([frame.planes[0].astype(float) for frame in frames_of(path)])
+    return float(np.sqrt(np.square(np.diff(luma, axis=0)).mean()))
+
+
+def test_what_is_redrawn_is_held_with_its_source_as_guide(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    drawn, still = pair
+    report = run_still(drawn, tmp_path / "held.mkv", Settings(**FAST, guide=still))
+    assert steps(tmp_path / "held.mkv") < 0.2 * steps(drawn)
+    (shot,) = report.texture
+    assert (shot.space, shot.first) == ("hold", 0)
+    assert "held" in str(shot)
+    run_still(drawn, tmp_path / "off.mkv", Settings(**FAST, guide=still, texture="off"))
+    assert steps(tmp_path / "off.mkv") > 0.9 * steps(drawn)
+
+
+def test_every_preset_gives_held_shots_to_no_other_texture_stage(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    drawn, still = pair
+    held = []
+    for preset in ("fast", "balanced"):
+        target = tmp_path / f"{preset}.mkv"
+        settings = Settings(**FAST | {"preset": preset}, guide=still)
+        assert run_still(drawn, target, settings).texture[0].space == "hold"
+        held.append(steps(target))
+    assert max(held) < 0.2 * steps(drawn)
+
+
 def test_a_stream_can_have_a_guide(tmp_path: Path) -> None:
     frames = [(picture * 255).astype(np.uint8) for picture in drifting(12)]
     guide = lossless(tmp_path / "guide.mkv", drifting(12, flicker=0))

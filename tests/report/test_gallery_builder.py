@@ -2,6 +2,7 @@
 
 import io
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -61,6 +62,30 @@ def test_nothing_changed():
     found = fill(GalleryBuilder(pair=True), [(same, same)] * 3)
     assert found.heat is None
     assert found.frame_after is not None
+
+
+def test_the_clip_shows_before_and_after_in_one_picture_and_at_its_rate():
+    builder = GalleryBuilder(pair=True)
+    for number in range(10):
+        builder.add(number, gray(0.2), gray(0.8), lambda side: gray(0.5), time_s=number / 10)
+    clip = builder.build().clip
+    with av.open(io.BytesIO(clip.webm)) as container:
+        pictures = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+        assert float(container.streams.video[0].average_rate) == pytest.approx(10, rel=0.01)
+    assert len(pictures) == clip.frames == 10
+    assert (pictures[5].shape[1], pictures[5].shape[0]) == (clip.width, clip.height) == (48, 16)
+    assert pictures[5][:, 4:20].mean() + 80 < pictures[5][:, 28:44].mean()
+
+
+def test_the_clip_is_short():
+    builder = GalleryBuilder(pair=True)
+    for number in range(300):
+        builder.add(number, gray(0.2), gray(0.8), lambda side: gray(0.5), time_s=number / 25)
+    assert builder.build().clip.frames <= 120
+
+
+def test_one_video_has_no_clip():
+    assert fill(GalleryBuilder(pair=False), [(gray(0.2), gray(0.2))] * 4).clip is None
 
 
 def test_one_video():

@@ -57,7 +57,7 @@ REPORTS = {
 def test_it_is_well_formed_and_needs_nothing_else(kind):
     text = page(REPORTS[kind]())
     found = Reader(text)
-    assert len(found.all("script")) == len(found.all("style")) == len(found.all("title")) == 1
+    assert len(found.all("script")) == len(found.all("style")) == 1
     assert not found.all("link")
     assert all(image["src"].startswith("data:image/jpeg;base64,") for image in found.all("img"))
     assert not re.search(r"https?://|url\(|@import", text)
@@ -101,6 +101,15 @@ def test_what_a_reader_wants_to_know():
         "deflicker ", "torch ", "measured on small pictures",
     ):  # fmt: skip
         assert part in found, part
+
+
+@pytest.mark.parametrize("kind", REPORTS)
+def test_six_numbers_come_first_and_the_rest_is_folded(kind):
+    found = Reader(page(REPORTS[kind]()))
+    assert [each.get("class") for each in found.all("div")].count("card") == 6
+    folded = [each for each in found.all("details") if each.get("class") == "more"]
+    assert len(folded) == 4
+    assert not any("open" in each for each in folded)
 
 
 def test_one_video_has_no_after():

@@ -23,6 +23,14 @@ def test_a_shot_is_named_once_by_its_first_frame() -> None:
     )
 
 
+def test_a_shot_that_is_held_says_how_much_of_it_is_redrawn() -> None:
+    shots = TextureShots()
+    shots.add(0, True, SpaceDecision("hold", 0.57, 20.13, "as asked"))
+    assert texture_lines(shots.shots) == [
+        "shot from frame 0: held (57% of its texture is redrawn, 20.1 code values): as asked"
+    ]
+
+
 def test_many_shots_are_counted() -> None:
     shots = TextureShots()
     for frame in range(9):

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from deflicker.correction.texture.laplacian import cell_means, merge_bands, split_bands, spread
+from deflicker.correction.texture.laplacian import cell_means, merge_bands, split_bands
+from deflicker.motion.filters import upsample_blocks
 
 _CELL_PX = 8
 """Side, in pixels of each band, of the cells on which its energy is told; it is smoothed over 7 × 7 of them."""
@@ -22,7 +23,7 @@ def energy(band: Tensor) -> Tensor:
 
 def smooth(values: Tensor) -> Tensor:
     """`[1, 1, H, W]` as it is around each pixel, on the same cells."""
-    return spread(cell_means(values, _CELL_PX, reach=3), _CELL_PX, values.shape[-2:])
+    return upsample_blocks(cell_means(values, _CELL_PX, reach=3), _CELL_PX, values.shape[-2:])
 
 
 def lacking(picture: Tensor, wanted: Sequence[Tensor], shares: Sequence[Tensor], most: float) -> Tensor:

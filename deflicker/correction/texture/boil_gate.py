@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from deflicker.correction.texture.attention import Boil
+from deflicker.correction.texture.boil_estimate import Boil
 from deflicker.motion.filters import ramp
 
 _SHARE = (0.08, 0.13)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from deflicker.correction.texture.laplacian import cell_means, shrink, spread
+from deflicker.correction.texture.laplacian import cell_means, shrink
+from deflicker.motion.filters import upsample_blocks
 
 LEVELS = 4
 """Bands that may boil, from details of 2 px to details of 16 px; what is coarser is tone."""
@@ -37,7 +38,7 @@ def usual_part(band: Tensor) -> Tensor:
     E[log D²] = log σ² − 1.27.
     """
     energy = (band.square() + 1e-8).log().mean(0, keepdim=True)
-    bound = spread(4 * (cell_means(energy, 8) + 1.27).exp().sqrt(), 8, band.shape[-2:])
+    bound = upsample_blocks(4 * (cell_means(energy, 8) + 1.27).exp().sqrt(), 8, band.shape[-2:])
     return torch.minimum(torch.maximum(band, -bound), bound)
 
 

@@ -24,11 +24,11 @@ import torch
 from torch import Tensor
 
 from deflicker.core.blocks import stored
-from deflicker.correction.texture.attention import Neighbours
 from deflicker.correction.texture.band_energy import energy, lacking
+from deflicker.correction.texture.boil_estimate import Neighbours
 from deflicker.correction.texture.differences import LEVELS, doubt_of, products, usual_part, visible_of
-from deflicker.correction.texture.laplacian import cell_means, merge_bands, pool, shrink, split_bands, spread
-from deflicker.motion.filters import box_max, box_mean, ramp, sum_of
+from deflicker.correction.texture.laplacian import cell_means, merge_bands, shrink, split_bands
+from deflicker.motion.filters import block_mean, box_max, box_mean, ramp, sum_of, upsample_blocks
 from deflicker.motion.warp import warp
 
 KEYS_APART = 8
@@ -128,11 +128,11 @@ def lasting(luma: Tensor, neighbours: Neighbours) -> Lasting | None:
     boil, changes, seen = [], [], []
     for level, (band, mask) in enumerate(zip(bands, visible, strict=False)):
         band = usual_part(band)
-        certain = 1 - spread(doubt, 4, band.shape[-2:])
+        certain = 1 - upsample_blocks(doubt, 4, band.shape[-2:])
         pairs = [(i, j) for i in behind for j in ahead]
         every = [(i, i) for i in (*behind, *ahead)]
         sums = torch.stack([*products(band, mask, pairs), *products(band, mask, every)])
-        product, product_mass, square, square_mass = pool(sums * certain, _CELL_PX >> level).unsqueeze(1)
+        product, product_mass, square, square_mass = block_mean(sums * certain, _CELL_PX >> level).unsqueeze(1)
         changes.append(square / square_mass.clamp_min(1e-3))
         if level > 0:
             boil.append(product / product_mass.clamp_min(1e-3))
@@ -175,7 +175,7 @@ def locked(colours: Tensor, sources: Sequence[Source], how_far: float = 1.0) -> 
         others.append(split_bands(brought, _LOCKED))
         apart = torch.minimum(apart, _apart(brought - colours, source))
         maps = torch.cat([source.lasting.strength, source.lasting.known], 1)
-        told = told + source.nearness * warp(spread(maps, _CELL_PX, size), source.flow_px)
+        told = told + source.nearness * warp(upsample_blocks(maps, _CELL_PX, size), source.flow_px)
     another = torch.where(apart.isfinite(), (apart / _LIMIT - 1).clamp(0, 1), 0.0)
     strength = how_far * told[:, :1] / told[:, 1:].clamp_min(_LEAST_KNOWN) * (1 - box_mean(box_max(another, 2), 2))
     drawn = [_energies(source) for source in sources]
@@ -214,6 +214,6 @@ def _apart(difference: Tensor, source: Source) -> Tensor:
     What is far from every key it is seen in is another thing: an eye that shuts between two keys is in neither.
     """
     size = difference.shape[-2:]
-    usual = spread(sum_of(source.lasting.change), _CELL_PX, size) + _FLOOR
-    near = spread(box_mean(pool(difference.mean(1, keepdim=True).square(), 4), 1), 4, size)
+    usual = upsample_blocks(sum_of(source.lasting.change), _CELL_PX, size) + _FLOOR
+    near = upsample_blocks(box_mean(block_mean(difference.mean(1, keepdim=True).square(), 4), 1), 4, size)
     return torch.where(source.visible > 0.5, near / usual, torch.inf)

@@ -2,7 +2,7 @@
 
 The frame and its aligned neighbours are encoded, z_k = E(W_k y_{t+k}); `latent_chain` gives z* in the frame's place,
 and what is added to the frame is D(z*) − D(z_0). Neighbours are warped before they are encoded: a latent stands for
-8 × 8 pixels, so warping latents would move texture by whole cells and blur it (docs/latent.md has both measured).
+8 × 8 pixels, so warping latents would move texture by whole cells and blur it (measured in docs/results/latent.md).
 
 How much of a latent's change is boil is found as it is for pixels (`attention`): P across the frame, less what
 S + P exceeds E by where motion is uncertain. Where the pixels' own bands show no boil at all, z* is z.
@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.correction.texture.attention import Boil, Neighbours
 from deflicker.correction.texture.autoencoder.codec import FACTOR, Codec
+from deflicker.correction.texture.boil_estimate import Boil, Neighbours
 from deflicker.correction.texture.differences import doubt_of
 from deflicker.correction.texture.latent_chain import middle_weights
 from deflicker.correction.texture.reference_hold import Anchor

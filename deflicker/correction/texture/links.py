@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from deflicker.correction.texture.luma_chroma import LumaChroma, to_luma_chroma
 from deflicker.motion.filters import length
 from deflicker.motion.lucas_kanade import even_luma, refine
-from deflicker.motion.warp import compose, round_trip
+from deflicker.motion.warp import compose, resize_flow, round_trip
 
 SLACK_PX = 1.0
 """Gap of flow there and back that still counts as visible; much of it is boil's doing."""
@@ -25,11 +24,19 @@ class View:
     """`[1, 1, H, W]` in [0, 1], tone corrected."""
     even: Tensor
     """`even_luma` of it."""
+    chroma: Tensor
+    """`[1, 2, ⌈H / 2⌉, ⌈W / 2⌉]`: differences of colour (`planes`)."""
 
     @classmethod
-    def of(cls, luma: Tensor) -> View:
-        """The view of luma `[H, W]`."""
-        return cls(luma[None, None], even_luma(luma[None, None]))
+    def of(cls, rgb: Tensor) -> View:
+        """The view of R'G'B' `[3, H, W]`."""
+        planes = to_luma_chroma(rgb[None])
+        return cls(planes.luma, even_luma(planes.luma), planes.chroma)
+
+    @property
+    def planes(self) -> LumaChroma:
+        """Its luma and differences of colour."""
+        return LumaChroma(self.luma, self.chroma)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +57,8 @@ class Link:
     def between(cls, before: View, here: View, forward_px: Tensor, backward_px: Tensor) -> Link:
         """The motion whose rough flow on proxies is `forward_px`, from `before` to `here`, and back: `[2, h, w]`."""
         size = here.even.shape[-2:]
-        there_px = refine(before.even, here.even, _enlarged(forward_px, size))
-        back_px = refine(here.even, before.even, _enlarged(backward_px, size))
+        there_px = refine(before.even, here.even, resize_flow(forward_px[None], size))
+        back_px = refine(here.even, before.even, resize_flow(backward_px[None], size))
         (there, there_gap_px), (back, back_gap_px) = (
             round_trip(one, other, tolerance_px=SLACK_PX) for one, other in ((there_px, back_px), (back_px, there_px))
         )
@@ -92,9 +99,3 @@ def _error_px(flow_px: Tensor, visible: Tensor, gap_px: Tensor) -> Tensor:
     """How wrong flow may be, `[1, 1, H, W]`: more for long ways, gaps on the way back, hidden places."""
     error: Tensor = 0.02 + 0.02 * length(flow_px) + gap_px.clamp(max=2) / 2 + 1 - visible
     return error
-
-
-def _enlarged(flow_px: Tensor, size: torch.Size) -> Tensor:
-    """Flow `[2, h, w]` of a proxy as `[1, 2, H, W]` of the luma."""
-    scale = flow_px.new_tensor([size[1] / flow_px.shape[-1], size[0] / flow_px.shape[-2]]).view(1, 2, 1, 1)
-    return F.interpolate(flow_px[None], size=tuple(size), mode="bilinear", align_corners=False) * scale

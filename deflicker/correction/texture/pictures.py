@@ -10,10 +10,14 @@ import torch
 from torch import Tensor
 
 from deflicker.core.oom import moved
-from deflicker.correction.apply import toned_colours, toned_luma
-from deflicker.correction.texture.attention import Boil, Neighbours
+from deflicker.correction.apply import toned_colours
+from deflicker.correction.texture.boil_estimate import Boil, Neighbours
+from deflicker.correction.texture.comparison import Values
 from deflicker.correction.texture.keyframe_locking import Lasting
+from deflicker.correction.texture.laplacian import shrink
 from deflicker.correction.texture.links import Link, View, walked
+from deflicker.correction.texture.luma_chroma import LumaChroma, along, change_of_rgb
+from deflicker.correction.texture.temporal_attention import MEMORY
 from deflicker.correction.types import FrameRecord
 from deflicker.motion.warp import warp
 
@@ -36,6 +40,10 @@ class Picture:
         self.frames = list(frames)
         self.looked = self.renewed = False
         self.boil: Boil | None = None
+        self.change: LumaChroma | None = None
+        """What takes its boil away."""
+        self.renewal: Tensor | None = None
+        """`[1, 3, H, W]` R'G'B': what does so instead, where it was found in latents."""
         self.lasting: Lasting | None = None
         """Of a key."""
         self.locked: Tensor | None = None
@@ -48,11 +56,14 @@ class Picture:
         """From the picture before to this one."""
 
     def detail(self, how_far: float) -> Tensor | None:
-        """What is added to the picture, `[1 | 3, H, W]`: what averaging gives, `how_far` of it, where it is not locked.
+        """What is added to the picture, `[3, H, W]`: what averaging gives, `how_far` of it, where it is not locked.
 
         None where its texture stays.
         """
-        averaged = self.boil.residual[0] * (how_far * (1 - self.how_far_locked)) if self.boil and how_far > 0 else None
+        averaged = None
+        if self.change is not None and how_far > 0:
+            full = change_of_rgb(self.change) if self.renewal is None else self.renewal
+            averaged = full[0] * (how_far * (1 - self.how_far_locked))
         if self.locked is None:
             return averaged
         return self.locked[0] if averaged is None else averaged + self.locked[0]
@@ -84,7 +95,7 @@ class Pictures(list[Picture]):
         """What texture is compared by."""
         picture = self[index]
         if picture.view is None:
-            picture.view = View.of(self._here(toned_luma(self._rgb(picture), picture.frames[0].correction)))
+            picture.view = View.of(self._here(toned_colours(self._rgb(picture), picture.frames[0].correction)))
         return picture.view
 
     def colours(self, index: int) -> Tensor:
@@ -122,6 +133,28 @@ class Pictures(list[Picture]):
         flow_px = torch.cat(flows)
         return Neighbours(offsets, warp(there, flow_px, "bicubic"), torch.cat(visible), error_px, flow_px)
 
+    def aligned_colours(self, index: int) -> Tensor:
+        """`[N, 3, H, W]`: the pictures around one, aligned to it, in the order of `neighbours`."""
+        around = self.neighbours(index)
+        assert around.flow_px is not None
+        return warp(torch.cat([self.colours(index + offset) for offset in around.offsets]), around.flow_px, "bicubic")
+
+    def values(self, index: int) -> Values:
+        """What the attention compares a picture with: those around it, and the one before as it was decided."""
+        around = self.neighbours(index)
+        assert around.flow_px is not None
+        chroma = torch.cat([self.view(index + offset).chroma for offset in around.offsets])
+        chroma = warp(chroma, shrink(around.flow_px) / 2, "bicubic")
+        luma, visible, offsets = around.luma, around.visible, around.offsets
+        if index > 0 and (change := self[index - 1].change) is not None:
+            link, own = self.link(index), self.view(index)
+            memory = along(self.view(index - 1).planes + change, link.back_px)
+            sane = memory.luma.isfinite()
+            luma = torch.cat([luma, torch.where(sane, memory.luma, own.luma)])
+            chroma = torch.cat([chroma, torch.where(memory.chroma.isfinite(), memory.chroma, own.chroma)])
+            visible, offsets = torch.cat([visible, link.back_visible * sane]), (*offsets, MEMORY)
+        return Values(LumaChroma(luma[None], chroma[None]), visible[None], around.flow_error_px, offsets)
+
     def _paths(self, index: int, sign: int) -> list[tuple[Tensor, Tensor]]:
         """Flow and visibility from a picture to each of its neighbours on one side, nearest first."""
         last = index + sign * self.reach
@@ -137,7 +170,8 @@ class Pictures(list[Picture]):
         for each in self:
             each.forget_sight()
             each.boil, each.lasting = moved(each.boil, "cpu"), moved(each.lasting, "cpu")
-            each.locked = moved(each.locked, "cpu")
+            each.locked, each.renewal = moved(each.locked, "cpu"), moved(each.renewal, "cpu")
+            each.change = moved(each.change, "cpu")
         self.openings = moved(self.openings, "cpu")
 
     def forget_sights(self, end: int) -> None:

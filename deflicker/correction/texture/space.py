@@ -25,7 +25,7 @@ class Renewal:
         """Where to steady a shot whose boil is this part of all change and has this root mean square, in [0, 1].
 
         Left to it, both, whose errors differ, so that their mean is nearer to the truth than what pixels alone give
-        (docs/latent.md), but pixels alone where the boil is weak.
+        (docs/results/latent.md), but pixels alone where the boil is weak.
         """
         levels = 255 * boil_rms
         if self.asked != "auto":

@@ -7,25 +7,29 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from deflicker.core.oom import OomFallback
 from deflicker.correction.apply import Correction
-from deflicker.correction.texture.attention import Boil, TextureOptions, blurred, boiling, boiling_alike
+from deflicker.correction.texture.boil_estimate import Boil, boiling
 from deflicker.correction.texture.boil_gate import numbers, opening, usual_boil
+from deflicker.correction.texture.comparison import Bands, Comparison, redrawn_energy
 from deflicker.correction.texture.keyframe_locking import FAR, KEYS_APART
 from deflicker.correction.texture.keyframes import lock, tell
+from deflicker.correction.texture.luma_chroma import LumaChroma, change_of_rgb
 from deflicker.correction.texture.pictures import Picture, Pictures, Sight
 from deflicker.correction.texture.reference_hold import Anchor, Held
+from deflicker.correction.texture.sharpness_bound import bound_sharpness
 from deflicker.correction.texture.space import Renewal
+from deflicker.correction.texture.temporal_attention import load_attention
 from deflicker.correction.types import FrameRecord, SpaceDecision
-from deflicker.motion.warp import warp
 
 log = logging.getLogger("deflicker")
 
 BLOCK = KEYS_APART
 """Pictures looked at together: the first, a key, alone where nothing boils."""
+MEASURED = 2
+"""Of the pictures of what boils, every how many are measured."""
 AHEAD = 8
 """Pictures whose boil is known before one is given out."""
 
@@ -41,7 +45,6 @@ class TextureStage:
         sight: Sight,
         *,
         locks: bool = True,
-        options: TextureOptions = TextureOptions(),
         renewal: Renewal | None = None,
         fallback: OomFallback | None = None,
     ) -> None:
@@ -51,7 +54,7 @@ class TextureStage:
         detail in latents, of colours too, where something boils; None for pixels alone.
         fallback: as `texture_fallback` gives it.
         """
-        self._sight, self._options, self._renewal = sight, options, renewal
+        self._sight, self._renewal = sight, renewal
         self._locks = locks and sight.reach >= FAR[0]
         self._fallback = fallback or texture_fallback()
         self._shot = self._new_shot()
@@ -61,7 +64,10 @@ class TextureStage:
         if record.starts_shot:
             yield from self._shot.finish()
             self._shot = self._new_shot()
-        yield from self._shot.add(record)
+        if record.texture is not None:  # held already (`correction.hold`)
+            yield record
+        else:
+            yield from self._shot.add(record)
 
     def finish(self) -> Iterator[FrameRecord]:
         """The frames that are left."""
@@ -76,17 +82,15 @@ class TextureStage:
         self._shot.load_state_dict(state)
 
     def _new_shot(self) -> _Shot:
-        return _Shot(Pictures(self._sight), self._locks, self._options, self._fallback, self._renewal)
+        return _Shot(Pictures(self._sight), self._locks, self._fallback, self._renewal)
 
 
 class _Shot:
     """The pictures of one shot between the first that is still needed and the last that has arrived."""
 
-    def __init__(
-        self, pictures: Pictures, locks: bool, options: TextureOptions, fallback: OomFallback, renewal: Renewal | None
-    ) -> None:
+    def __init__(self, pictures: Pictures, locks: bool, fallback: OomFallback, renewal: Renewal | None) -> None:
         self.pictures, self._reach, self._locks = pictures, pictures.reach, locks
-        self._options, self._fallback = options, fallback
+        self._fallback = fallback
         self._renewal = renewal
         self._choice: SpaceDecision | None = None
         """Where the shot's texture is steadied, once some of it boils."""
@@ -138,7 +142,9 @@ class _Shot:
             self._lock(self._looked_at - BLOCK)
         if self._suspected or self._boils(end):
             for index in range(self._given, end):
-                self._study(index)
+                if (self.pictures.forgotten + index) % MEASURED == 0:
+                    self._study(index)
+                self._attend(index)
             self._renew(end)
         self._suspected, self._looked_at = self._boils(end), end
 
@@ -199,12 +205,23 @@ class _Shot:
         """Boil of a picture, at the shot's edge that of the one beside it."""
         if on_cpu:
             self.pictures.spare()
-        if inner == index:
-            return boiling(self.pictures.view(index).luma, self.pictures.neighbours(index), self._options)
-        alike = self.pictures[inner].boil
-        return alike and boiling_alike(
-            self.pictures.view(index).luma, self.pictures.neighbours(index), alike, self._options
-        )
+        if inner != index:
+            return self.pictures[inner].boil
+        return boiling(self.pictures.view(index).luma, self.pictures.neighbours(index))
+
+    def _attend(self, index: int) -> None:
+        """Decide a picture, once; pictures come in order, as each remembers the one before."""
+        picture = self.pictures[index]
+        if picture.change is None and len(self.pictures) > 2:
+            picture.change = self._fallback.run(lambda level: self._attended(index, on_cpu=level > 0))
+
+    def _attended(self, index: int, *, on_cpu: bool) -> LumaChroma:
+        if on_cpu:
+            self.pictures.spare()
+        frame = self.pictures.view(index).planes
+        seen = Comparison.of(frame, self.pictures.values(index))
+        change = load_attention(str(frame.luma.device))(seen)
+        return Bands(bound_sharpness(seen.own_bands, change.luma, redrawn_energy(seen)), change.chroma).merged(frame)
 
     def _lock(self, key: int) -> None:
         """Lock the pictures between a key, if it is one, and the next."""
@@ -224,27 +241,22 @@ class _Shot:
     def _renew_one(self, index: int, renewal: Renewal, choice: SpaceDecision) -> None:
         """Put the detail that latents give in the place of what the pixels gave, or halfway between the two."""
         picture = self.pictures[index]
-        if picture.renewed or picture.boil is None:
+        boil = picture.boil or self.pictures[max(0, index - 1)].boil
+        if picture.renewed or boil is None or picture.change is None:
             return
-        picture.renewed, boil = True, picture.boil
+        picture.renewed, attended = True, change_of_rgb(picture.change)
 
         def found(level: int) -> Tensor:
             if level > 0:  # no memory for it: what the pixels gave stays
-                return boil.residual
-            around = self.pictures.neighbours(index)
-            assert around.flow_px is not None
-            there = torch.cat([self.pictures.colours(index + offset) for offset in around.offsets])
-            aligned = warp(there, around.flow_px, "bicubic")
+                return attended
+            around, aligned = self.pictures.neighbours(index), self.pictures.aligned_colours(index)
             anchor = self._anchor(index, renewal.hold)
             return renewal.texture.residual(self.pictures.colours(index), aligned, around, boil, anchor)
 
         residual = self._fallback.run(found)
-        if choice.space == "both":
-            residual = (residual + boil.residual) / 2
-        residual = residual + blurred(self.pictures.colours(index), residual, boil.variance)
-        picture.boil = replace(boil, residual=residual)
+        picture.renewal = (residual + attended) / 2 if choice.space == "both" else residual
         if renewal.hold > 0 and self.pictures.forgotten + index == 0:
-            self._held = Held(self.pictures.colours(index) + residual, self.pictures.view(index).even)
+            self._held = Held(self.pictures.colours(index) + picture.renewal, self.pictures.view(index).even)
 
     def _anchor(self, index: int, hold: float) -> Anchor | None:
         """The shot's first picture as this one should look; None where it is among its neighbours, or out of sight."""

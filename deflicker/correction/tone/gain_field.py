@@ -1,6 +1,6 @@
 """Low-frequency flicker: the log-gain field of cells that makes tone smooth along motion, z = y · exp(c).
 
-Minimises `losses.tone_energy` over a window: observe, gate, weigh, solve, observe again (see docs/how-it-works.md).
+Minimises `losses.tone_energy` over a window: observe, gate, weigh, solve, observe again (see docs/algorithm.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Observations of tone: log ratios of matched cell means.
 
 A cell mean is taken over the visible pixels of a cell, in both frames over the same pixels, so boiling texture
-averages out and the logarithm has no bias (see docs/how-it-works.md).
+averages out and the logarithm has no bias (see docs/algorithm.md).
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from deflicker.media.color import proxy_size
 from deflicker.media.frame import Frame
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
-from deflicker.media.source import take_in
+from deflicker.media.source import open_source
 from deflicker.pipeline.distributed.segments import MIN_FRAMES, Segment, find_segments
 from deflicker.pipeline.run_context import VideoSize
 from deflicker.pipeline.source_pictures import DecodedPicture
@@ -159,8 +159,8 @@ class ShotScheduler:
         try:
             options = self._settings.input()
             with (
-                take_in(self._source, options) as intake,
-                Reader(intake.info.path, options, info=intake.info, cancel=self._stop) as reader,
+                open_source(self._source, options) as opened,
+                Reader(opened.info.path, options, info=opened.info, cancel=self._stop) as reader,
             ):
                 self._begin(reader.info)
                 device = choose(self._settings.device, self._settings.precision).torch_device

@@ -25,7 +25,7 @@ from deflicker.correction.types import FrameRecord
 from deflicker.media.frame import Frame
 from deflicker.media.probe import VideoInfo
 from deflicker.media.reader import Reader
-from deflicker.media.source import take_in
+from deflicker.media.source import open_source
 from deflicker.motion.segment import SegmentShots
 from deflicker.pipeline.run_context import Models, Run, VideoSize
 from deflicker.pipeline.source_pictures import DecodedPicture
@@ -149,8 +149,8 @@ def correct_segment(
     if seek:
         options = replace(options, start=TimePoint(seconds=segment.seconds), end=None)
     with ExitStack() as stack:
-        intake = stack.enter_context(take_in(source, options))
-        reader = stack.enter_context(Reader(intake.info.path, options, info=intake.info, cancel=work.cancel))
+        opened = stack.enter_context(open_source(source, options))
+        reader = stack.enter_context(Reader(opened.info.path, options, info=opened.info, cancel=work.cancel))
         run = Run.prepare(VideoSize.of(reader.info), settings, work.models, lambda _: None)
         frames = stack.enter_context(closing(prefetch(reader.frames(), QUEUED_FRAMES)))
         before = 0 if seek else shots.first

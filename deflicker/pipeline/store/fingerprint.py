@@ -15,7 +15,7 @@ from deflicker.core.device import Device
 from deflicker.core.presets import Preset
 from deflicker.core.settings import NOT_OF_CORRECTIONS, Settings
 from deflicker.core.version import __version__
-from deflicker.media.image_pattern import numbered
+from deflicker.media.image_pattern import image_sequence
 
 _PART_BYTES = 1 << 20
 """Bytes at either end of a file that are looked at."""
@@ -56,7 +56,7 @@ def differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
 
 def _files(path: Path) -> str:
     """What tells one video file, or one row of numbered images, from another."""
-    images = numbered(path)
+    images = image_sequence(path)
     paths = [images.file(number) for number in images.numbers()] if images else [path]
     digest = hashlib.sha256()
     for each in paths:

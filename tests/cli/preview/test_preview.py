@@ -189,8 +189,8 @@ def test_it_ends_in_the_middle_of_an_excerpt(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_the_documented_command_and_a_browser_that_does_not_return(clip: Path, tmp_path: Path) -> None:
     """As those in a terminal do not until they are closed."""
-    readme = (SAMPLES.parent / "README.md").read_text(encoding="utf-8")
-    documented = re.findall(r"<!-- run: preview -->\n```bash\ndeflicker preview (.*)\n", readme)[0].split()
+    guide = (SAMPLES.parent / "docs" / "guide.md").read_text(encoding="utf-8")
+    documented = re.findall(r"<!-- run: preview -->\n```bash\ndeflicker preview (.*)\n", guide)[0].split()
     browser = tmp_path / "browser"
     browser.write_text("#!/bin/sh\ntouch opened\nexec sleep 30\n")
     browser.chmod(0o755)

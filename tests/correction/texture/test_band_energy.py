@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from deflicker.correction.texture.attention import blurred
 from deflicker.correction.texture.band_energy import energy, lacking
 from deflicker.correction.texture.differences import LEVELS
 from deflicker.correction.texture.laplacian import split_bands
@@ -64,34 +63,3 @@ def test_where_nobody_asks_nothing_is_added():
     added = lacking(dull, wanted, shares, 3.0)
     assert float(added[..., : SIZE[1] // 2 - 16].abs().max()) == 0
     assert float(added[..., SIZE[1] // 2 + 16 :].abs().max()) > 0.005
-
-
-def variances(value):
-    sizes, cells = SIZE, []
-    for _ in range(LEVELS):
-        cells.append(torch.full((1, 1, -(-sizes[0] // 4), -(-sizes[1] // 4)), value))
-        sizes = -(-sizes[0] // 2), -(-sizes[1] // 2)
-    return cells
-
-
-def test_averaging_keeps_what_is_no_boil():
-    """A residual that takes more than the boil is blur, and is given back; one that takes the boil alone is not."""
-    truth = picture()
-    boil = 0.002 * torch.randn(1, 1, *SIZE, generator=torch.Generator().manual_seed(2))
-    shown = truth + boil
-    bands = [float(band.square().mean()) for band in split_bands(boil, LEVELS)[:-1]]
-    measured = [cells * variance for cells, variance in zip(variances(1.0), bands, strict=True)]
-    dulled = soft(truth) - shown
-    back = dulled + blurred(shown, dulled, measured)
-    before, after = energies(shown + dulled)[0], energies(shown + back)[0]
-    assert after > 1.2 * before
-    assert after <= 1.05 * energies(truth)[0]
-    right = -boil.expand_as(truth)
-    assert float(blurred(shown, right, measured).square().mean()) < 0.02 * float(boil.square().mean())
-
-
-def test_what_was_not_touched_stays():
-    shown = picture()
-    residual = torch.zeros_like(shown)
-    assert torch.equal(blurred(shown, residual, variances(1e-4)), residual)
-    assert torch.equal(blurred(shown, residual, variances(0.0)), residual)

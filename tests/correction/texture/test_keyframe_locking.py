@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from deflicker.correction.texture.attention import Neighbours
+from deflicker.correction.texture.boil_estimate import Neighbours
 from deflicker.correction.texture.differences import LEVELS
 from deflicker.correction.texture.keyframe_locking import (
     FAR,

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deflicker.correction.texture.laplacian import cell_means, merge_bands, shrink, split_bands, spread
+from deflicker.correction.texture.laplacian import cell_means, merge_bands, shrink, split_bands
+from deflicker.motion.filters import upsample_blocks
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 4))
@@ -45,4 +46,4 @@ def test_cell_means_are_those_of_the_cells_around():
 
 def test_cells_spread_to_every_pixel():
     cells = torch.tensor([[1.0, 3.0]])[None, None]
-    assert spread(cells, 2, (1, 3))[0, 0].tolist() == [[1.0, 1.5, 2.5]]
+    assert upsample_blocks(cells, 2, (1, 3))[0, 0].tolist() == [[1.0, 1.5, 2.5]]

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from deflicker.correction.texture.attention import Neighbours, boiling
 from deflicker.correction.texture.autoencoder.codec import Codec
 from deflicker.correction.texture.autoencoder.kl import AutoencoderKL
 from deflicker.correction.texture.autoencoder.own import CHANNELS, GROUPS, OwnAutoencoder
 from deflicker.correction.texture.autoencoder.taesd import Taesd
+from deflicker.correction.texture.boil_estimate import Neighbours, boiling
 from deflicker.correction.texture.latent import (
     LatentOptions,
     LatentTexture,

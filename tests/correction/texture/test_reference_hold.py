@@ -19,13 +19,13 @@ def moved(number: int) -> Tensor:
 
 def walk(count: int, *, wrong_px: float = 0.0) -> Held:
     """The first picture as seen from the one after so many links, whose flow is wrong by `wrong_px` each."""
-    first = View.of(moved(0))
+    first = View.of(moved(0).expand(3, -1, -1))
     held, here = Held(moved(0).expand(1, 3, -1, -1), first.even), first
     flow = torch.tensor([-STEP_PX, 0.0]).view(1, 2, 1, 1).expand(1, 2, 96, 128)
     there, back = flow + wrong_px, -flow + wrong_px
     ones, errors = torch.ones(1, 1, 96, 128), torch.zeros(1, 1, 96, 128)
     for number in range(1, count + 1):
-        here = View.of(moved(number))
+        here = View.of(moved(number).expand(3, -1, -1))
         next_one = held.seen_from(number, Link(there, back, ones, ones, errors, errors), here)
         assert next_one is not None
         held = next_one
@@ -50,7 +50,7 @@ def test_the_first_picture_lies_on_the_last() -> None:
 def test_a_gap_ends_it() -> None:
     held = walk(2)
     link = Link(*[torch.zeros(1, 2, 96, 128)] * 2, *[torch.ones(1, 1, 96, 128)] * 4)
-    assert held.seen_from(4, link, View.of(moved(4))) is None
+    assert held.seen_from(4, link, View.of(moved(4).expand(3, -1, -1))) is None
 
 
 def test_at_the_start_there_is_nothing_to_hold_to() -> None:

@@ -30,7 +30,7 @@ ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_addr
 print(ray.get_runtime_context().gcs_address, flush=True)
 sys.stdin.read()
 """
-PAGE = (Path(__file__).parents[3] / "docs" / "questions.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "shell.md").read_text(encoding="utf-8")
 MANY, ONE = [line.split()[1:] for line in PAGE.splitlines() if re.match("deflicker .*--ray auto", line)]
 """The documented commands: of a folder, and of one film."""
 PATIENCE_S = 900

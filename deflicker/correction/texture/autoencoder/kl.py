@@ -6,7 +6,7 @@ How many blocks, how wide, whether there is attention and whether 1 × 1 convolu
 the table of weights; how many groups the normalisations have is not in it.
 
 Normalisation and attention look at all of what goes in at once, so a tile is not drawn quite as it is in the whole
-frame (docs/latent.md has it measured).
+frame (docs/results/latent.md has it measured).
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Data for the temporal attention of texture: clips, flicker, aligned crops."""
