@@ -31,7 +31,7 @@ from deflicker.motion.filters import CELL_PX, box_mean
 _INVISIBLE = 0.002
 """Log gain that changes no 8-bit sample by more than half a level: a window that needs no more is left alone."""
 _MARGIN = 1.5
-"""Root mean square of a correction, in standard deviations of the flicker around, from which it is made smaller."""
+"""Root mean square of a correction around its mean, in standard deviations of the flicker of its place, at most."""
 _AROUND_CELLS = 2
 """Radius over which that is taken."""
 _FIRST_VARIANCE = 1e-4
@@ -81,11 +81,11 @@ def _no_more_than_flickers(field: Tensor, known: Tensor, free: Tensor, flicker: 
     Levels reach beyond what flickers: with half of a picture steady, the whole picture's gain is half of the other's.
     flicker: `[1, 1, h, w]`, standard deviation; free: `[T]`, 0 for frames that are known.
     """
-    own = free.view(-1, 1, 1, 1)
-    energy = (field.square() * own).mean((0, 1), keepdim=True) / own.mean()
+    own, mean = free.view(-1, 1, 1, 1), field.mean(0, keepdim=True)
+    energy = ((field - mean).square() * own).mean((0, 1), keepdim=True) / own.mean()
     size = box_mean(energy, _AROUND_CELLS).sqrt()
     part = ((_MARGIN * flicker + _INVISIBLE) / size.clamp_min(1e-6)).clamp_max(1)
-    return torch.where(own > 0, field * part, known)
+    return torch.where(own > 0, field + (part - 1) * (field - mean), known)
 
 
 class _Gains:
