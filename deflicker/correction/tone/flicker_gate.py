@@ -36,8 +36,6 @@ _PRIOR = 0.1
 """What a place is told by the level it belongs to, in units of what it tells by itself; those around it tell more."""
 _AROUND = 1
 """Radius of the places around, of each level."""
-_AROUND_CELLS = 2
-"""The same in cells, where no level is asked."""
 _MOST_OF_A_PLACE = 9.0
 """Variance of a place in units of its level's, at most."""
 _FEW = 16
@@ -97,38 +95,6 @@ def flicker_of_places(steps: Mapping[int, Step], pyramid: Pyramid, scale: Tensor
         own = _scale(around, _CORRELATION_OF_PLACES, short, few=sums[0].numel() <= _FEW, smallest=_SMALLEST)
         places.append(torch.maximum(own, whole * part.clamp(0, _MOST_OF_A_PLACE).sqrt())[None, None])
     return with_their_regions(places, pyramid)
-
-
-def flicker_of_cells(steps: Mapping[int, Step]) -> Tensor:
-    """Standard deviation of flicker around each cell, `[1, 1, h, w]` in log gain, whatever level it is of.
-
-    Of the cells by themselves or of their means with those around, whichever flickers more.
-    """
-    like = steps[1].log_ratio[:1, :1]
-    most = torch.zeros_like(like)
-    for radius in (0, _AROUND_CELLS):
-        product, mass = torch.zeros_like(like), torch.zeros_like(like)
-        for later, earlier in ((a, -b) for a in (1, 2) for b in (1, 2) if a in steps and -b in steps):
-            ahead, behind = steps[later], steps[earlier]
-            rows = slice(-earlier, None), slice(0, len(ahead.log_ratio) + earlier)
-            (plus, weight_plus), (minus, weight_minus) = (
-                _mean_around(step.log_ratio[at], step.weight[at], radius)
-                for step, at in zip((ahead, behind), rows, strict=True)
-            )
-            weight = weight_plus * weight_minus
-            product += (weight * plus * minus).sum((0, 1), keepdim=True)
-            mass += weight.sum((0, 1), keepdim=True)
-        variance = box_mean(product, _AROUND_CELLS) / box_mean(mass, _AROUND_CELLS).clamp_min(1e-6)
-        most = torch.maximum(most, variance.clamp_min(0).sqrt())
-    return most
-
-
-def _mean_around(field: Tensor, weight: Tensor, radius: int) -> tuple[Tensor, Tensor]:
-    """Weighted mean of the cells around each, and its weight."""
-    if radius == 0:
-        return field, weight
-    mass = box_mean(weight, radius)
-    return box_mean(field * weight, radius) / mass.clamp_min(1e-4), mass
 
 
 def all_alike(scale: Tensor, pyramid: Pyramid) -> list[Tensor]:

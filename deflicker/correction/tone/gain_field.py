@@ -11,13 +11,7 @@ import torch
 from torch import Tensor
 
 from deflicker.correction.apply import apply_gain, upsample_cells
-from deflicker.correction.tone.flicker_gate import (
-    all_alike,
-    all_change,
-    flicker_of_cells,
-    flicker_of_places,
-    flicker_scale,
-)
+from deflicker.correction.tone.flicker_gate import all_alike, all_change, flicker_of_places, flicker_scale
 from deflicker.correction.tone.observations import Step, observe
 from deflicker.correction.tone.pyramid import MultiscaleUnknowns, Pyramid
 from deflicker.correction.tone.step_weights import observed_weights, residual_variance, robust_weights
@@ -26,14 +20,10 @@ from deflicker.correction.tone.tone_problem import Centring, Energy, Terms, Tone
 from deflicker.correction.tone.trend import trend_path, without_trend
 from deflicker.correction.tone.uncertainty import level_noise
 from deflicker.motion.correspondence import Match
-from deflicker.motion.filters import CELL_PX, box_mean
+from deflicker.motion.filters import CELL_PX
 
 _INVISIBLE = 0.002
 """Log gain that changes no 8-bit sample by more than half a level: a window that needs no more is left alone."""
-_MARGIN = 1.5
-"""Root mean square of a correction around its mean, in standard deviations of the flicker of its place, at most."""
-_AROUND_CELLS = 2
-"""Radius over which that is taken."""
 _FIRST_VARIANCE = 1e-4
 """Of the residual, before anything was solved."""
 
@@ -69,23 +59,7 @@ def solve_gains(
     solve_rounds(problem, _Gains(frames, matches, steps, path, options), options.iterations)
     if float((problem.field - known).abs().max()) < _INVISIBLE:
         return known, None
-    if not (options.gate and options.places):
-        return problem.field, problem.energy()
-    level = {offset: without_trend(step, path) for offset, step in steps.items()}
-    return _no_more_than_flickers(problem.field, known, free, flicker_of_cells(level)), problem.energy()
-
-
-def _no_more_than_flickers(field: Tensor, known: Tensor, free: Tensor, flicker: Tensor) -> Tensor:
-    """The correction `[T, 3, h, w]`, made smaller where it is larger than the flicker of its place.
-
-    Levels reach beyond what flickers: with half of a picture steady, the whole picture's gain is half of the other's.
-    flicker: `[1, 1, h, w]`, standard deviation; free: `[T]`, 0 for frames that are known.
-    """
-    own, mean = free.view(-1, 1, 1, 1), field.mean(0, keepdim=True)
-    energy = ((field - mean).square() * own).mean((0, 1), keepdim=True) / own.mean()
-    size = box_mean(energy, _AROUND_CELLS).sqrt()
-    part = ((_MARGIN * flicker + _INVISIBLE) / size.clamp_min(1e-6)).clamp_max(1)
-    return torch.where(own > 0, field + (part - 1) * (field - mean), known)
+    return problem.field, problem.energy()
 
 
 class _Gains:

@@ -9,7 +9,7 @@ is
 
 over differences Δ of one and of two frames. What moves through the place changes m as well, but not in step with c, and
 averages out over a window; what was cut off at white or black makes α a little too small. So α ≥ ½ counts as 1, and
-only below it the correction is taken back, all of it at α ≤ 0.1.
+only below it the correction is taken back, all of it at α = 0.
 
 The same question tells whether a tone curve is the whole picture's. If it is, every place asks for the same share of
 it; flicker of a part makes that part ask for more, and the rest for nothing.
@@ -20,7 +20,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deflicker.motion.filters import box_mean, cell_means, ramp
+from deflicker.motion.filters import box_mean, cell_means
 
 _FLOOR = 0.01
 """Added to the light before its logarithm."""
@@ -28,12 +28,8 @@ _TONE_CELLS = 1
 """Radius over which tone is smoothed."""
 _SUMS_CELLS = 2
 """Radius over which the sums are."""
-_AROUND = ((0, 0), (0, 1), (_TONE_CELLS, _SUMS_CELLS))
-"""Both radii, the sharpest first; the last ones count in any case."""
-_CERTAIN = 0.1
-"""Standard error of α up to which sharper ones count."""
-_ENOUGH = (0.1, 0.5)
-"""α up to which a correction is taken back, and from which it stands as it is."""
+_ENOUGH = 0.5
+"""α from which a correction stands as it is."""
 _ALIKE = 0.5
 """What a place's α may differ by from the whole picture's, as a part of that."""
 _SURE = 2.0
@@ -47,38 +43,17 @@ _NOTHING = 1e-8
 
 
 def rollback_gain(frames: Tensor, corrected: Tensor) -> Tensor:
-    """What is to be added to the log gain of cells, `[T, 3, H / 8, W / 8]`: what takes the share of c back
-    that steadies nothing.
+    """What is to be added to the log gain of cells, `[T, 3, H / 8, W / 8]`: what takes (1 − min(1, 2 α)) c back.
 
-    frames, corrected: `[T, 3, H, W]` R'G'B' in [0, 1] of one window, before and after. α is that of the fewest cells
-    around a place that make it certain enough, so that a hard edge between what flickers and what does not is found.
+    frames, corrected: `[T, 3, H, W]` R'G'B' in [0, 1] of one window, before and after.
     """
     tone, change = _tone_and_change(frames, corrected)
-    kept = torch.ones_like(tone[:1, :1])
-    for tone_cells, sums_cells in reversed(_AROUND):  # the sharpest that is certain has the last word
-        share, error = _share(tone, change, tone_cells, sums_cells)
-        certain = (error < _CERTAIN) | torch.tensor((tone_cells, sums_cells) == _AROUND[-1], device=error.device)
-        kept = torch.where(certain, ramp(share, _ENOUGH), kept)
-    return (kept - 1) * change
-
-
-def _share(tone: Tensor, change: Tensor, tone_cells: int, sums_cells: int) -> tuple[Tensor, Tensor]:
-    """α of each place, 1 where there is nothing to ask, and its standard error, `[1, 1, h, w]` each."""
-    changes = _changes(tone, change, tone_cells)
-    product, energy = _asked(changes)
+    product, energy = _asked(tone, change)
     # A place that needs more than it is given speaks for that, and not for what places around it are given.
-    product, energy = box_mean(torch.minimum(product, energy), sums_cells), box_mean(energy, sums_cells)
-    share = torch.where(energy > _NOTHING, product / energy.clamp_min(_NOTHING), 1.0)
-    return share, _error(changes, share, energy, sums_cells)
-
-
-def _error(changes: list[tuple[Tensor, Tensor]], share: Tensor, energy: Tensor, sums_cells: int) -> Tensor:
-    """Standard error of a share, from how what it misses differs from frame to frame: `[1, 1, h, w]`."""
-    variance = torch.zeros_like(energy)
-    for seen, done in changes:
-        missed = ((seen + share * done) * done).sum(1, keepdim=True)
-        variance += box_mean(missed, sums_cells).square().sum(0, keepdim=True)
-    return variance.sqrt() / energy.clamp_min(_NOTHING)
+    product = torch.minimum(product, energy)
+    product, energy = box_mean(product, _SUMS_CELLS), box_mean(energy, _SUMS_CELLS)
+    kept = (product / (_ENOUGH * energy).clamp_min(1e-9)).clamp(0, 1)
+    return torch.where(energy > _NOTHING, kept - 1, 0.0) * change
 
 
 def is_global(frames: Tensor, corrected: Tensor) -> bool:
@@ -88,13 +63,15 @@ def is_global(frames: Tensor, corrected: Tensor) -> bool:
     `rollback_gain`; corrected is another picture than frames.
     """
     tone, change = _tone_and_change(frames, corrected)
-    changes = _changes(tone, change, _TONE_CELLS)
-    product, energy = _asked(changes)
+    product, energy = _asked(tone, change)
     usual = product.sum() / energy.sum().clamp_min(1e-9)
     around = box_mean(energy, _SUMS_CELLS).clamp_min(1e-9)
     off = (box_mean(product, _SUMS_CELLS) / around - usual).abs()
-    error = _error(changes, usual, around, _SUMS_CELLS)
-    odd = (off > _ALIKE * usual) & (off > _SURE * error)
+    error = torch.zeros_like(energy)
+    for seen, done in _changes(tone, change):
+        missed = ((seen + usual * done) * done).sum(1, keepdim=True)
+        error += box_mean(missed, _SUMS_CELLS).square().sum(0, keepdim=True)
+    odd = (off > _ALIKE * usual) & (off > _SURE * error.sqrt() / around)
     return bool(odd.float().mean() <= _ODD)
 
 
@@ -104,17 +81,16 @@ def _tone_and_change(frames: Tensor, corrected: Tensor) -> tuple[Tensor, Tensor]
     return tone, (cell_means(corrected) + _FLOOR).log() - tone
 
 
-def _asked(changes: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def _asked(tone: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
     """−Σ Δm Δc and Σ Δc² of each place, `[1, 1, h, w]`."""
-    like = changes[0][0][:1, :1]
-    product, energy = torch.zeros_like(like), torch.zeros_like(like)
-    for seen, done in changes:
+    product, energy = torch.zeros_like(tone[:1, :1]), torch.zeros_like(tone[:1, :1])
+    for seen, done in _changes(tone, change):
         product -= (seen * done).sum((0, 1), keepdim=True)
         energy += done.square().sum((0, 1), keepdim=True)
     return product, energy
 
 
-def _changes(tone: Tensor, change: Tensor, cells: int) -> list[tuple[Tensor, Tensor]]:
+def _changes(tone: Tensor, change: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Δm and Δc of cells with those around them, for each lag."""
-    tone, change = box_mean(tone, cells), box_mean(change, cells)
+    tone, change = box_mean(tone, _TONE_CELLS), box_mean(change, _TONE_CELLS)
     return [(tone[lag:] - tone[:-lag], change[lag:] - change[:-lag]) for lag in _LAGS]
