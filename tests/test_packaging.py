@@ -94,6 +94,22 @@ def test_the_wheel_in_an_empty_environment(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_sdist_makes_the_same_wheel(tmp_path: Path) -> None:
+    """What is uploaded beside the wheel builds it, without the checkout."""
+    pytest.importorskip("setuptools", minversion="77")
+    pytest.importorskip("setuptools_scm")
+    source = sources(tmp_path / "source")
+    code = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, tmp_path], cwd=source, check=True, capture_output=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    names = []
+    for what, folder in ((source, tmp_path / "direct"), (archive, tmp_path / "by way of the sdist")):
+        with zipfile.ZipFile(build(what, folder)) as contents:
+            names.append(sorted(contents.namelist()))
+    assert names[0] == names[1]
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git here")
 def test_the_version_is_the_tag_s(tmp_path: Path) -> None:
     source = sources(tmp_path / "source")

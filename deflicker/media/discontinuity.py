@@ -14,6 +14,8 @@ _FORMATS = ("mpegts", "mpeg")
 _BACK_S, _AHEAD_S = Fraction(1, 10), Fraction(10)
 """Jumps beyond these are joins, as in FFmpeg; a shorter jump ahead is a pause."""
 
+JOINED = "time stamps start anew where streams were joined: the parts follow each other"
+
 
 def may_be_joined(container: Any) -> bool:
     """Whether a file's format allows parts that count from their own start."""

@@ -18,7 +18,7 @@ from deflicker.core.values import TimePoint
 from deflicker.media.damage import DamageLog, TruncationCheck
 from deflicker.media.deinterlace import DEINTERLACED, INTERLACED, Deinterlacer, deinterlaced
 from deflicker.media.demux import open_input, packets
-from deflicker.media.discontinuity import Joiner, may_be_joined
+from deflicker.media.discontinuity import JOINED, Joiner, may_be_joined
 from deflicker.media.frame import Frame
 from deflicker.media.planes import EXACT_SCALING, canonical_format, planes_of
 from deflicker.media.probe import VideoInfo, decoder_of_name, open_decoder, probe, video_stream
@@ -29,7 +29,6 @@ OnPacket = Callable[[Packet], None]
 
 _SEEK_MARGIN_S = 1
 _FLUSH_TRIES = 64
-_JOINED = "time stamps start anew where streams were joined: the parts follow each other"
 
 
 class Reader:
@@ -217,7 +216,7 @@ class Reader:
             elif packet.size:
                 yield from self._decode(decoder, packet)
         if joiner.joins:
-            self._counts[_JOINED] += joiner.joins
+            self._counts[JOINED] = 1
         for failure in failures:
             self._damage.add(f"part of the file could not be read: {failure}")
         if early := truncation.early:

@@ -17,6 +17,7 @@ from deflicker.core.errors import OutputError
 from deflicker.core.options import EncodeOptions
 from deflicker.media.demux import open_input, packets, predecoded_codec
 from deflicker.media.destination import Destination, name_of, open_target
+from deflicker.media.discontinuity import JOINED, Joiner
 from deflicker.media.edit_list import EditList, read_edits, write_edits
 from deflicker.media.file_access import path_of
 from deflicker.media.input_format import InputFormat
@@ -136,10 +137,10 @@ def _copy_packets(output: Output, stream: Any, info: VideoInfo, lead: int, *, ev
 
     every: also copy the hidden ones, all at the times that they have without the list.
     """
-    timestamps, first = TimestampFixer(), None
+    timestamps, joiner, first = TimestampFixer(), Joiner(), None
     with ExitStack() as stack:
         source = stack.enter_context(open_input(info.path, input_format=info.input_format))
-        read: Iterator[av.Packet[Any]] = packets(source)
+        read: Iterator[av.Packet[Any]] = packets(source, joiner=joiner)
         if every:
             whole = stack.enter_context(open_input(info.path, input_format=_WITHOUT_EDITS))
             video = (packet for packet in packets(whole) if packet.stream_index == info.stream_index)
@@ -158,6 +159,7 @@ def _copy_packets(output: Output, stream: Any, info: VideoInfo, lead: int, *, ev
                 packet.stream = stream
                 output.container.mux(packet)
     output.moved += timestamps.moved
+    output.notes += [JOINED] * (joiner.joins > 0)
     return first
 
 

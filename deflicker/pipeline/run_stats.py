@@ -70,7 +70,7 @@ class RunStats(Observer):
             codec=output.codec,
             copied=output.copied,
             dropped=output.dropped,
-            notes=(*reader.notes, *output.notes, *notes),
+            notes=tuple(dict.fromkeys((*reader.notes, *output.notes, *notes))),
             damage=reader.damage,
             frames_diverged=self.diverged,
             skipped=self.skipped.ranges,

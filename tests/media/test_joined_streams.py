@@ -11,6 +11,7 @@ import pytest
 
 from deflicker.core.settings import Settings
 from deflicker.core.values import TimePoint
+from deflicker.media.discontinuity import JOINED
 from deflicker.media.reader import Reader
 from deflicker.pipeline.video import deflicker
 from tests.media.edits import shown
@@ -71,6 +72,7 @@ def test_outputs(suffix: str, tmp_path: Path) -> None:
         report = deflicker(source, target, settings)
         times = [when for when, _ in shown(target)]
         assert report.frames == len(times) == 24
+        assert report.notes.count(JOINED) == 1
         assert all(Fraction(38, 1000) < b - a < Fraction(150, 1000) for a, b in pairwise(times))
         (before,), (after,) = payloads(source, "audio").values(), payloads(target, "audio").values()
         assert len(before) == len(after)

@@ -67,7 +67,7 @@ class ExcerptRenderer:
         self._rendering, self._requesting = threading.Lock(), threading.Lock()
         self._cancel_latest = threading.Event()
         """Set once nobody waits for the latest request any more."""
-        self._rendered: dict[tuple[Fraction, Fraction, float], tuple[str, Report]] = {}
+        self._rendered: dict[tuple[object, ...], tuple[str, Report]] = {}
 
     @property
     def folder(self) -> Path:
@@ -75,19 +75,21 @@ class ExcerptRenderer:
         return Path(self._folder.name)
 
     def render(self, request: Mapping[str, str]) -> Excerpt:
-        """Render an excerpt. request: `start`, `seconds` and `strength` as texts.
+        """Render an excerpt. request: `start`, `seconds` and `strength` as texts; `preset` and `anchor` if they differ.
 
         Raises DeflickerError; Cancelled if another excerpt was asked for meanwhile.
         """
         start, seconds = _seconds(request["start"], "start"), _seconds(request["seconds"], "length")
         if not 0 < seconds <= MAX_S:
             raise SettingsError(f"the length is {float(seconds):g} s: it can be up to {MAX_S}")
-        try:
-            strength = float(request["strength"])
-        except ValueError:
-            raise SettingsError(f"strength is {request['strength']!r}: it must be between 0 and 1") from None
+        chosen = replace(
+            self.settings,
+            strength=_part(request["strength"], "strength"),
+            anchor=_part(request.get("anchor", str(self.settings.anchor)), "anchor"),
+            preset=request.get("preset", self.settings.preset),  # type: ignore[arg-type]  # Settings checks it
+        )
         settings = replace(
-            self.settings, strength=strength, start=TimePoint(seconds=start), end=TimePoint(seconds=start + seconds),
+            chosen, start=TimePoint(seconds=start), end=TimePoint(seconds=start + seconds),
             **_PLAYABLE,  # type: ignore[arg-type]
         )  # fmt: skip
         with self._requesting:
@@ -105,15 +107,16 @@ class ExcerptRenderer:
             after=after,
             summary=verdict(report.measures) if report.measures else "strength 0: nothing is changed",
             plot=_plot(report),
-            command=self._command(strength),
+            command=self._command(chosen),
         )
 
     def _file(
         self, settings: Settings, start: Fraction, seconds: Fraction, cancel: threading.Event
     ) -> tuple[str, Report]:
         if cancel.is_set():
-            raise Cancelled("another excerpt was asked for meanwhile")
-        key = start, seconds, settings.strength
+            raise Cancelled("another excerpt was requested meanwhile")
+        how = (settings.strength, settings.preset, settings.anchor) if settings.strength > 0 else ()
+        key = (start, seconds, *how)
         if key not in self._rendered:
             name = f"{len(self._rendered) + 1}.mp4"
             report = self._run(
@@ -122,11 +125,11 @@ class ExcerptRenderer:
             self._rendered[key] = name, report
         return self._rendered[key]
 
-    def _command(self, strength: float) -> str:
+    def _command(self, settings: Settings) -> str:
         words = ["deflicker", str(self.source), f"{self.source.stem}_steady{self.source.suffix}"]
-        words += ["--strength", f"{strength:g}"] if strength != 1 else []
-        words += ["--preset", self.settings.preset] if self.settings.preset != Settings.preset else []
-        words += ["--anchor", f"{self.settings.anchor:g}"] if self.settings.anchor else []
+        words += ["--strength", f"{settings.strength:g}"] if settings.strength != 1 else []
+        words += ["--preset", settings.preset] if settings.preset != Settings.preset else []
+        words += ["--anchor", f"{settings.anchor:g}"] if settings.anchor else []
         return shlex.join(words)
 
     def close(self) -> None:
@@ -144,6 +147,13 @@ def _seconds(text: str, what: str) -> Fraction:
     if point.seconds is None:
         raise SettingsError(f"{what} is {text!r}: give seconds")
     return point.seconds
+
+
+def _part(text: str, what: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise SettingsError(f"{what} is {text!r}: it must be between 0 and 1") from None
 
 
 def _plot(report: Report) -> str:

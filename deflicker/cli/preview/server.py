@@ -72,8 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         name = self._path()
         renderer = self.server.renderer
         if name == "":
-            strength = renderer.settings.strength
-            text = page(renderer.source.name, strength=strength, **self.server.controls)
+            text = page(renderer.source.name, renderer.settings, **self.server.controls)
             self._answer(text.encode(), "text/html; charset=utf-8")
         elif name and re.fullmatch(r"\d+\.mp4", name) and (renderer.folder / name).is_file():
             self._send_part((renderer.folder / name).read_bytes())

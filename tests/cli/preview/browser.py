@@ -72,7 +72,7 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def until(self, code: str, seconds: float = 120) -> Any:
+    def until(self, code: str, seconds: float = 300) -> Any:
         """Wait until an expression is true."""
         deadline = time.monotonic() + seconds
         while not (value := self.run(code)):

@@ -80,12 +80,27 @@ def test_an_excerpt(renderer: ExcerptRenderer, clip: Path) -> None:
         ({"start": "4f"}, "give seconds"),
         ({"strength": "2"}, "strength"),
         ({"strength": "x"}, "strength"),
+        ({"anchor": "much"}, "anchor"),
+        ({"preset": "best"}, "fast, balanced, quality"),
         ({"start": "99"}, "no frame lies"),
     ],
 )
 def test_what_cannot_be_rendered(renderer: ExcerptRenderer, wanted: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         renderer.render({"start": "0", "seconds": "1", "strength": "0"} | wanted)
+
+
+@pytest.mark.usefixtures("raft")
+def test_preset_and_anchor_are_chosen_on_the_page(renderer: ExcerptRenderer, clip: Path) -> None:
+    wanted = {"start": "0.08", "seconds": "0.2", "strength": "1"}
+    drifting = renderer.render(wanted | {"anchor": "0"})
+    held = renderer.render(wanted | {"anchor": "1"})
+    assert held.before == drifting.before
+    assert held.after != drifting.after
+    assert held.command == f"deflicker {clip} in_steady.mp4 --preset fast --anchor 1"
+    copied = renderer.render(wanted | {"strength": "0", "preset": "balanced"})
+    assert copied.command == f"deflicker {clip} in_steady.mp4 --strength 0"
+    assert copied.after == held.before  # whatever the preset, nothing is changed
 
 
 def test_nothing_is_left(clip: Path) -> None:
@@ -300,6 +315,10 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
             page.run("$('strength').value = 0.5; $('strength').dispatchEvent(new Event('change'))")
             page.until(f"after.src !== {json.dumps(first)}")
             assert "--strength 0.5" in page.run("$('command').textContent")
+            second = page.run("after.src")
+            page.run("$('anchor').value = 1; $('anchor').dispatchEvent(new Event('change'))")
+            page.until(f"after.src !== {json.dumps(second)}")
+            assert "--anchor 1" in page.run("$('command').textContent")
             page.run("$('seconds').value = '99'; $('seconds').dispatchEvent(new Event('change'))")
             page.until("$('summary').textContent.includes('up to 30')")
             page.screenshot(tmp_path / "page.png")

@@ -18,6 +18,7 @@ const tick = () => {
 };
 $("time").addEventListener("input", () => { before.currentTime = $("time").value * before.duration; });
 $("strength").addEventListener("input", () => { $("shown").textContent = (+$("strength").value).toFixed(2); });
+$("anchor").addEventListener("input", () => { $("anchored").textContent = (+$("anchor").value).toFixed(2); });
 $("copy").addEventListener("click", async () => {
   try { await navigator.clipboard.writeText($("command").textContent); $("copy").textContent = "Copied"; }
   catch { getSelection().selectAllChildren($("command")); $("copy").textContent = "Selected"; }
@@ -26,8 +27,9 @@ let asked = 0;
 async function render() {
   const turn = ++asked;
   document.body.setAttribute("aria-busy", "true");
-  $("summary").textContent = "Rendering …"; $("copy").textContent = "Copy";
-  const wanted = { start: $("start").value, seconds: $("seconds").value, strength: $("strength").value };
+  $("summary").textContent = "Rendering …"; $("copy").textContent = "Copy command";
+  const wanted = { start: $("start").value, seconds: $("seconds").value, strength: $("strength").value,
+    preset: $("preset").value, anchor: $("anchor").value };
   const answer = await fetch("render", { method: "POST", body: JSON.stringify(wanted) });
   const made = await answer.json();
   if (turn !== asked) return;  // something else was asked for meanwhile
@@ -39,7 +41,7 @@ async function render() {
   if (svg) svg.insertAdjacentHTML("beforeend", '<line id="now" y1="12" y2="176" x1="44" x2="44"/>');
   document.body.dataset.ready = "yes";
 }
-for (const id of ["strength", "start", "seconds"]) $(id).addEventListener("change", render);
+for (const id of ["strength", "anchor", "preset", "start", "seconds"]) $(id).addEventListener("change", render);
 for (const video of [before, after]) video.addEventListener("loadeddata", () => {
   document.body.dataset[video.id] = video.videoWidth + "x" + video.videoHeight; });
 tick(); render();
