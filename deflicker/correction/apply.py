@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deflicker.core.blocks import stored
+from deflicker.correction.colour_mix import apply_mix
 from deflicker.correction.curve import apply_curve
 from deflicker.media.color import as_tensors, chroma_range, luma_range, normalise, rgb_from_ycc, to_rgb
 from deflicker.media.frame import Frame, Plane, PlaneLayout
@@ -34,12 +35,18 @@ class Correction:
     detail: Tensor | None = None
     """`[1, H, W]`, added to R', G' and B' alike once their tone is right, or `[3, H, W]`, added to each; None where no
     texture boils."""
+    as_it_is: Tensor | None = None
+    """`[1, H, W]` bytes, 0 to 255: how far a pixel stays as it is, because it lies still over the picture; None where
+    nothing does."""
+    mix: Tensor | None = None
+    """`[3, 2]` of `correction.colour_mix`, applied before the curve; None is the identity."""
 
     def scaled(self, strength: float) -> Correction:
         """A part of it, 0 … 1."""
         curve = None if self.curve is None else self.curve * strength
+        mix = None if self.mix is None else self.mix * strength
         detail = None if self.detail is None else self.detail * strength
-        return replace(self, log_gain=self.log_gain * strength, curve=curve, detail=detail)
+        return replace(self, log_gain=self.log_gain * strength, curve=curve, mix=mix, detail=detail)
 
     def applied(self, rgb: Tensor) -> Tensor:
         """Corrected R'G'B' of `rgb [3, H, W]`; where no finite number comes out, `rgb` itself."""
@@ -47,11 +54,15 @@ class Correction:
         if self.detail is not None:
             detail = F.interpolate(self.detail[None], size=_size(rgb), mode="bilinear", align_corners=False)[0]
             toned = torch.minimum(torch.maximum(toned + detail, toned.clamp_max(0)), toned.clamp_min(1))
+        if self.as_it_is is not None:
+            still = F.interpolate(self.as_it_is[None] / 255, size=_size(rgb), mode="bilinear", align_corners=False)[0]
+            toned = torch.lerp(toned, rgb, still.to(toned))
         return torch.where(toned.isfinite(), toned, rgb)
 
     def _toned(self, rgb: Tensor) -> Tensor:
         size = _size(rgb)
-        curved = rgb if self.curve is None else apply_curve(rgb, self.curve)
+        mixed = rgb if self.mix is None else apply_mix(rgb, self.mix)
+        curved = mixed if self.curve is None else apply_curve(mixed, self.curve)
         toned = apply_gain(curved, upsample_cells(self.log_gain, size))
         if self.highlights is None:
             return toned

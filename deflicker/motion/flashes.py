@@ -26,8 +26,8 @@ AHEAD = 8
 """Frames after one that are looked at; a flash may last two fewer."""
 _BEHIND = 16
 """Frames before one that are looked at for how much tone usually differs, half of them for its level."""
-_STRONG = 0.3
-"""Least rise of log tone, 35 %: three times what flicker of a tenth has as its standard deviation."""
+_STRONG = 0.28
+"""Least rise of log tone, 32 %: three times what flicker of a tenth has as its standard deviation."""
 _UNUSUAL = 5.0
 """Least rise in standard deviations of the tone around."""
 _SURE = 0.7
@@ -36,6 +36,8 @@ _SURE_UNUSUAL = 10.0
 """The same in standard deviations. Of 6000 gains of a fifth, drawn anew for every frame, none is so far out."""
 _RARE = 1 / 3
 """Part of the frames around that may be as bright for it to be one: a pump of every second frame is none."""
+_GOES_ON = 0.6
+"""Part of that rise that is asked for of a frame right after one of a flash."""
 _LEAP = 0.5
 """Part of its rise that a flash must make in its first frame."""
 _FEW = 3
@@ -108,7 +110,7 @@ def stands_out(before: Sequence[float], tone: float, after: Sequence[float], *, 
     level, usual = _around(before, after)
     rise = tone - level
     leaps = flashing or not before or tone - before[-1] >= _LEAP * rise
-    return leaps and rise >= max(_STRONG, _UNUSUAL * usual)
+    return leaps and rise >= max(_STRONG * (_GOES_ON if flashing else 1), _UNUSUAL * usual)
 
 
 def is_sure(before: Sequence[float], tone: float, after: Sequence[float]) -> bool:

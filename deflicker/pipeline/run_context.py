@@ -19,6 +19,7 @@ from deflicker.correction.hold.hold_stage import hold_fallback
 from deflicker.correction.texture.autoencoder.codec import Codec
 from deflicker.correction.texture.autoencoder.loading import OWN, bytes_of, load_autoencoder
 from deflicker.correction.texture.stabilize import texture_fallback
+from deflicker.correction.tone.overlays import LONGEST_PX
 from deflicker.correction.tone.solve import solve
 from deflicker.correction.tone.solve_oom import Solver, SolverWithOomFallback
 from deflicker.correction.tone.tone_options import ToneOptions
@@ -94,6 +95,11 @@ class Run:
     def proxy_size(self) -> tuple[int, int]:
         """Height and width at which motion and tone are measured."""
         return proxy_size(self.size.height, self.size.width, self.preset.flow_max_side_px)
+
+    @property
+    def overlay_size(self) -> tuple[int, int]:
+        """Height and width at which pixels are looked at that lie still over the picture."""
+        return texture_size(self.size.height, self.size.width, LONGEST_PX)
 
     @property
     def texture_size(self) -> tuple[int, int]:

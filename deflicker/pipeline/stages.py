@@ -23,6 +23,7 @@ from deflicker.correction.texture.latent import LatentTexture
 from deflicker.correction.texture.pictures import Sight
 from deflicker.correction.texture.space import Renewal
 from deflicker.correction.texture.stabilize import TextureStage
+from deflicker.correction.tone.overlays import OverlayStage
 from deflicker.correction.tone.windows import ToneStage
 from deflicker.correction.types import FrameRecord
 from deflicker.media.probe import VideoInfo
@@ -126,7 +127,8 @@ def build_steps(run: Run, info: VideoInfo | None = None, segment: SegmentShots |
         run.flow, batch_frames=BATCH_FRAMES, key_every=settings.key_every, key=reference, segment=segment
     )
     tone = ToneStage(run.tone, reference=reference, solver=run.solver)
-    steps += [Step("motion", tracker, BATCH_FRAMES), Step("tone", tone, preset.core_frames)]
+    overlays = OverlayStage(run.overlay_size, device)
+    steps += [Step("motion", tracker, BATCH_FRAMES), Step("tone", tone), Step("overlays", overlays, preset.core_frames)]
     if preset.holds != "never":
         plan = HoldPlan(run.texture_size, device, preset.holds == "always", HoldOptions(settings.hold))
         steps.append(Step("hold", HoldStage(plan, run.holding), QUEUED_FRAMES))

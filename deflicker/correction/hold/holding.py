@@ -13,7 +13,7 @@ from deflicker.correction.hold.hold_bands import Bands, drawn, fine, luma
 from deflicker.correction.hold.hold_decision import Redrawing
 from deflicker.correction.hold.likeness import around, likeness
 from deflicker.correction.hold.texture_memory import TextureMemory
-from deflicker.motion.filters import box_max, box_mean, upsample_blocks
+from deflicker.motion.filters import box_max, box_mean, ramp, upsample_blocks
 from deflicker.motion.lucas_kanade import even_luma, refine
 from deflicker.motion.warp import resize_flow, visibility
 
@@ -21,6 +21,12 @@ _FAINT = 0.05**2
 """Energy of texture, over light, that counts as none."""
 _SLACK_PX = 1.0
 """Gap of flow there and back that still counts as visible."""
+_ISLAND_PX = 6
+"""Radius up to which held places are too small to be worth it."""
+_BLOTCH_PX = 4
+"""Radius of the means that are taken, twice, for a texture's blotches."""
+_NEXT_TO, _BESIDE = 0.02, 0.5
+"""Held part of what is around from which on it is looked at, and counts in full."""
 _FEATHER_PX = 2
 """Radius over which held texture fades into new."""
 
@@ -117,9 +123,11 @@ def held(memory: TextureMemory, drawing: Drawing, way: Way, options: HoldOptions
     coarse_old, coarse_new = (box_mean(box_mean(luma(each), 2), 2) for each in (old, new))
     allowed = allowed * as_strong(old, new, options.energy) * (likeness(coarse_old, coarse_new) > options.alike)
     allowed = 1 - box_max(1 - box_max(allowed, 1), 1)  # specks are not new things
+    allowed = box_max(1 - box_max(1 - allowed, _ISLAND_PX), _ISLAND_PX)
     share = box_mean(1 - box_max(1 - allowed, _FEATHER_PX), _FEATHER_PX)
     alike = likeness(drawn(luma(old)), drawn(luma(new)))
-    texture = blended(sharpened(old, new, share), new, share * options.strength, alike)
+    old = sharpened(old, new, share)
+    texture = blended(old, joined(old, new, share * options.strength), share * options.strength, alike)
     change = drawing.bands.change(texture)
     redrawing = Redrawing.of((old, new), guides, allowed, change)
     kept = drawing.kept((drawing.bands.rgb + change).clamp(0, 1))
@@ -153,6 +161,14 @@ def sharpened(old: Tensor, new: Tensor, share: Tensor) -> Tensor:
     mine, other = fine(old), fine(new)
     gain = ((other.square() * share).sum() / (mine.square() * share).sum().clamp_min(1e-6)).sqrt()
     return old + (gain.clamp(1, 1.8) - 1) * mine
+
+
+def joined(old: Tensor, new: Tensor, share: Tensor) -> Tensor:
+    """What is drawn now, its blotches like those of the held texture beside it, the less so the further from there:
+    what enters shows no edge."""
+    inner = box_mean(box_mean(share, _BLOTCH_PX), _BLOTCH_PX)
+    apart = box_mean(box_mean((old - new) * share, _BLOTCH_PX), _BLOTCH_PX)
+    return new + apart / inner.clamp_min(_NEXT_TO) * ramp(inner, (0.0, _BESIDE))
 
 
 def blended(old: Tensor, new: Tensor, share: Tensor, alike: Tensor) -> Tensor:

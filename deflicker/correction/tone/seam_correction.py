@@ -1,14 +1,14 @@
 """Seams: the steps of tone and colour where a generator joined two chunks of frames.
 
 `seam_detection` finds them. Here they are measured and removed from the frames after them as whole steps, so that none
-becomes a ramp. A seam is a property of the chunk, not of what it shows, so the correction stays in its place in the
-picture.
+becomes a ramp, but for `sawtooth`'s. A seam is a property of the chunk, not of what it shows, so the correction stays
+in its place in the picture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -19,12 +19,14 @@ from deflicker.correction.apply import apply_gain, upsample_cells
 from deflicker.correction.tone.flicker_gate import flicker_scale
 from deflicker.correction.tone.observations import Step, observe, without_outliers
 from deflicker.correction.tone.pyramid import Pyramid
+from deflicker.correction.tone.sawtooth import Slope, answers, given_back, slopes, stepped, towards_bound
 from deflicker.correction.tone.seam_detection import (
     LARGEST,
     StepFit,
     expected_seams,
     fit_steps,
     region_steps,
+    select_opening,
     select_seams,
 )
 from deflicker.correction.tone.trend import trend_path, without_trend
@@ -56,6 +58,8 @@ class SeamMemory:
     """Pictures decided since the shot began."""
     found: tuple[int, ...] = ()
     """Pictures of the shot that a seam lies before."""
+    slope: Slope | None = None
+    """What is given back after the last of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +71,8 @@ class Seams:
     before: tuple[int, ...]
     """Frames of the window that a seam lies before, decided ones left out."""
     _memory: SeamMemory
+    _slopes: Mapping[int, Slope] = field(default_factory=dict)
+    """The slope that a frame is part of."""
 
     @classmethod
     def none(cls, frames: int, memory: SeamMemory) -> Seams:
@@ -77,9 +83,9 @@ class Seams:
         """For the next window: `kept` frames stay as history, `new` pictures were decided."""
         start = self._memory.pictures - len(self._memory.log_gain)
         decided = [start + frame for frame in self.before if frame < kept.stop]
-        return SeamMemory(
-            self.log_gain[kept], self._memory.pictures + new, (*self._memory.found, *decided)[-_REMEMBERED:]
-        )
+        found = (*self._memory.found, *decided)[-_REMEMBERED:]
+        slope = self._slopes.get(kept.stop - 1)
+        return SeamMemory(self.log_gain[kept], self._memory.pictures + new, found, slope)
 
 
 _REMEMBERED = 8
@@ -100,9 +106,11 @@ def find_seams(
     """
     known, frames = memory.log_gain, len(proxies)
     past = len(known)
-    path = _carried(known, frames, {})
+    last = memory.found[-1] - memory.pictures + past if memory.found else None
+    of_frame = slopes([], [], frames, past, memory.slope, last)
+    path = _carried(known, frames, {}, of_frame)
     if 2 not in steps:
-        return Seams(path, (), memory)
+        return Seams(path, (), memory, of_frame)
     observed = {offset: without_trend(step, -path) for offset, step in steps.items()}
     steps = {offset: without_outliers(step) for offset, step in observed.items()}
     # A lamp's pool of light is an outlier beside the rest of the picture: its peak is looked for in observed.
@@ -118,19 +126,31 @@ def find_seams(
             for frame, jump in jumps.items()
             if fit.size[frame - 1] >= smallest and (fit.peak[frame - 1] <= LARGEST or frame - 1 in expected)
         }
-    if jumps:
-        jumps = _observed_again(proxies, matches, known, jumps)
-        path = _carried(known, frames, jumps)
+    opening = opening_jump(steps, fit, boundaries) if memory.pictures == 0 else {}
+    if jumps or opening:
+        seen = _observed_again(proxies, matches, known, jumps | opening)
+        jumps, opening = ({frame: seen[frame] for frame in each} for each in (jumps, opening))
+        found = answers(jumps, fit.slope, last, known=memory.slope)
+        of_frame = slopes(found, tuple(jumps), frames, past, memory.slope, last)
+        path = _carried(known, frames, jumps, of_frame)
         if past == 0:
-            path = _carried(known, frames, jumps, start=-path[:_LEVEL_FRAMES].mean(0))
-    return Seams(path, tuple(jumps), memory)
+            path = _carried(known, frames, jumps, of_frame, start=-path[:_LEVEL_FRAMES].mean(0))
+    for frame, jump in opening.items():
+        path[:frame] += jump
+    return Seams(path, tuple(jumps), memory, of_frame)
+
+
+def opening_jump(steps: Mapping[int, Step], fit: StepFit, seams: Sequence[int]) -> dict[int, Tensor]:
+    """The step after a shot's odd first frames, by the frame it lies before, where there is one."""
+    boundary = select_opening(fit)
+    return {} if boundary is None else {boundary + 1: jump_field(steps, fit, boundary, [boundary, *seams])}
 
 
 def _observed_again(
     proxies: Tensor, matches: Mapping[int, Match], known: Tensor, jumps: Mapping[int, Tensor]
 ) -> dict[int, Tensor]:
     """The jumps with what is still there once they are taken off: dark cells show less of a gain than all of it."""
-    path = _carried(known, len(proxies), jumps)
+    path = _carried(known, len(proxies), jumps, {})
     level = apply_gain(proxies, upsample_cells(path - path.mean(0), (proxies.shape[-2], proxies.shape[-1]))).clamp(0, 1)
     steps = {offset: without_outliers(observe(level, match)) for offset, match in matches.items()}
     fit = fit_steps(steps, matches, len(proxies))
@@ -138,8 +158,15 @@ def _observed_again(
     return {frame: jump + jump_field(steps, fit, frame - 1, boundaries) for frame, jump in jumps.items()}
 
 
-def _carried(known: Tensor, frames: int, jumps: Mapping[int, Tensor], *, start: Tensor | None = None) -> Tensor:
-    """The log gain `[T, 3, h, w]` of all frames, from the decided ones on: it stays, but for the jumps and the leak.
+def _carried(
+    known: Tensor,
+    frames: int,
+    jumps: Mapping[int, Tensor],
+    of_frame: Mapping[int, Slope],
+    *,
+    start: Tensor | None = None,
+) -> Tensor:
+    """The log gain `[T, 3, h, w]` of all frames, from the decided ones on: it stays, but for jumps, slopes and leaks.
 
     start: `[3, h, w]`, that of the first frame where none is decided; None for 0.
     """
@@ -148,8 +175,9 @@ def _carried(known: Tensor, frames: int, jumps: Mapping[int, Tensor], *, start: 
     for frame in range(len(known), frames):
         level = level * (1 - 1 / _LEAK_FRAMES)
         level = level * (level.abs().max() > _GONE)
+        level = towards_bound(given_back(level, of_frame.get(frame)))
         if frame in jumps:
-            level = level - jumps[frame]
+            level = stepped(level, jumps[frame])
         levels.append(level)
     return torch.stack(levels)
 

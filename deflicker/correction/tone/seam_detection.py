@@ -30,6 +30,15 @@ _MIN_EXPLAINED_EXPECTED = 0.4
 """The same where the shot's period predicts a seam."""
 _MIN_SIZE = 0.01
 """Root mean square log gain below which a step is not worth touching: one code value in mid-grey."""
+_OPENING = 2
+"""Boundaries at a shot's beginning over which a step is no seam but an odd beginning: the picture that a generator was
+given, or a frame that it had not settled on. They have few frames before them, so more is asked for."""
+_EXPLAINED_OPENING = 0.8
+"""Fraction of the tone's change that a step there must explain …"""
+_MIN_SIZE_OPENING = 0.03
+"""… its least size …"""
+_CLEAR_OPENING = 6.0
+"""… and how many times as large it must be as the steps over the boundaries that follow usually are."""
 LARGEST = 0.6
 """Log gain of a region from which a single step is light, not a seam: a lamp that is switched on stays on."""
 _MIN_VISIBLE = 0.5
@@ -122,6 +131,24 @@ def select_seams(fit: StepFit, first: int, expected: Sequence[int]) -> list[int]
     inner = range(max(first, _MIN_SIDE - 1), count - _MIN_SIDE + 1)
     found = seam.tolist()
     return [b for b in inner if found[b]]
+
+
+def select_opening(fit: StepFit) -> int | None:
+    """The boundary of a shot's first frames over which tone steps and stays, if there is one: see `_OPENING`."""
+    if len(fit.size) < _OPENING + 2 * _MIN_SIDE:
+        return None
+    usual = fit.size[_OPENING + 1 :].median()
+    odd = (
+        (fit.explained >= _EXPLAINED_OPENING)
+        & (fit.size >= _MIN_SIZE_OPENING)
+        & (fit.size >= _CLEAR_OPENING * usual)
+        & (fit.visible >= _MIN_VISIBLE)
+        & (fit.shared >= _MIN_SHARED)
+        & (fit.peak <= LARGEST)
+    )[:_OPENING]
+    if not bool(odd.any()):
+        return None
+    return int((fit.explained[:_OPENING] * odd).argmax())
 
 
 def expected_seams(found: Sequence[int], decided: int, frames: int) -> list[int]:

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from deflicker.correction.apply import Correction, apply_gain, upsample_cells
+from deflicker.correction.colour_mix import apply_mix
 from deflicker.correction.curve import apply_curve
+from deflicker.correction.tone.colour_flicker import Mixes, solve_mixes
 from deflicker.correction.tone.gain_field import solve_gains
 from deflicker.correction.tone.highlights import highlight_light
 from deflicker.correction.tone.observations import CLIPPED, observe
@@ -37,6 +39,8 @@ class Solution:
     """`[core, 3, h, w]` on cells of the proxy; exactly 0 where nothing flickers."""
     curve: Tensor
     """`[core, 3, KNOTS]`: log gain over log level; exactly 0 where no curve flickers."""
+    mix: Tensor
+    """`[core, 3, 2]` of `correction.colour_mix`; exactly 0 where colours do not flicker."""
     highlights: Tensor | None
     """`[core, 3, H, W]` R'G'B' that clipped samples are kept at; None where nothing is clipped."""
     before: FlickerSums
@@ -51,11 +55,14 @@ class Solution:
         """One per frame of the core; None where the frame stays as it is."""
         curved = self.curve.abs().amax((1, 2)).tolist()
         touched = self.log_gain.abs().amax((1, 2, 3)).tolist()
+        mixed = self.mix.abs().amax((1, 2)).tolist()
         highlights = self.highlights if self.highlights is not None else [None] * len(touched)
         return [
-            Correction(gain, kept, curve if bent > 0 else None) if moved > 0 or bent > 0 else None
-            for gain, kept, curve, moved, bent in zip(
-                self.log_gain, highlights, self.curve, touched, curved, strict=True
+            Correction(gain, kept, curve if bent > 0 else None, mix=mix if hued > 0 else None)
+            if moved > 0 or bent > 0 or hued > 0
+            else None
+            for gain, kept, curve, mix, moved, bent, hued in zip(
+                self.log_gain, highlights, self.curve, self.mix, touched, curved, mixed, strict=True
             )
         ]
 
@@ -63,10 +70,10 @@ class Solution:
 def solve(window: Window, state: State | None, options: ToneOptions) -> Solution:
     """Decide the correction of a window's core, given what the shot's earlier windows decided (None: nothing yet).
 
-    Seams are removed first, as whole steps. Then flow-warp consistency, temporal smoothness and fidelity are minimised
-    over history, core and look-ahead together, for a tone curve of each frame and for the gains of cells; the history's
-    correction is fixed, the look-ahead's is discarded and decided by the next window. Last, drift away from the
-    reference is removed as far as the user asks.
+    Colours are mixed back first, then seams are removed as whole steps. Then flow-warp consistency, temporal
+    smoothness and fidelity are minimised over history, core and look-ahead together, for a tone curve of each frame
+    and for the gains of cells; the history's correction is fixed, the look-ahead's is discarded and decided by the
+    next window. Last, drift away from the reference is removed as far as the user asks.
     """
     height, width = window.proxies.shape[-2:]
     state = state or State.empty(window, (height // CELL_PX, width // CELL_PX))
@@ -74,6 +81,11 @@ def solve(window: Window, state: State | None, options: ToneOptions) -> Solution
     past, decided = len(state.proxies), len(state.proxies) + window.core
 
     matches = build_matches(forward_px, backward_px, options.lags)
+    original, mixes = proxies, Mixes.none(len(proxies), state.mixes)
+    if options.mixes:
+        mixes = solve_mixes(proxies, matches, state.mixes)
+    if bool(mixes.total.any()):
+        proxies = apply_mix(proxies, mixes.total)
     steps = {offset: observe(proxies, match) for offset, match in matches.items()}
     seams = Seams.none(len(proxies), state.seams)
     if options.seams:
@@ -99,18 +111,19 @@ def solve(window: Window, state: State | None, options: ToneOptions) -> Solution
     done = _corrected(curved, stable + options.anchor * anchors.log_gain)
 
     highlights = None
-    if options.highlights and done is not proxies:
-        highlights = highlight_light(proxies, done, matches, past, decided)
-    before = flicker_sums(proxies, matches, past, decided)
+    if options.highlights and done is not original:
+        highlights = highlight_light(original, done, matches, past, decided)
+    before = flicker_sums(original, matches, past, decided)
     after = flicker_sums(done, matches, past, decided)
     history = slice(max(0, decided - options.history_frames), decided)
     links = slice(history.start, decided - 1)
-    memories = seams.memory(history, window.core), anchors.memory(history)
-    carried = State(proxies[history], forward_px[links], backward_px[links], tone[history], curve[history], *memories)
+    memories = mixes.memory(history), seams.memory(history, window.core), anchors.memory(history)
+    carried = State(original[history], forward_px[links], backward_px[links], tone[history], curve[history], *memories)
     log_gain = seams.log_gain + stable + options.anchor * anchors.log_gain
     energies = {"curves": curve_energy, "gains": gain_energy, "anchors": anchors.energy}
     energy = {name: each for name, each in energies.items() if each is not None}
-    return Solution(log_gain[past:decided], curve[past:decided], highlights, before, after, carried, energy)
+    core = slice(past, decided)
+    return Solution(log_gain[core], curve[core], mixes.total[core], highlights, before, after, carried, energy)
 
 
 def is_sound(solution: Solution, window: Window) -> bool:
@@ -118,7 +131,7 @@ def is_sound(solution: Solution, window: Window) -> bool:
 
     NaN in flow alone need not reach the gains: it makes gates shut, and the window would pass for one without flicker.
     """
-    gains = torch.stack([solution.log_gain.abs().amax(), solution.curve.abs().amax()])
+    gains = torch.stack([each.abs().amax() for each in (solution.log_gain, solution.curve, solution.mix)])
     rest = [each.sum() for each in (window.proxies, window.forward_px, window.backward_px)]
     rest += [sums for each in (solution.before, solution.after) for sums in (each.whole, each.local)]
     if solution.highlights is not None:

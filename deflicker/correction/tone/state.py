@@ -9,6 +9,7 @@ from torch import Tensor
 
 from deflicker.core.blocks import stored
 from deflicker.correction.curve import KNOTS
+from deflicker.correction.tone.colour_flicker import MixMemory
 from deflicker.correction.tone.reference_anchor import AnchorMemory
 from deflicker.correction.tone.seam_correction import SeamMemory
 from deflicker.correction.tone.seam_detection import REGIONS
@@ -49,6 +50,8 @@ class State:
     """`[H, 3, h, w]`: the log gain they were given against flicker, on cells."""
     curve: Tensor
     """`[H, 3, KNOTS]`: and over levels."""
+    mixes: MixMemory
+    """And of colours."""
     seams: SeamMemory
     """What they were given against seams, and where those were."""
     anchors: AnchorMemory
@@ -60,7 +63,8 @@ class State:
         none = like.proxies[:0]
         no_gain, no_curve = none.new_zeros(0, 3, *cells), none.new_zeros(0, 3, KNOTS)
         no_flow, no_drift = none[:, :2], AnchorMemory(none.new_zeros(0, 3, *REGIONS))
-        return cls(none, no_flow, no_flow, no_gain, no_curve, SeamMemory(no_gain), no_drift)
+        mixes = MixMemory.empty(none)
+        return cls(none, no_flow, no_flow, no_gain, no_curve, mixes, SeamMemory(no_gain), no_drift)
 
 
 def join(state: State, window: Window) -> tuple[Tensor, Tensor, Tensor]:

@@ -83,6 +83,8 @@ class ToneOptions:
     curve: CurveOptions = field(default_factory=CurveOptions)
     anchor: float = 0.0
     """Fraction of the drift from the reference to remove, 0 to 1."""
+    mixes: bool = True
+    """Correct saturation and hue, which gains and curves cannot."""
     seams: bool = True
     """Remove the steps of tone between a generator's chunks."""
     static_check: bool = True
