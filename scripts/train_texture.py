@@ -2,7 +2,7 @@
 """Train the temporal attention of texture on clean clips, to which flicker is added.
 
     python scripts/train_texture.py data CLIP… --folder DATA --draws 48
-    python scripts/train_texture.py fit --folder DATA --out attention.safetensors --steps 3000 --batch 4
+    python scripts/train_texture.py fit --folder DATA --out attention.safetensors --steps 8000 --batch 4
 
 `data` takes a cut of a clip for each draw, lets it flicker, finds motion as the product does, and stores aligned crops:
 about 15 s a draw on one CPU core. `fit` trains on them: 0.35 s a step of four crops on one core, so that 8000 steps
@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     fit.add_argument("--out", type=Path, required=True, help="the weights; a checkpoint is kept beside them")
     fit.add_argument("--start", type=Path, help="a checkpoint whose weights to begin with, the schedule anew")
     fit.add_argument("--hours", type=float, default=24.0, help="end after this time; call again to go on")
+    fit.add_argument("--last-step", type=int, help="end after this step of the schedule (default: its last)")
     fit.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     recipe = fitting.Recipe()
     fit.add_argument("--width", type=int, default=recipe.width)
@@ -78,7 +79,7 @@ def train(options: argparse.Namespace) -> None:
     data = stored(sorted(options.folder.glob("*.npz")))
     parameters = sum(each.numel() for each in under_way.network.parameters())
     print(f"{len(data.stack)} samples, {parameters} parameters, from step {under_way.step}", flush=True)
-    fitting.fit(under_way, data, options.out, 3600 * options.hours)
+    fitting.fit(under_way, data, options.out, 3600 * options.hours, options.last_step)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_LUMA = (0.2126, 0.7152, 0.0722)
+from deflicker.media.color import BT709
 
 
 def from_grey(like: Tensor) -> Tensor:
     """Matrix `[2, 3]` taking R'G'B' to (R − Y, B − Y)."""
-    luma = like.new_tensor(_LUMA)
+    luma = like.new_tensor(BT709)
     return torch.eye(3, dtype=like.dtype, device=like.device)[[0, 2]] - luma
 
 

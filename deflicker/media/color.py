@@ -22,8 +22,8 @@ _LUMA_SHARES = {  # Kr, Kb
     "fcc": (0.30, 0.11),
 }
 
-_BT709 = (0.2126, 0.7152, 0.0722)
-"""Kr, Kg, Kb."""
+BT709 = (0.2126, 0.7152, 0.0722)
+"""Kr, Kg, Kb of ITU-R BT.709."""
 
 
 def rgb_from_ycc(layout: PlaneLayout) -> Tensor:
@@ -71,7 +71,7 @@ def resize(plane: Tensor, size: tuple[int, int]) -> Tensor:
 
 def bt709_luma(rgb: Tensor) -> Tensor:
     """Luma `[..., H, W]` of R'G'B' `[..., 3, H, W]` by ITU-R BT.709, in the same units."""
-    return torch.einsum("...chw,c->...hw", rgb, rgb.new_tensor(_BT709))
+    return torch.einsum("...chw,c->...hw", rgb, rgb.new_tensor(BT709))
 
 
 def to_rgb(planes: Sequence[Tensor], layout: PlaneLayout, size: tuple[int, int]) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 from deflicker.core.errors import InputError, SettingsError
 from deflicker.core.options import ReadOptions
 from deflicker.core.settings import Settings
-from deflicker.correction.hold.hold_bands import luma
+from deflicker.correction.texture.luma_chroma import luma_of_rgb
 from deflicker.correction.types import FrameRecord
 from deflicker.media.color import proxy_of
 from deflicker.media.probe import VideoInfo
@@ -72,7 +72,7 @@ def guide_pictures(
             light = None
             if luma_size is not None:
                 rgb = proxy_of(frame, reader.info.layout, luma_size, device)
-                light = (luma(rgb[None])[0, 0].clamp(0, 1) * 255).round_().to(torch.uint8)
+                light = (luma_of_rgb(rgb[None])[0, 0].clamp(0, 1) * 255).round_().to(torch.uint8)
             yield GuidePicture(proxy_of(frame, reader.info.layout, size, device), light)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from deflicker.correction.texture.luma_chroma import luma_of_rgb
 from deflicker.motion.filters import block_mean, box_mean, upsample_blocks
 
 _BLOCK_PX = 4
@@ -19,7 +20,6 @@ _SEEN = 0.02
 """Part of the places around that must be seen to tell how two pictures differ in the large."""
 _FINE_PX = 1
 """Radius of the means that take off what grain and codecs change."""
-LUMA = (0.2126, 0.7152, 0.0722)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class Bands:
     def of(cls, rgb: Tensor) -> Bands:
         """Of R'G'B' `[1, 3, H, W]` in [0, 1]."""
         large = in_the_large(rgb)
-        light = luma(large).clamp_min(0) + _DARK
+        light = luma_of_rgb(large).clamp_min(0) + _DARK
         return cls(rgb, large, light, (rgb - large) / light)
 
     def texture_of(self, other: Tensor, same: Tensor) -> Tensor:
@@ -54,12 +54,6 @@ class Bands:
     def change(self, texture: Tensor) -> Tensor:
         """What makes this picture's texture another: to be added to its R'G'B', `[1, 3, H, W]`."""
         return (texture - self.texture) * self.light
-
-
-def luma(rgb: Tensor) -> Tensor:
-    """`[1, 3, H, W]` → `[1, 1, H, W]` (ITU-R BT.709)."""
-    red, green, blue = LUMA
-    return red * rgb[:, :1] + green * rgb[:, 1:2] + blue * rgb[:, 2:3]
 
 
 def in_the_large(image: Tensor) -> Tensor:

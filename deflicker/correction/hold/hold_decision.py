@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deflicker.correction.hold.hold_bands import drawn, fine, luma
+from deflicker.correction.hold.hold_bands import drawn, fine
 from deflicker.correction.hold.likeness import likeness
+from deflicker.correction.texture.luma_chroma import luma_of_rgb
 from deflicker.correction.types import SpaceDecision
 
 _REDRAWN_SHARE = 0.4
@@ -37,7 +38,7 @@ class Redrawing:
         allowed: where texture is held, `[1, 1, H, W]`; change: what comes of it, `[1, 3, H, W]`."""
         shares = []
         for band in (drawn, fine):
-            old, new = band(luma(textures[0])), band(luma(textures[1]))
+            old, new = band(luma_of_rgb(textures[0])), band(luma_of_rgb(textures[1]))
             expected = likeness(band(guides[0]), band(guides[1])) if guides else 1
             energy = new.square() * allowed
             lost = (expected - likeness(old, new, noise=_NOISE)) * energy
@@ -64,8 +65,8 @@ def typical(textures: Sequence[Tensor], aligned: Sequence[tuple[Tensor, Tensor]]
     """
     alike: list[list[Tensor]] = [[] for _ in textures]
     for at, (later, earlier) in enumerate(aligned):
-        alike[at].append(likeness(drawn(luma(textures[at])), drawn(luma(later))).mean())
-        alike[at + 1].append(likeness(drawn(luma(textures[at + 1])), drawn(luma(earlier))).mean())
+        alike[at].append(likeness(drawn(luma_of_rgb(textures[at])), drawn(luma_of_rgb(later))).mean())
+        alike[at + 1].append(likeness(drawn(luma_of_rgb(textures[at + 1])), drawn(luma_of_rgb(earlier))).mean())
     sharp = torch.stack([texture.diff(dim=-1).square().mean() for texture in textures])
     score = torch.stack([torch.stack(each).mean() for each in alike]) * (sharp / sharp.median()).clamp(max=1)
     return int(score.argmax())

@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.correction.hold.hold_bands import Bands, drawn, fine, luma
+from deflicker.correction.hold.hold_bands import Bands, drawn, fine
 from deflicker.correction.hold.hold_decision import Redrawing
 from deflicker.correction.hold.likeness import around, likeness
 from deflicker.correction.hold.texture_memory import TextureMemory
+from deflicker.correction.texture.luma_chroma import luma_of_rgb
 from deflicker.motion.filters import box_max, box_mean, ramp, upsample_blocks
 from deflicker.motion.lucas_kanade import even_luma, refine
 from deflicker.motion.warp import resize_flow, visibility
@@ -120,12 +121,12 @@ def held(memory: TextureMemory, drawing: Drawing, way: Way, options: HoldOptions
         allowed = still_there(guides, allowed, options) * as_lit(found[:, 3:4], drawing.guide, options)
     allowed = allowed * memory.trust
     old, new = drawing.bands.texture_of(found[:, :3], allowed), drawing.bands.texture
-    coarse_old, coarse_new = (box_mean(box_mean(luma(each), 2), 2) for each in (old, new))
+    coarse_old, coarse_new = (box_mean(box_mean(luma_of_rgb(each), 2), 2) for each in (old, new))
     allowed = allowed * as_strong(old, new, options.energy) * (likeness(coarse_old, coarse_new) > options.alike)
     allowed = 1 - box_max(1 - box_max(allowed, 1), 1)  # specks are not new things
     allowed = box_max(1 - box_max(1 - allowed, _ISLAND_PX), _ISLAND_PX)
     share = box_mean(1 - box_max(1 - allowed, _FEATHER_PX), _FEATHER_PX)
-    alike = likeness(drawn(luma(old)), drawn(luma(new)))
+    alike = likeness(drawn(luma_of_rgb(old)), drawn(luma_of_rgb(new)))
     old = sharpened(old, new, share)
     texture = blended(old, joined(old, new, share * options.strength), share * options.strength, alike)
     change = drawing.bands.change(texture)

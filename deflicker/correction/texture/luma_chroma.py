@@ -9,10 +9,10 @@ from torch import Tensor
 
 from deflicker.core.blocks import stored
 from deflicker.correction.texture.laplacian import enlarge, shrink
+from deflicker.media.color import BT709
 from deflicker.motion.warp import warp
 
-_KR, _KG, _KB = 0.2126, 0.7152, 0.0722
-"""ITU-R BT.709's shares of luma."""
+_KR, _KG, _KB = BT709
 
 
 def to_luma_chroma(rgb: Tensor) -> LumaChroma:
