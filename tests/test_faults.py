@@ -187,13 +187,13 @@ PLACES = {
     "reading the last": ("Reader._check", 0),
     "tracking": ("ShotTracker.push", 1),
     "solving": ("solve", 0),
-    "correcting": ("Correction.applied", 9),
+    "correcting": ("corrected_planes", 9),
     "encoding": ("Writer.write", 9),
     "copying sound": ("Writer.copy", 3),
     "drawing the comparison": ("Comparison.on_written", 9),
     "flushing the encoder": ("Writer._mux", FRAMES),
     "finishing the container": ("Output.finish", 0),
-    "moving it to its place": ("Target._move_without_replacing", 0),
+    "moving it to its place": ("FileTarget._move_without_replacing", 0),
     "beginning": ("Output.add_other_streams", 1),
 }
 """The function that fails, and after how many calls."""
@@ -240,7 +240,7 @@ def test_the_gpu_runs_out_of_memory_and_the_run_goes_on(
     models = Models(
         flow=FlowWithOomFallback(small, Still), solver=SolverWithOomFallback(failing(solve, error, times=2))
     )
-    with fault_in("Correction.applied", error):
+    with fault_in("corrected_planes", error):
         code, said = main(capsys, clip, out, models=models)
     assert code == 0
     assert [line.split("warning: ")[-1] for line in said.splitlines() if "out of memory" in line] == [

@@ -93,7 +93,7 @@ class TemporaryFolder:
                 return
             except BlockingIOError:  # another run was quick to take it for a stale one
                 continue
-            except OSError:
+            except BaseException:  # an interruption, too, leaves nothing behind
                 shutil.rmtree(self.path, ignore_errors=True)
                 raise
         raise OSError(f"folders in {parent} are being removed by another run")

@@ -22,6 +22,12 @@ _BYTES_PER_PROXY_PIXEL = 400
 _SMALLEST_WINDOW = (8, 4, 4)
 FLASH_FRAMES = 16
 """Frames that wait for those after them to tell whether they are flashes (`motion.flashes`)."""
+OVERLAY_REACH = 8
+"""Frames on either side of one that tell what lies still over the picture (`correction.tone.overlays`)."""
+OVERLAY_SIDE_PX = 960
+"""Longer side at which these pixels are looked at, at most."""
+_BYTES_PER_OVERLAY_PIXEL = 160
+"""What is kept of these frames for each pixel: how it changes, and how its correction does."""
 TEXTURE_FRAMES = 16
 """Frames that wait for the texture around them to be judged (`correction.texture.stabilize`)."""
 _BYTES_PER_TEXTURE_PIXEL = 120
@@ -58,6 +64,7 @@ def estimate(width: int, height: int, frame_bytes: int, preset: Preset, codec_by
     side = preset.flow_max_side_px
     proxy_pixels = min(side * side * min(width, height) // max(width, height), width * height)
     texture_pixels = width * height * min(1.0, preset.texture_max_side_px / max(width, height)) ** 2
+    overlay_pixels = width * height * min(1.0, OVERLAY_SIDE_PX / max(width, height)) ** 2
     in_texture = 0.0
     if preset.texture_reach:
         in_texture = 4 * _NEIGHBOUR_FLOATS * (2 * preset.texture_reach + 1) * texture_pixels
@@ -74,15 +81,16 @@ def estimate(width: int, height: int, frame_bytes: int, preset: Preset, codec_by
         + (held + texture_frames) * frame_bytes
         + int(texture_frames * _BYTES_PER_TEXTURE_PIXEL * texture_pixels + in_texture)
         + _FLOATS_PER_PIXEL * width * height
+        + int(_BYTES_PER_OVERLAY_PIXEL * overlay_pixels)
         + preset.window_frames * _BYTES_PER_PROXY_PIXEL * proxy_pixels
     )
 
 
 def _waiting(core_frames: int) -> int:
-    """Frames between the stages: decoded, looked at for flashes, tracked in one batch and in the next, solved, texture
-    done, to be encoded.
+    """Frames between the stages: decoded, looked at for flashes, tracked in one batch and in the next, solved, searched
+    for overlays, texture done, to be encoded.
     """
-    return 3 * QUEUED_FRAMES + FLASH_FRAMES + 2 * BATCH_FRAMES + core_frames
+    return 3 * QUEUED_FRAMES + FLASH_FRAMES + 2 * BATCH_FRAMES + core_frames + 2 * OVERLAY_REACH
 
 
 def most_pixels(max_memory: int) -> int:

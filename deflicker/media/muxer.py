@@ -60,10 +60,18 @@ class Output:
         if self._plays not in (None, 1) and not holds_plays(self.format):
             how = f"{self._plays} times" if self._plays else "without end"
             self.dropped.append(f"looping ({how}): a {self.format} file cannot store it")
-        self.container: Any = av.open(self._target.sink, "w", format=self.format, container_options=self._options())
+        try:
+            self.container: Any = av.open(self._target.sink, "w", format=self.format, container_options=self._options())
+            self._carry_tags()
+        except BaseException:
+            self._source.close()
+            self._target.discard()
+            raise
+
+    def _carry_tags(self) -> None:
         copy_tags(self._source, self.container)
         self._name_lost_tags()
-        if info.codec == "webp":  # what generators left in it came through Matroska, which knows capitals only
+        if self._info.codec == "webp":  # what generators left in it came through Matroska, which knows capitals only
             tags = dict(self.container.metadata)
             self.container.metadata.clear()
             self.container.metadata.update({key.lower(): value for key, value in tags.items()})

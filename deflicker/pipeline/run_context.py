@@ -10,6 +10,7 @@ from torch import Tensor
 
 from deflicker.core import memory, weights
 from deflicker.core.device import Device, choose
+from deflicker.core.memory import OVERLAY_SIDE_PX
 from deflicker.core.oom import OomFallback
 from deflicker.core.presets import Preset
 from deflicker.core.progress import OnProgress, Progress
@@ -19,7 +20,6 @@ from deflicker.correction.hold.hold_stage import hold_fallback
 from deflicker.correction.texture.autoencoder.codec import Codec
 from deflicker.correction.texture.autoencoder.loading import OWN, bytes_of, load_autoencoder
 from deflicker.correction.texture.stabilize import texture_fallback
-from deflicker.correction.tone.overlays import LONGEST_PX
 from deflicker.correction.tone.solve import solve
 from deflicker.correction.tone.solve_oom import Solver, SolverWithOomFallback
 from deflicker.correction.tone.tone_options import ToneOptions
@@ -99,7 +99,7 @@ class Run:
     @property
     def overlay_size(self) -> tuple[int, int]:
         """Height and width at which pixels are looked at that lie still over the picture."""
-        return texture_size(self.size.height, self.size.width, LONGEST_PX)
+        return texture_size(self.size.height, self.size.width, OVERLAY_SIDE_PX)
 
     @property
     def texture_size(self) -> tuple[int, int]:

@@ -20,15 +20,13 @@ import torch
 from torch import Tensor
 
 from deflicker.core.blocks import stored
+from deflicker.core.memory import OVERLAY_REACH
+from deflicker.core.oom import OomFallback, moved
 from deflicker.correction.types import FrameRecord
 from deflicker.motion.filters import box_mean, ramp, sum_of
 
-REACH = 8
-"""Frames looked at on either side of one."""
-_LENGTHS = (REACH // 2, REACH)
+_LENGTHS = (OVERLAY_REACH // 2, OVERLAY_REACH)
 """Changes that are added up on a side; the fewer for what shows for a third of a second."""
-LONGEST_PX = 960
-"""Longer side at which pixels are looked at, at most."""
 _STILL = (0.2, 0.45)
 """Energy of a pixel's changes, in units of its correction's, up to which it is kept, and from which it is not."""
 _LEAST = 1.5 / 255
@@ -59,14 +57,15 @@ class _Pixels:
 
 
 class OverlayStage:
-    """The stage that keeps what lies still over the picture. Frames come out in order, `REACH` frames late.
+    """The stage that keeps what lies still over the picture. Frames come out in order, `OVERLAY_REACH` frames late.
 
     Frames without a correction cost nothing. Nothing is carried across a shot's end, and skipped frames pass by.
     """
 
-    def __init__(self, size: tuple[int, int], device: torch.device) -> None:
-        """size: height and width at which pixels are looked at."""
+    def __init__(self, size: tuple[int, int], device: torch.device, fallback: OomFallback | None = None) -> None:
+        """size: height and width at which pixels are looked at; fallback: as `overlay_fallback` gives it."""
         self._size, self._device = size, device
+        self._fallback = fallback or overlay_fallback()
         self._frames: list[FrameRecord] = []
         """Those that wait, and before them those that were given out and are still looked at."""
         self._given = 0
@@ -101,14 +100,16 @@ class OverlayStage:
     def _is_next_ready(self) -> bool:
         waiting = self._frames[self._given :]
         shown = sum(each.skip is None for each in waiting)
-        return bool(waiting) and (waiting[0].skip is not None or shown > REACH or len(waiting) > 3 * REACH)
+        return bool(waiting) and (
+            waiting[0].skip is not None or shown > OVERLAY_REACH or len(waiting) > 3 * OVERLAY_REACH
+        )
 
     def _give(self, end: int) -> Iterator[FrameRecord]:
         while self._given < end:
             yield self._decided(self._given)
             self._given += 1
         shown = [at for at in range(self._given) if self._frames[at].skip is None]
-        first = shown[-REACH] if len(shown) > REACH else 0
+        first = shown[-OVERLAY_REACH] if len(shown) > OVERLAY_REACH else 0
         self._frames, self._given = self._frames[first:], self._given - first
         self._pixels = {at - first: each for at, each in self._pixels.items() if at >= first}
         self._changes = {at - first: each for at, each in self._changes.items() if at > first}
@@ -120,22 +121,29 @@ class OverlayStage:
         if record.correction is None:
             self._kept = None
             return record
+        self._kept = self._fallback.run(lambda level: self._still(at, on_cpu=level > 0))
+        if self._kept is None:
+            return record
+        as_it_is = (self._kept * 255).round().to(torch.uint8).to(record.correction.log_gain.device)
+        return replace(record, correction=replace(record.correction, as_it_is=as_it_is))
+
+    def _still(self, at: int, *, on_cpu: bool) -> Tensor | None:
+        """How far each pixel of a frame is kept as it is, `[1, H, W]` in [0, 1]; None where none is."""
+        if on_cpu and self._device.type != "cpu":
+            self._device, self._pixels, self._kept = torch.device("cpu"), {}, moved(self._kept, "cpu")
+            self._changes = moved(self._changes, "cpu")
         shown = [n for n, each in enumerate(self._frames) if each.skip is None]
         here = shown.index(at)
         pairs = list(pairwise(shown))
-        behind = [self._change(*pair) for pair in pairs[max(0, here - REACH) : here]]
-        ahead = [self._change(*pair) for pair in pairs[here : here + REACH]]
+        behind = [self._change(*pair) for pair in pairs[max(0, here - OVERLAY_REACH) : here]]
+        ahead = [self._change(*pair) for pair in pairs[here : here + OVERLAY_REACH]]
         told = torch.zeros(1, *self._size, device=self._device)
         for side in (behind[::-1], ahead):
             for length in _LENGTHS:
                 told = torch.maximum(told, still_pixels(side[:length], told))
         if self._kept is not None:
             told = torch.maximum(told, still_kept(self._kept, behind, ahead))
-        self._kept = told if bool(told.any()) else None
-        if self._kept is None:
-            return record
-        as_it_is = (self._kept * 255).round().to(torch.uint8)
-        return replace(record, correction=replace(record.correction, as_it_is=as_it_is))
+        return told if bool(told.any()) else None
 
     def _change(self, before: int, after: int) -> Changes | None:
         """None where neither frame is corrected."""
@@ -155,18 +163,24 @@ class OverlayStage:
             if record.picture is None:
                 raise ValueError("a frame comes with its picture")
             seen = record.picture.rgb(self._size, self._device)
-            added = torch.zeros_like(seen) if record.correction is None else record.correction.applied(seen) - seen
+            correction = moved(record.correction, self._device)
+            added = torch.zeros_like(seen) if correction is None else correction.applied(seen) - seen
             self._pixels[at] = _Pixels(seen, added)
         return self._pixels[at]
+
+
+def overlay_fallback() -> OomFallback:
+    """What becomes of the search for overlays where memory ends."""
+    return OomFallback("looking for overlays", ("on the CPU",))
 
 
 def still_pixels(changes: Sequence[Changes | None], like: Tensor) -> Tensor:
     """How far pixels are stiller than their correction over consecutive changes, `[1, H, W]` in [0, 1].
 
-    like: of the same shape.
+    like: of the same shape. Fewer changes than `_LENGTHS` has say nothing: what moves may cancel a gain by chance.
     """
     told = [each for each in changes if each is not None]
-    if not told:
+    if len(told) < _LENGTHS[0]:
         return torch.zeros_like(like)
     seen, done = sum_of([each.seen for each in told])[None], sum_of([each.done for each in told])[None]
     still = 1 - ramp(seen / done.clamp_min(1e-9), (_STILL))

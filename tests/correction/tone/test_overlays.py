@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from deflicker.core.memory import OVERLAY_REACH
 from deflicker.correction.apply import Correction
-from deflicker.correction.tone.overlays import REACH, OverlayStage
+from deflicker.correction.tone.overlays import OverlayStage
 from deflicker.correction.types import FrameRecord
 from tests.correction.scenes import global_noise, pan, rng
 
@@ -100,7 +101,7 @@ def test_frames_without_a_correction_are_the_same_objects_and_are_not_looked_at(
 def test_a_pause_and_going_on_changes_nothing():
     given = records(over(pan(FRAMES, HEIGHT, WIDTH) * GAIN.exp(), torch.ones(FRAMES, dtype=torch.bool)), GAIN)
     whole = decided(given)
-    for pause in (3, REACH + 1, 20):
+    for pause in (3, OVERLAY_REACH + 1, 20):
         first, second = (OverlayStage((HEIGHT, WIDTH), torch.device("cpu")) for _ in range(2))
         begun = through(first, given[:pause])
         second.load_state_dict(first.state_dict())
@@ -114,4 +115,4 @@ def test_frames_that_are_left_out_do_not_pile_up():
     given = records(pan(FRAMES, HEIGHT, WIDTH), GAIN)
     through(stage, given[:12])
     out = [replace(given[0], starts_shot=False, skip="excluded", correction=None)] * 100
-    assert len(through(stage, out)) > 100 - 4 * REACH
+    assert len(through(stage, out)) > 100 - 4 * OVERLAY_REACH

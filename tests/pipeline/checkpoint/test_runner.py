@@ -163,6 +163,7 @@ SPECIAL = {"anchor": 1.0, "keep_flashes": True, "exclude": (Span.parse("22f-25f"
 
 @pytest.mark.parametrize(("stop", "settings"), [(20, {}), (58, {}), (35, SPECIAL)])
 def test_same_frames_and_less_work(
+@pytest.mark.slow
     clip: Path, out: Path, solves: type[Solves], stop: int, settings: dict[str, Any]
 ) -> None:
     plain = out.with_name("plain.mkv")
@@ -179,8 +180,6 @@ def test_same_frames_and_less_work(
     unlike = {"target", "elapsed_s", "frames_per_second", "notes", "settings", "device_reason"}
     before, after = ({k: v for k, v in each.to_dict().items() if k not in unlike} for each in (whole, rest))
     assert after == before
-
-
 def test_texture_goes_on_too(boiling: Path, out: Path) -> None:
     run(boiling, plain := out.with_name("plain.mkv"), resume=False, preset="balanced")
     run(boiling, toned := out.with_name("toned.mkv"), resume=False, preset="balanced", models=TONE_ONLY)
@@ -288,6 +287,7 @@ def test_a_copy_keeps_nothing(clip: Path, out: Path) -> None:
     assert names(out) == [out.name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [0, 1])
 def test_progress_that_cannot_be_kept_does_not_end_the_run(
     clip: Path, plain: Path, out: Path, at: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
