@@ -35,9 +35,11 @@ _SMALLEST = 0.012
 """Standard deviation of flicker of Θ below which it is left alone: of a strong colour, two code values."""
 _SMALLEST_STEP = 0.03
 """The same of a step that stays."""
-_EXPLAINED = (0.1, 0.2)
+_EXPLAINED = (0.16, 0.26)
 """Part of what gains leave between matched frames that Θ must explain, from which it counts, and does in full: clips
-without flicker of colour stay below 0.06."""
+without flicker of colour stay below 0.06, regions that take on colours below 0.13."""
+_STEP_EXPLAINED = (0.3, 0.5)
+"""The same at one boundary, for a step that stays."""
 _PLACE_CELLS = 2
 """Radius, in cells, over which a place has gains of its own."""
 _COLOURED = 0.02
@@ -102,7 +104,8 @@ def solve_mixes(frames: Tensor, matches: Mapping[int, Match], memory: MixMemory)
     fits = {offset: _fit(frames, matches[offset]) for offset in (1, -1)}
     (_, *ahead), (_, *behind) = fits[1], fits[-1]
     plain, left = (torch.stack(pair) for pair in zip(ahead, behind, strict=True))
-    part, parts = float(_explained(plain.sum(), left.sum())), _explained(plain.sum(0), left.sum(0))
+    part = float(_explained(plain.sum(), left.sum(), _EXPLAINED))
+    parts = _explained(plain.sum(0), left.sum(0), _STEP_EXPLAINED)
     if part == 0 and not bool(parts.any()):
         return Mixes(level, flicker)
     fits |= {offset: _fit(frames, match) for offset, match in matches.items() if abs(offset) in (2, 4)}
@@ -168,9 +171,9 @@ def _regression(one: Tensor, other: Tensor, weight: Tensor) -> Tensor:
     return unit + found.transpose(1, 2)
 
 
-def _explained(plain: Tensor, left: Tensor) -> Tensor:
+def _explained(plain: Tensor, left: Tensor, bounds: tuple[float, float]) -> Tensor:
     """How far Θ counts, 0 … 1, from the part that it explains of what gains leave."""
-    return ramp(1 - left / plain.clamp_min(1e-9), _EXPLAINED)
+    return ramp(1 - left / plain.clamp_min(1e-9), bounds)
 
 
 def _flicker(steps: Mapping[int, Step], level: Tensor, known: Tensor, past: int, part: float) -> Tensor:

@@ -163,7 +163,6 @@ SPECIAL = {"anchor": 1.0, "keep_flashes": True, "exclude": (Span.parse("22f-25f"
 
 @pytest.mark.parametrize(("stop", "settings"), [(20, {}), (58, {}), (35, SPECIAL)])
 def test_same_frames_and_less_work(
-@pytest.mark.slow
     clip: Path, out: Path, solves: type[Solves], stop: int, settings: dict[str, Any]
 ) -> None:
     plain = out.with_name("plain.mkv")
@@ -180,6 +179,9 @@ def test_same_frames_and_less_work(
     unlike = {"target", "elapsed_s", "frames_per_second", "notes", "settings", "device_reason"}
     before, after = ({k: v for k, v in each.to_dict().items() if k not in unlike} for each in (whole, rest))
     assert after == before
+
+
+@pytest.mark.slow
 def test_texture_goes_on_too(boiling: Path, out: Path) -> None:
     run(boiling, plain := out.with_name("plain.mkv"), resume=False, preset="balanced")
     run(boiling, toned := out.with_name("toned.mkv"), resume=False, preset="balanced", models=TONE_ONLY)
@@ -347,6 +349,7 @@ def faulty(fault: str, number: int, *words: object) -> subprocess.CompletedProce
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("count", [1, pytest.param(12, marks=pytest.mark.slow)])
 def test_killed_and_taken_up_again(tmp_path: Path, out: Path, count: int) -> None:
