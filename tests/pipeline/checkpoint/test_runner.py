@@ -27,9 +27,11 @@ from deflicker.pipeline.checkpoint.runner import Checkpointer
 from deflicker.pipeline.run_context import Models, Run, VideoSize
 from deflicker.pipeline.store.fingerprint import device_name, run_fingerprint
 from deflicker.pipeline.store.folder import folder_of
+from tests import forked
 from tests.assets import drifting, write_video
 from tests.fakes import Still
 from tests.faulty import StillPipeline
+from tests.faulty import main as program
 from tests.media.making import frames_of
 
 SETTINGS: dict[str, Any] = {"preset": "fast", "device": "cpu", "precision": "fp32"}
@@ -345,8 +347,7 @@ def test_an_input_that_ends_too_early(clip: Path, half: Path) -> None:
 
 def faulty(fault: str, number: int, *words: object) -> subprocess.CompletedProcess[str]:
     options = ["--preset", "fast", "--device", "cpu", "--precision", "fp32", "--resume"]
-    command = [sys.executable, "-m", "tests.faulty", fault, str(number), *map(str, words), *options]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+    return forked.run(program, [fault, number, *words, *options], Path.cwd(), {})
 
 
 @pytest.mark.slow
