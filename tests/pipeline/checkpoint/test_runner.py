@@ -163,7 +163,10 @@ def names(out: Path) -> list[str]:
 SPECIAL = {"anchor": 1.0, "keep_flashes": True, "exclude": (Span.parse("22f-25f"),)}
 
 
-@pytest.mark.parametrize(("stop", "settings"), [(20, {}), (58, {}), (35, SPECIAL)])
+@pytest.mark.parametrize(
+    ("stop", "settings"),
+    [(20, SPECIAL), *(pytest.param(*each, marks=pytest.mark.slow) for each in [(20, {}), (58, {}), (35, SPECIAL)])],
+)
 def test_same_frames_and_less_work(
     clip: Path, out: Path, solves: type[Solves], stop: int, settings: dict[str, Any]
 ) -> None:
@@ -378,6 +381,7 @@ def test_killed_and_taken_up_again(tmp_path: Path, out: Path, count: int) -> Non
     assert times >= max(1, count // 2)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_interrupted(clip: Path, plain: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [str(clip), str(out), "--preset", "fast", "--device", "cpu", "--precision", "fp32", "--resume"]
