@@ -15,7 +15,7 @@ from deflicker.media.color import BT709
 def from_grey(like: Tensor) -> Tensor:
     """Matrix `[2, 3]` taking R'G'B' to (R − Y, B − Y)."""
     luma = like.new_tensor(BT709)
-    return torch.eye(3, dtype=like.dtype, device=like.device)[[0, 2]] - luma
+    return torch.eye(3, dtype=like.dtype, device=like.device)[::2] - luma
 
 
 def apply_mix(rgb: Tensor, mix: Tensor) -> Tensor:
