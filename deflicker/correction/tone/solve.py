@@ -114,8 +114,8 @@ def solve(window: Window, state: State | None, options: ToneOptions) -> Solution
         if part is not None:
             tone, stable = part.tone, part.log_gain
     anchors = _anchors(_corrected(curved, stable), matches, window, state, options)
-    steadied = _sum(stable, options.anchor * anchors.log_gain)
-    done = _corrected(curved, steadied)
+    anchoring = options.anchor * anchors.log_gain
+    done = _corrected(curved, _sum(stable, anchoring))
 
     highlights = None
     if options.highlights and done is not original:
@@ -126,7 +126,7 @@ def solve(window: Window, state: State | None, options: ToneOptions) -> Solution
     links = slice(history.start, decided - 1)
     memories = mixes.memory(history), seams.memory(history, window.core), anchors.memory(history)
     carried = State(original[history], forward_px[links], backward_px[links], tone[history], curve[history], *memories)
-    log_gain = _sum(steadied, seams.log_gain)
+    log_gain = _sum(_sum(stable, seams.log_gain), anchoring)
     energies = {"curves": curve_energy, "gains": gain_energy, "anchors": anchors.energy}
     energy = {name: each for name, each in energies.items() if each is not None}
     core = slice(past, decided)
