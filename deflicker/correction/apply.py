@@ -127,7 +127,7 @@ def _on_cpu(planes: list[Tensor], bit_depth: int) -> list[Tensor]:
     if planes[0].device.type == "cpu":
         return planes
     flat = torch.cat([each.flatten() for each in planes]).to(torch.uint8 if bit_depth <= 8 else torch.int32).cpu()
-    parts = flat.split([each.numel() for each in planes])
+    parts = torch.split(flat, [each.numel() for each in planes])
     return [part.view(each.shape) for part, each in zip(parts, planes, strict=True)]
 
 
