@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("clips", nargs="+", type=Path)
     data.add_argument("--first", type=int, default=0, help="number of the first draw; each is drawn from its own")
     data.add_argument("--draws", type=int, default=48)
+    data.add_argument("--rows", choices=list(draws.CUTS), default="short", help="of pictures (default: short)")
     data.add_argument("--without", action="append", default=[], choices=list(SHARES), help="a kind to leave out")
     data.set_defaults(run=build)
     fit = commands.add_parser("fit", help="train on them")
@@ -55,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     fit.add_argument("--steps", type=int, default=recipe.steps)
     fit.add_argument("--batch", type=int, default=recipe.batch)
     fit.add_argument("--rate", type=float, default=recipe.rate)
+    fit.add_argument("--sharpness", type=float, default=recipe.sharpness, help="weight of that loss")
     fit.add_argument("--seed", type=int, default=recipe.seed)
     fit.set_defaults(run=train)
     for command in (data, fit):
@@ -64,12 +66,18 @@ def parser() -> argparse.ArgumentParser:
 
 
 def build(options: argparse.Namespace) -> None:
-    draws.build(options.clips, options.folder, options.first, options.draws, frozenset(options.without))
+    what = draws.Draws(options.first, options.draws, draws.CUTS[options.rows], frozenset(options.without))
+    draws.build(options.clips, options.folder, what)
 
 
 def train(options: argparse.Namespace) -> None:
     recipe = fitting.Recipe(
-        width=options.width, steps=options.steps, batch=options.batch, rate=options.rate, seed=options.seed
+        width=options.width,
+        steps=options.steps,
+        batch=options.batch,
+        rate=options.rate,
+        sharpness=options.sharpness,
+        seed=options.seed,
     )
     under_way = fitting.Fitting(recipe, torch.device(options.device))
     if (checkpoint := options.out.with_suffix(".checkpoint")).exists():

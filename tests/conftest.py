@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +14,19 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 
+from deflicker.cli.main import main
 from deflicker.core.presets import PRESETS
+from tests import forked
 from tests.assets import make_video
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU where there is none."""
+    if item.get_closest_marker("cuda") is not None:
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("there is no GPU that this PyTorch can use")
 
 
 @pytest.fixture
@@ -27,16 +37,8 @@ def clip(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `deflicker` with these arguments in the test's folder, as a shell would."""
-
-    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "deflicker", *map(str, arguments)],
-            cwd=tmp_path, env=os.environ | environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=300,
-        )  # fmt: skip
-
-    return run
+    """Run `deflicker` with these arguments in the test's folder."""
+    return lambda *words, **environment: forked.run(main, words, tmp_path, environment)
 
 
 @pytest.fixture(scope="session")

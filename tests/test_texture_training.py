@@ -12,11 +12,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 from texture_training import fitting
 from texture_training.flicker import KINDS
-from texture_training.samples import CROP_PX, IN_A_ROW, ROWS, Sample, store, stored
+from texture_training.samples import CROP_PX, ROWS, Sample, store, stored
 
 from deflicker.correction.texture.temporal_attention import TemporalAttention
 from tests.correction.scenes import texture
 
+IN_A_ROW = 3
 SMALL = fitting.Recipe(width=8, steps=24, batch=1, rate=0.2, every=1000)
 
 

@@ -35,7 +35,9 @@ def candidates(info: VideoInfo, encoder: str, container: str, options: EncodeOpt
     Raises SettingsError where the one asked for is none of the encoder's, OutputError where none can be used.
     """
     codec = av.Codec(encoder, "w")
-    layout = replace(info.layout, has_alpha=info.transparent and _alpha_fits(codec.canonical_name, container))
+    alpha = info.layout.has_alpha and _alpha_fits(codec.canonical_name, container)
+    # A first picture without transparency says little of the others; the source's own codec keeps what it can.
+    layout = replace(info.layout, has_alpha=alpha and (info.transparent or codec.canonical_name == info.codec))
     if encoder == "gif" and not options.pix_fmt:
         return [_describe(info, "pal8")]
     # yuvj420p is yuv420p with a full-range tag, which is set anyway.

@@ -19,7 +19,7 @@ from deflicker.correction.texture.temporal_attention import MEMORY, TemporalAtte
 from deflicker.motion.filters import block_mean
 from deflicker.motion.warp import inside, target_grid
 
-from .samples import IN_A_ROW, ROWS, Sample
+from .samples import ROWS, Sample
 
 MARGIN_PX = 8
 """Border of a crop that no loss looks at."""
@@ -90,7 +90,7 @@ def rolled_out(network: TemporalAttention, batch: Sample, reach: int, imagined: 
     offsets = (*(ROWS[row] for row in kept), MEMORY)
     memory, seen = _imagined(batch, imagined)
     outputs: list[LumaChroma] = []
-    for picture in range(IN_A_ROW):
+    for picture in range(batch.stack.shape[1]):
         if picture:
             flow_px = batch.flow_px[:, picture - 1]
             memory = along(outputs[-1], flow_px)
@@ -135,7 +135,7 @@ def losses_of(network: TemporalAttention, batch: Sample, recipe: Recipe, reach: 
     for turn, (error, output, truth) in enumerate(zip(errors, outputs, truths, strict=True)):
         near = _distance(error) + recipe.sharpness * _unsharp(output.luma, truth.luma)
         whole = whole + (0.5 if turn == 0 else 1.0) * (weight * near).mean()
-    for turn in range(1, IN_A_ROW):
+    for turn in range(1, len(outputs)):
         flow_px, seen = batch.flow_px[:, turn - 1], batch.flow_visible[:, turn - 1, None]
         before = along(errors[turn - 1], flow_px, "bilinear")
         seen = seen * inside(target_grid(flow_px))

@@ -1,4 +1,4 @@
-"""Training samples: crops of aligned, flickering frames, three pictures in a row, and what they should look like.
+"""Training samples: crops of aligned, flickering frames, some pictures in a row, and what they should look like.
 
 Alignment is the product's own, flow of the flickering frames refined by Lucas–Kanade (`correction.texture.links`),
 so that its errors are in the data. A crop follows the motion from picture to picture.
@@ -26,28 +26,26 @@ REACH = 4
 """Aligned neighbours on each side."""
 ROWS = (0, *range(1, REACH + 1), *range(-1, -REACH - 1, -1))
 """Distances in time of the rows of a stack."""
-IN_A_ROW = 3
-"""Pictures of a sample, the last of which is the latest."""
 CROP_PX = 72
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One crop; everything as bytes but the flow."""
+    """One crop of R pictures in a row, the last of which is the latest; everything as bytes but the flow."""
 
     stack: Tensor
-    """`[3, 9, 3, S, S]`: each picture and its aligned neighbours, in the order of ROWS."""
+    """`[R, 9, 3, S, S]`: each picture and its aligned neighbours, in the order of ROWS."""
     visible: Tensor
-    """`[3, 9, S, S]`: 0 outside the clip."""
+    """`[R, 9, S, S]`: 0 outside the clip."""
     error: Tensor
-    """`[3, S, S]`: how wrong motion may be, 127 for one pixel."""
+    """`[R, S, S]`: how wrong motion may be, 127 for one pixel."""
     truth: Tensor
-    """`[3, 3, S, S]`."""
+    """`[R, 3, S, S]`."""
     flow_px: Tensor
-    """`[2, 2, S, S]` float16: from the second and third crop to the one before."""
+    """`[R - 1, 2, S, S]` float16: from each crop but the first to the one before."""
     flow_visible: Tensor
-    """`[2, S, S]`."""
+    """`[R - 1, S, S]`."""
 
 
 def read(path: Path, start: int, count: int, side_px: int, every: int = 1) -> Tensor | None:
@@ -105,13 +103,12 @@ class Aligned:
         return torch.stack(frames), torch.stack(visible), torch.stack(errors).mean(0)[0, 0]
 
 
-def samples_of(aligned: Aligned, truth: Tensor, latest: int, count: int, rng: Generator) -> list[Sample]:
-    """`count` crops that end in picture `latest`."""
-    pictures = [latest - back for back in reversed(range(IN_A_ROW))]
+def samples_of(aligned: Aligned, truth: Tensor, pictures: range, count: int, rng: Generator) -> list[Sample]:
+    """`count` crops of some pictures in a row."""
     stacks = [aligned.stack(at) for at in pictures]
     found = []
     for _ in range(count):
-        places = _places(aligned, latest, truth[latest], rng)
+        places = _places(aligned, pictures, truth[pictures[-1]], rng)
         flows, seen = zip(
             *(_between(aligned, at, places[row - 1], places[row]) for row, at in enumerate(pictures) if row),
             strict=True,
@@ -128,7 +125,7 @@ def samples_of(aligned: Aligned, truth: Tensor, latest: int, count: int, rng: Ge
     return found
 
 
-def _places(aligned: Aligned, latest: int, picture: Tensor, rng: Generator) -> list[tuple[int, int]]:
+def _places(aligned: Aligned, pictures: range, picture: Tensor, rng: Generator) -> list[tuple[int, int]]:
     """Top and left of the crop in each picture, following what the last one shows; busy places are taken more often."""
     height, width = picture.shape[-2:]
     best, most = (0, 0), -1.0
@@ -139,7 +136,7 @@ def _places(aligned: Aligned, latest: int, picture: Tensor, rng: Generator) -> l
         if busy > most:
             best, most = (top, left), busy
     places = [best]
-    for at in range(latest, latest - IN_A_ROW + 1, -1):
+    for at in reversed(pictures[1:]):
         top, left = places[-1]
         dx, dy = _cut(aligned.link(at).back_px[0], (top, left)).flatten(1).median(1).values.round().int().tolist()
         places.append((min(max(0, top + dy), height - CROP_PX), min(max(0, left + dx), width - CROP_PX)))

@@ -324,7 +324,7 @@ def test_dry_run_writes_nothing(command: Command, clip: Path, tmp_path: Path, ra
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_interrupted_run_leaves_nothing(tmp_path: Path, raft: None, number: signal.Signals) -> None:
     clip = make_video(tmp_path / "in.mp4", frames=250, width=192, height=144)
     words = [sys.executable, "-m", "deflicker", "in.mp4", "out.mp4", "--preset", "quality", "--log-json", "log"]

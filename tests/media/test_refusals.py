@@ -26,9 +26,15 @@ WEBM_ALPHA = {"auto-alt-ref": "0"}
 
 
 def made(
-    path: Path, codec: str, pix_fmt: str, size: tuple[int, int], options: dict[str, str], timecode: str = ""
+    path: Path,
+    codec: str,
+    pix_fmt: str,
+    size: tuple[int, int],
+    options: dict[str, str],
+    timecode: str = "",
+    opaque: int = 0,
 ) -> Path:
-    """Five pictures, half of each half transparent where the format has alpha."""
+    """Five pictures, half of each half transparent where the format has alpha, but for the first `opaque`."""
     with av.open(str(path), "w") as out:
         video: Any = out.add_stream(codec, rate=25, options=options)
         video.width, video.height, video.pix_fmt = *size, pix_fmt
@@ -38,7 +44,7 @@ def made(
             video.metadata["alpha_mode"] = "1"
         for number in range(5):
             samples = np.full((size[1], size[0], 4), 60 + 20 * number, np.uint8)
-            samples[:, : size[0] // 2, 3], samples[:, size[0] // 2 :, 3] = 255, 100
+            samples[:, : size[0] // 2, 3], samples[:, size[0] // 2 :, 3] = 255, 255 if number < opaque else 100
             frame = av.VideoFrame.from_ndarray(samples, format="rgba").reformat(format=pix_fmt)
             frame.pts, frame.time_base = number, Fraction(1, 25)
             out.mux(video.encode(frame))
@@ -88,6 +94,14 @@ def test_codecs_of_editing_stay(
         )
     if name == "in.mov":
         assert timecode_of(source) == timecode_of(target) == "01:00:00:00"
+
+
+def test_alpha_that_comes_after_the_first_picture_is_kept(tmp_path: Path) -> None:
+    source = made(tmp_path / "in.mkv", "ffv1", "yuva420p", (64, 48), {}, opaque=2)
+    report = deflicker(source, tmp_path / "out.mkv", ENCODE)
+    assert not report.dropped
+    for before, after in zip(frames_of(source)[:4], frames_of(tmp_path / "out.mkv"), strict=True):
+        assert np.array_equal(before.planes[-1], after.planes[-1])
 
 
 @pytest.mark.parametrize("suffix", [".avi", pytest.param(".nut", marks=SLOW)])

@@ -91,7 +91,7 @@ def test_repeats_and_kept_frames() -> None:
     assert [part.gap for part in parts] == [0, LONGEST_GAP + 2, 0, 1]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 2), st.integers(0, 4), st.booleans(), st.integers(1, 12)), min_size=1, max_size=6

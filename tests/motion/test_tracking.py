@@ -149,7 +149,7 @@ def test_repeats_that_are_none_to_the_last_bit_are_followed():
     assert found[5].forward_px.mean().item() == pytest.approx(1e-4, rel=0.02)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=26), st.integers(1, 9))
 def test_any_sequence(pictures, batch_frames):
     found = tracked(pictures, batch_frames=batch_frames)

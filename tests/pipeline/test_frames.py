@@ -184,6 +184,7 @@ def lingering(frames: int, height: int = 144, width: int = 208) -> torch.Tensor:
     return torch.stack(shown).clamp(0, 1)
 
 
+@pytest.mark.slow
 def test_texture_that_boils_with_a_memory_is_locked() -> None:
     """Through RAFT and all: what changes along the motion falls by a quarter at least, and nothing is blurred."""
 

@@ -329,7 +329,7 @@ def proxies(frames: int) -> Any:
     return list(still * (0.8 + 0.2 * torch.rand(frames, 1, 1, 1, generator=torch.Generator().manual_seed(3))))
 
 
-@pytest.mark.parametrize("reach", [0, 2])
+@pytest.mark.parametrize("reach", [2, pytest.param(0, marks=pytest.mark.slow)])
 def test_stages_on_threads_of_their_own_decide_the_same(reach: int) -> None:
     pictures = proxies(24)
     alone, beside = (list(decided(threads, pictures, Still(), reach)) for threads in (False, True))

@@ -7,10 +7,10 @@ depend on how much aligning blurs: of neighbours that show a share 1 − ε of t
     P = 1 − 2 (1 − ε) + (1 − ε)² = ε²,
 
 which is next to nothing. E − P is the steady part. In the coarse bands P is boil and may go. In the two finest it is
-also how texture is drawn: foliage and hair of a generator are redrawn there, and averaged they vanish. So there only a
-share κ_b of P counts as boil, unless P is nearly all there is, as noise over flat ground:
+also how texture is drawn: foliage and hair of a generator are redrawn there, and averaged they vanish. What is drawn
+so has P near half of E. Boil on steady texture has less, noise over flat ground nearly all:
 
-    E' = E − max(κ_b, n) P,  n = ramp(P / E).
+    E' = E − s P,   s = max(κ_b, 1 − ramp(P / E; weak), ramp(P / E; noise)).
 
 Where the result z has less energy than that, it is blended with the frame's own y until the bound holds:
 
@@ -38,9 +38,11 @@ class SharpnessOptions:
 
     least: float = 0.97
     """Energy of a band, over E', that is kept at least."""
-    boil: tuple[float, ...] = (0.1, 0.5, 1.0, 1.0)
-    """κ_b."""
-    noise: tuple[float, float] = (0.75, 0.95)
+    boil: tuple[float, ...] = (0.0, 0.4, 1.0, 1.0)
+    """κ_b: the share of P that counts as boil whatever it is beside E."""
+    weak: tuple[float, float] = (0.2, 0.35)
+    """P / E up to which all of it counts as boil, and from which no more than κ_b."""
+    noise: tuple[float, float] = (0.8, 0.95)
     """P / E from which a region begins to be, and is, nothing but noise."""
     most_boil: float = 0.9
     """Most of a band's energy that counts as boil: the rest is kept whatever it does."""
@@ -73,8 +75,9 @@ def bound_sharpness(
 def _blend(energies: Tensor, redrawn: Tensor, boil_share: float, options: SharpnessOptions) -> Tensor:
     """β of each region from ⟨y, y⟩, ⟨y, d⟩, ⟨d, d⟩ of the frame y and its change d, P, and κ_b."""
     energy, cross, changed = energies.chunk(3, 1)
-    noise = ramp(redrawn / energy.clamp_min(1e-9), options.noise)
-    boil = noise.clamp_min(boil_share) * torch.minimum(redrawn.clamp_min(0), options.most_boil * energy)
+    ratio = redrawn / energy.clamp_min(1e-9)
+    counted = torch.maximum(1 - ramp(ratio, options.weak), ramp(ratio, options.noise)).clamp_min(boil_share)
+    boil = counted * torch.minimum(redrawn.clamp_min(0), options.most_boil * energy)
     # ‖(1 − β) z + β y‖² = wanted, in β: a β² + 2 b β + c = 0.
     wanted = options.least * (energy - boil)
     found = (energy + 2 * cross + changed).clamp_min(0)

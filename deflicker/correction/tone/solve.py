@@ -55,9 +55,8 @@ class Solution:
 
     def corrections(self) -> list[Correction | None]:
         """One per frame of the core; None where the frame stays as it is."""
-        curved = self.curve.abs().amax((1, 2)).tolist()
-        touched = self.log_gain.abs().amax((1, 2, 3)).tolist()
-        mixed = self.mix.abs().amax((1, 2)).tolist()
+        largest = torch.stack([each.abs().flatten(1).amax(1) for each in (self.curve, self.log_gain, self.mix)])
+        curved, touched, mixed = largest.tolist()
         highlights = self.highlights if self.highlights is not None else [None] * len(touched)
         return [
             Correction(gain, kept, curve if bent > 0 else None, mix=mix if hued > 0 else None)
@@ -86,7 +85,7 @@ def solve(window: Window, state: State | None, options: ToneOptions) -> Solution
     original, mixes = proxies, Mixes.none(len(proxies), state.mixes)
     if options.mixes:
         mixes = solve_mixes(proxies, matches, state.mixes)
-    if bool(mixes.total.any()):
+    if not mixes.is_zero:
         proxies = apply_mix(proxies, mixes.total)
     steps = {offset: observe(proxies, match) for offset, match in matches.items()}
     seams = Seams.none(len(proxies), state.seams)
@@ -109,13 +108,14 @@ def solve(window: Window, state: State | None, options: ToneOptions) -> Solution
     stable = tone
     if options.static_check and corrected is not joined:
         stable = tone + rollback_gain(joined, corrected)
-    if options.parts and curved is proxies and bool(stable.any()):
+    if options.parts and curved is proxies and corrected is not joined:
         part = find_part(proxies, matches, steps, stable, fixed=state.tone, options=options.gains)
         if part is not None:
             tone, stable = part.tone, part.log_gain
-    anchors = _anchors(_corrected(curved, stable), matches, window, state, options)
-    anchoring = options.anchor * anchors.log_gain
-    done = _corrected(curved, _sum(stable, anchoring))
+    done, anchors = _corrected(curved, stable), Anchors.none(len(proxies), state.anchors)
+    if options.anchor > 0:
+        anchors = _anchors(done, matches, window, state)
+        done = _corrected(curved, _sum(stable, options.anchor * anchors.log_gain))
 
     highlights = None
     if options.highlights and done is not original:
@@ -126,7 +126,7 @@ def solve(window: Window, state: State | None, options: ToneOptions) -> Solution
     links = slice(history.start, decided - 1)
     memories = mixes.memory(history), seams.memory(history, window.core), anchors.memory(history)
     carried = State(original[history], forward_px[links], backward_px[links], tone[history], curve[history], *memories)
-    log_gain = _sum(_sum(stable, seams.log_gain), anchoring)
+    log_gain = _sum(_sum(stable, seams.log_gain), options.anchor * anchors.log_gain)
     energies = {"curves": curve_energy, "gains": gain_energy, "anchors": anchors.energy}
     energy = {name: each for name, each in energies.items() if each is not None}
     core = slice(past, decided)
@@ -151,11 +151,7 @@ def _curved(proxies: Tensor, curve: Tensor, seams: Tensor, joined: Tensor) -> Te
     return _corrected(apply_curve(proxies, curve).clamp(0, 1), seams) if bool(curve.any()) else joined
 
 
-def _anchors(
-    frames: Tensor, matches: Mapping[int, Match], window: Window, state: State, options: ToneOptions
-) -> Anchors:
-    if options.anchor == 0:
-        return Anchors.none(len(frames), state.anchors)
+def _anchors(frames: Tensor, matches: Mapping[int, Match], window: Window, state: State) -> Anchors:
     far = [replace(match, picture=match.picture + len(state.proxies)) for match in window.long_matches]
     return find_drift(frames, matches, far, state.anchors, window.reference)
 

@@ -47,7 +47,7 @@ def sampled(gains: torch.Tensor, step: Step) -> torch.Tensor:
     return moved - gains[step.start :][:n]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(st.integers(2, 5), st.integers(1, 6), st.integers(1, 6), st.integers(0, 99))
 @example(2, 1, 1, 0)
 @example(4, 1, 6, 1)
@@ -62,7 +62,7 @@ def test_apply_is_bilinear_sampling(frames, height, width, seed):
         assert torch.equal(operator.field(operator.weight, offset), step.weight)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(st.integers(2, 5), st.integers(1, 6), st.integers(1, 6), st.integers(0, 99))
 def test_adjoint_is_the_transpose(frames, height, width, seed):
     operator = StepOperator(random_steps(frames, height, width, seed), (frames, height, width))

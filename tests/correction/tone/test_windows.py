@@ -71,7 +71,7 @@ def total_frames(corrected: Sequence[FrameRecord]) -> tuple[float, float]:
 lengths = st.lists(st.integers(1, 15), min_size=0, max_size=4)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(lengths, st.lists(st.integers(0, 5), min_size=1, max_size=5))
 def test_every_frame_once_and_in_order(shots, holds):
     stream = as_tracked([flickering(n, seed) for seed, n in enumerate(shots)], holds)
@@ -86,7 +86,7 @@ def test_every_frame_once_and_in_order(shots, holds):
             assert torch.equal(gains([each]), gains([found[each.picture - 1]]))
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=5)
 @given(lengths)
 def test_shots_know_nothing_of_each_other(shots):
     pictures = [flickering(n, seed) for seed, n in enumerate(shots)]
@@ -97,7 +97,7 @@ def test_shots_know_nothing_of_each_other(shots):
         assert torch.equal(gains([a]), gains([b]))
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 @given(lengths, st.lists(st.integers(0, 1), min_size=1, max_size=5))
 def test_flicker_is_counted_once(shots, holds):
     """Every picture that has a neighbour on both sides, whatever window it was decided in."""

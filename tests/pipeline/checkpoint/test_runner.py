@@ -27,9 +27,11 @@ from deflicker.pipeline.checkpoint.runner import Checkpointer
 from deflicker.pipeline.run_context import Models, Run, VideoSize
 from deflicker.pipeline.store.fingerprint import device_name, run_fingerprint
 from deflicker.pipeline.store.folder import folder_of
+from tests import forked
 from tests.assets import drifting, write_video
 from tests.fakes import Still
 from tests.faulty import StillPipeline
+from tests.faulty import main as program
 from tests.media.making import frames_of
 
 SETTINGS: dict[str, Any] = {"preset": "fast", "device": "cpu", "precision": "fp32"}
@@ -161,7 +163,10 @@ def names(out: Path) -> list[str]:
 SPECIAL = {"anchor": 1.0, "keep_flashes": True, "exclude": (Span.parse("22f-25f"),)}
 
 
-@pytest.mark.parametrize(("stop", "settings"), [(20, {}), (58, {}), (35, SPECIAL)])
+@pytest.mark.parametrize(
+    ("stop", "settings"),
+    [(20, SPECIAL), *(pytest.param(*each, marks=pytest.mark.slow) for each in [(20, {}), (58, {}), (35, SPECIAL)])],
+)
 def test_same_frames_and_less_work(
     clip: Path, out: Path, solves: type[Solves], stop: int, settings: dict[str, Any]
 ) -> None:
@@ -345,8 +350,7 @@ def test_an_input_that_ends_too_early(clip: Path, half: Path) -> None:
 
 def faulty(fault: str, number: int, *words: object) -> subprocess.CompletedProcess[str]:
     options = ["--preset", "fast", "--device", "cpu", "--precision", "fp32", "--resume"]
-    command = [sys.executable, "-m", "tests.faulty", fault, str(number), *map(str, words), *options]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+    return forked.run(program, [fault, number, *words, *options], Path.cwd(), {})
 
 
 @pytest.mark.slow
@@ -377,6 +381,7 @@ def test_killed_and_taken_up_again(tmp_path: Path, out: Path, count: int) -> Non
     assert times >= max(1, count // 2)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_interrupted(clip: Path, plain: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [str(clip), str(out), "--preset", "fast", "--device", "cpu", "--precision", "fp32", "--resume"]
