@@ -60,6 +60,7 @@ A_WINDOW = {
     "correction/tone/tone_curve.py": 1,
     "correction/tone/gain_field.py": 1,
     "correction/tone/highlights.py": 1,
+    "correction/tone/steady_part.py": 1,  # whether there are parts
     "metrics/flicker.py": 2,  # asked for by who wants a report of each window
 }
 A_SHOT = {"correction/tone/seam_detection.py": 1}

@@ -99,17 +99,18 @@ def flickering_part(
     """
     if len(frames) < _FRAMES or not all(lag in steps for lag in _LAGS):
         return None
-    found = _course(steps, tone.mean(1))
-    if found is None:
-        return None
-    course, share = found
+    course, share = _course(steps, tone.mean(1))
     flickers = share > 0.5
     border = (box_max(flickers.float(), 1) > 0) & (box_max((~flickers).float(), 1) > 0)
     clear = ((share > _ALL[0]) & (share < _ALL[1])) | (share.abs() < _NOTHING)
     inside, beyond = flickers & ~border, ~flickers & ~border
-    if min(float(each.float().mean()) for each in (inside, beyond)) < _LEAST:
-        return None
-    if float((clear & ~border).sum() / (~border).sum()) < _CLEAR:
+    parted = (
+        (course.diff().square().mean().sqrt() >= _STRONG)
+        & (inside.float().mean() >= _LEAST)
+        & (beyond.float().mean() >= _LEAST)
+        & ((clear & ~border).sum() >= _CLEAR * (~border).sum())
+    )
+    if not bool(parted):
         return None
     rest = _pixels(beyond)
     quiet, _ = solve_gains(_seen(frames), matches_within(matches, rest), options=replace(options, iterations=(10,)))
@@ -134,19 +135,13 @@ def _seen(frames: Tensor) -> Tensor:
     return torch.where(frames < CLIPPED, frames, 1.0)
 
 
-def _course(steps: Mapping[int, Step], tone: Tensor) -> tuple[Tensor, Tensor] | None:
-    """(g `[T]`, α `[1, 1, h, w]`) of cells; None where g is weak or nothing follows it. tone: `[T, h, w]`."""
+def _course(steps: Mapping[int, Step], tone: Tensor) -> tuple[Tensor, Tensor]:
+    """(g `[T]`, α `[1, 1, h, w]`) of cells; g is 0 where nothing follows it. tone: `[T, h, w]`."""
     energy = tone.diff(dim=0).square().mean(0)
     course = (tone * energy).sum((1, 2)) / energy.sum().clamp_min(1e-12)
-    share = energy[None, None]
     for _ in range(_ROUNDS):
-        share = _share(steps, course)
-        flickers = (share[0, 0] > 0.5).float()
-        if not bool(flickers.any()):
-            return None
-        course = (tone * flickers).sum((1, 2)) / flickers.sum()
-    if float(course.diff().square().mean().sqrt()) < _STRONG:
-        return None
+        flickers = (_share(steps, course)[0, 0] > 0.5).float()
+        course = (tone * flickers).sum((1, 2)) / flickers.sum().clamp_min(1)
     return course, _share(steps, course)
 
 
