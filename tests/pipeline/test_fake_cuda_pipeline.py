@@ -70,7 +70,7 @@ A_FRAME = {"correction/apply.py": 1}
 """The copy of a frame that goes to the encoder."""
 
 
-@pytest.mark.parametrize(("preset", "count"), [("fast", 34), ("balanced", 9)])
+@pytest.mark.parametrize(("preset", "count"), [pytest.param("fast", 34, marks=pytest.mark.slow), ("balanced", 9)])
 def test_waits_for_the_device_are_few(preset: str, count: int) -> None:
     """Nothing waits in a loop over frames, levels, rounds or neighbours."""
     windows: list[object] = []
