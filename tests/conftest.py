@@ -20,6 +20,15 @@ from tests import forked
 from tests.assets import make_video
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU where there is none."""
+    if item.get_closest_marker("cuda") is not None:
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("there is no GPU that this PyTorch can use")
+
+
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     """`in.mp4`, a dozen small flickering frames with sound."""

@@ -115,6 +115,8 @@ class FakeCuda(TorchDispatchMode):
             mock.patch.multiple(torch.cuda, **answers),
             mock.patch.multiple(OnCuda, create=True, **reads),
             mock.patch.object(threading.Thread, "run", run_with_device),
+            # Else a module that is moved keeps its parameters' objects, which are no wrappers.
+            mock.patch.object(torch.__future__, "_overwrite_module_params_on_conversion", True),
             torch.backends.cudnn.flags(enabled=False),
             device,
         ):
@@ -184,10 +186,13 @@ def _line() -> str:
 
 
 def _uploaded(index: Any) -> Any:
-    """An index with its lists of numbers put on the device."""
-    if isinstance(index, tuple):
-        return tuple(map(_uploaded, index))
-    return torch.tensor(index).to(CUDA) if isinstance(index, list) else index
+    """An index with its lists of numbers put on the device; a tuple in a tuple is such a list, too."""
+    parts = [torch.tensor(each).to(CUDA) if isinstance(each, list | tuple) else each for each in _parts(index)]
+    return tuple(parts) if isinstance(index, tuple) else parts[0]
+
+
+def _parts(index: Any) -> Sequence[Any]:
+    return index if isinstance(index, tuple) else (index,)
 
 
 def _is_mask(indices: Sequence[Any]) -> bool:

@@ -27,7 +27,7 @@ class Correction:
     """What is to be done to one frame, at any size."""
 
     log_gain: Tensor
-    """`[3, h, w]` on cells, natural logarithm, R'G'B'."""
+    """`[3, h, w]` on cells, natural logarithm, R'G'B'; on more of them where gains have hard edges."""
     highlights: Tensor | None = None
     """`[3, H, W]` R'G'B' that clipped samples are kept at, on the proxy; None where nothing is clipped."""
     curve: Tensor | None = None
@@ -114,11 +114,21 @@ def corrected_planes(frame: Frame, layout: PlaneLayout, correction: Correction) 
         chroma = torch.einsum("ij,jhw->ihw", to_ycc[1:], chroma_change) * chroma_range(layout)[1]
         deltas = [torch.einsum("j,jhw->hw", to_ycc[0], change) * span, *chroma]
     top = float((1 << layout.bit_depth) - 1)
+    values = [(code + delta).round_().clamp_(0, top) for code, delta in zip(codes, deltas, strict=True)]
     changed: list[Plane] = [
-        (code + delta).round_().clamp_(0, top).to("cpu").numpy().astype(plane.dtype)  # type: ignore[misc]
-        for code, delta, plane in zip(codes, deltas, frame.planes, strict=False)
+        each.numpy().astype(plane.dtype)  # type: ignore[misc]
+        for each, plane in zip(_on_cpu(values, layout.bit_depth), frame.planes, strict=False)
     ]
     return (*changed, *frame.planes[len(changed) :])
+
+
+def _on_cpu(planes: list[Tensor], bit_depth: int) -> list[Tensor]:
+    """Planes of whole code values on the CPU: one copy and one wait for all, of as few bytes as they need."""
+    if planes[0].device.type == "cpu":
+        return planes
+    flat = torch.cat([each.flatten() for each in planes]).to(torch.uint8 if bit_depth <= 8 else torch.int32).cpu()
+    parts = torch.split(flat, [each.numel() for each in planes])
+    return [part.view(each.shape) for part, each in zip(parts, planes, strict=True)]
 
 
 def _size(plane: Tensor) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from deflicker.core.blocks import stored
@@ -38,9 +39,9 @@ class FlickerSums:
 
     def index(self) -> tuple[float, float] | None:
         """(whole, local) root mean squares in code values of 255; None where no frame had two neighbours."""
-        if float(self.frames) == 0 or float(self.weight) == 0:
-            return None
-        return float((self.whole / self.frames).sqrt()), float((self.local / self.weight).sqrt())
+        means = (self.whole / self.frames).sqrt(), (self.local / self.weight).sqrt()
+        frames, weight, whole, local = torch.stack([self.frames, self.weight, *means]).tolist()  # one wait
+        return None if frames == 0 or weight == 0 else (whole, local)
 
 
 def flicker_sums(frames: Tensor, matches: Mapping[int, Match], first: int, last: int) -> FlickerSums:

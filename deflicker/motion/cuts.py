@@ -79,13 +79,21 @@ class StructureMaps:
         pairs = ((earlier.fine, self.fine), (earlier.coarse, self.coarse), (earlier.empty, self.empty))
         return StructureMaps(*(torch.cat(pair) for pair in pairs))
 
-    def likenesses(self, distance: int) -> list[Likeness]:
-        """Of each picture to the one so many later."""
+    def likenesses(self, distance: int) -> Tensor:
+        """Of each picture to the one so many later, at the fine and at the coarse scale: `[n, 2]`."""
         if len(self) <= distance:
-            return []
+            return self.fine.new_zeros(0, 2)
         fine = likeness(self.fine[:-distance], self.fine[distance:])
         coarse = likeness(self.coarse[:-distance], self.coarse[distance:], _COARSE)
-        return [(a, b) for a, b in torch.stack([fine, coarse], 1).tolist()]
+        return torch.stack([fine, coarse], 1)
+
+    def known(self) -> tuple[list[Likeness], list[Likeness], list[bool]]:
+        """Likeness to the next picture and to the one after it, and which are empty; one wait for the device."""
+        near, around = self.likenesses(1), self.likenesses(2)
+        numbers = torch.cat([near, around, self.empty.to(near)[:, None].expand(-1, 2)]).tolist()
+        ends = len(near), len(near) + len(around)
+        pairs = [(a, b) for a, b in numbers[: ends[1]]]
+        return pairs[: ends[0]], pairs[ends[0] :], [number > 0 for number, _ in numbers[ends[1] :]]
 
 
 def structure(frames: Tensor, scale: _Scale = _FINE) -> Tensor:
@@ -146,14 +154,15 @@ class CutFinder:
     def openings(self, maps: StructureMaps, count: int) -> list[bool]:
         """Which of the next `count` pictures begin a shot; one more look, where there is one, helps to tell."""
         chain = maps if self._base is None else maps.after(self._base)
-        near, around, empty = chain.likenesses(1), chain.likenesses(2), chain.empty.tolist()
+        near, around, empty = chain.known()
         # A cut among them is too rare to matter to a median.
         self._usual.extend(like for at, like in enumerate(near) if not (empty[at] or empty[at + 1]))
 
         def like(first: int, second: int) -> Likeness:
             if second - first <= 2:
                 return (near if second - first == 1 else around)[first]
-            return chain[second : second + 1].after(chain[first : first + 1]).likenesses(1)[0]
+            fine, coarse = chain[second : second + 1].after(chain[first : first + 1]).likenesses(1)[0].tolist()
+            return fine, coarse
 
         begin = len(chain) - len(maps)
         base, opens = begin - 1, []

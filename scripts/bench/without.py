@@ -44,6 +44,7 @@ TONE: dict[str, Callable[[ToneOptions], ToneOptions]] = {
     "bounds": _gains(bounds=False),
     "centring": lambda options: _gains(centring=0.0)(_curve(centring=0.0, centring_by_noise=0.0)(options)),
     "in-place": lambda options: replace(options, static_check=False),
+    "parts": lambda options: replace(options, parts=False),
     "highlights": lambda options: replace(options, highlights=False),
 }
 """What leaves an ingredient of the tone correction out."""

@@ -82,7 +82,7 @@ def boiling(luma: Tensor, neighbours: Neighbours) -> Boil | None:
         found = boil_variance(band, seen, across, beside, _SUSPICION * doubt, FLOORS[level])
         variance.append(found)
         explained.append((found * (1 - doubt)).mean())
-        change.append((block_mean(band[[at[1], at[-1]]].square(), _CELL_PX) * (1 - doubt)).mean())
+        change.append((block_mean(torch.stack([band[at[1]], band[at[-1]]]).square(), _CELL_PX) * (1 - doubt)).mean())
         doubt = shrink(doubt)
     return Boil(tuple(variance), torch.stack(explained).sum(), torch.stack(change).sum())
 

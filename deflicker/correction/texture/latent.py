@@ -62,9 +62,9 @@ class LatentTexture:
         order = sorted((0, *neighbours.offsets))
         row = {0: 0} | {offset: number + 1 for number, offset in enumerate(neighbours.offsets)}
         latents = torch.cat([self._codec.encode(each[None]) for each in (*frame, *aligned)])
-        latents = latents[[row[offset] for offset in order]]
+        latents = torch.stack([latents[row[offset]] for offset in order])
         seen = torch.cat([torch.ones_like(neighbours.visible[:1]), neighbours.visible])
-        seen = to_cells(seen[[row[offset] for offset in order]])[:, 0]
+        seen = to_cells(torch.stack([seen[row[offset]] for offset in order]))[:, 0]
         doubt = doubt_of(to_cells(neighbours.flow_error_px)[0, 0])
         gate = cell_gate(boil.variance, size, self._options.least)
         first = latents[order.index(0)]

@@ -19,6 +19,7 @@ result.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -100,12 +101,12 @@ class TemporalAttention(nn.Module):
         The frame's own is what is left to 1.
         """
         scores, doubts, own_scores = self._scores(seen)
-        fine = self._fine(scores[:, _FINE], doubts, own_scores[:, _FINE], seen)
+        fine = self._fine(_of_fine(scores), doubts, _of_fine(own_scores), seen)
         coarse = _softmax(scores, own_scores, seen.count)
         found = []
         for head in range(_HEADS):
             level = head if head < BANDS else head - BANDS + 1
-            share = fine[:, :, [_FINE.index(head)]] if head in _FINE else coarse[:, :, head : head + 1]
+            share = fine[:, :, _FINE.index(head)].unsqueeze(2) if head in _FINE else coarse[:, :, head : head + 1]
             for _ in range(level - 2):
                 share = shrink(share)
             found.append(share)
@@ -116,9 +117,9 @@ class TemporalAttention(nn.Module):
         own scores `[B, _HEADS, h, w]`.
         """
         count, known = seen.count, seen.visible
-        places = [abs(offset) for offset in seen.offsets] * count[0]
+        places = [abs(offset) for offset in seen.offsets]
         about = self.context(_packed(_context(seen)))
-        encoded = self.first(_packed(_features(seen))) + self.place[places][..., None, None]
+        encoded = self.first(_packed(_features(seen))) + _rows(self.place, places, count[0])
         encoded = F.relu(encoded + _each(about, count))
         encoded = F.relu(self.second(encoded))
         mass = _each(_summed(known, count), count) + 1e-3
@@ -128,7 +129,7 @@ class TemporalAttention(nn.Module):
         agreed = torch.cat([mean, spread], 1)
         mixed = F.relu(self.mixed(encoded) + _each(self.shared(agreed), count))
         scores, doubts = self.heads(F.relu(self.third(mixed))).tensor_split([_HEADS], 1)
-        scores = scores + (self.position[places][..., None, None] + (known + _UNSEEN).log())
+        scores = scores + (_rows(self.position, places, count[0]) + (known + _UNSEEN).log())
         return scores, doubts, self.own_heads(F.relu(self.own(torch.cat([agreed, about], 1))))
 
     def _fine(self, scores: Tensor, doubts: Tensor, own_scores: Tensor, seen: Comparison) -> Tensor:
@@ -142,6 +143,16 @@ class TemporalAttention(nn.Module):
 
 def _conv(into: int, out: int) -> MirroredConv:
     return MirroredConv(into, out, 3, padding=1)
+
+
+def _of_fine(scores: Tensor) -> Tensor:
+    """The channels `_FINE`. (Lists as indices are copied to a GPU each time, which waits for it.)"""
+    return torch.cat([scores[:, head : head + 1] for head in _FINE], 1)
+
+
+def _rows(table: Tensor, numbers: Sequence[int], repeats: int) -> Tensor:
+    """Rows of a table, all of them so many times over, as `[rows, C, 1, 1]`."""
+    return torch.stack([table[number] for number in numbers]).repeat(repeats, 1)[..., None, None]
 
 
 def _packed(features: Tensor) -> Tensor:

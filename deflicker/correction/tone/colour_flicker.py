@@ -74,12 +74,19 @@ class Mixes:
 
     level: Tensor
     flicker: Tensor
+    is_zero: bool
+    """Whether all of both is 0, known without another wait for the device."""
+
+    @classmethod
+    def of(cls, level: Tensor, flicker: Tensor) -> Mixes:
+        """Of level and flicker."""
+        return cls(level, flicker, not bool((level + flicker).any()))
 
     @classmethod
     def none(cls, frames: int, memory: MixMemory) -> Mixes:
         """No correction of any colour."""
         none = memory.level.new_zeros(frames, 3, 2)
-        return cls(none, none)
+        return cls(none, none, True)
 
     @property
     def total(self) -> Tensor:
@@ -100,14 +107,16 @@ def solve_mixes(frames: Tensor, matches: Mapping[int, Match], memory: MixMemory)
     level, flicker = _carried(memory.level, len(frames), {}), frames.new_zeros(len(frames), 3, 2)
     flicker[:past] = memory.flicker
     if 2 not in matches:
-        return Mixes(level, flicker)
+        return Mixes.of(level, flicker)
     fits = {offset: _fit(frames, matches[offset]) for offset in (1, -1)}
     (_, *ahead), (_, *behind) = fits[1], fits[-1]
     plain, left = (torch.stack(pair) for pair in zip(ahead, behind, strict=True))
-    part = float(_explained(plain.sum(), left.sum(), _EXPLAINED))
+    explained = _explained(plain.sum(), left.sum(), _EXPLAINED)
     parts = _explained(plain.sum(0), left.sum(0), _STEP_EXPLAINED)
-    if part == 0 and not bool(parts.any()):
-        return Mixes(level, flicker)
+    told = [explained, parts.any().to(explained), (level + flicker).any().to(explained)]
+    part, some_step, some_mix = torch.stack(told).tolist()
+    if part == 0 and some_step == 0:
+        return Mixes(level, flicker, some_mix == 0)
     fits |= {offset: _fit(frames, match) for offset, match in matches.items() if abs(offset) in (2, 4)}
     steps = {offset: step for offset, (step, *_) in fits.items()}
     jumps, opening = _jumps(steps, matches, level, max(past - 1, 0), parts)
@@ -117,7 +126,7 @@ def solve_mixes(frames: Tensor, matches: Mapping[int, Match], memory: MixMemory)
     if past == 0:
         for frame, jump in opening.items():
             level[:frame] += jump
-    return Mixes(level, _flicker(steps, level, flicker, past, part) if part > 0 else flicker)
+    return Mixes.of(level, _flicker(steps, level, flicker, past, part) if part > 0 else flicker)
 
 
 def _fit(frames: Tensor, match: Match) -> tuple[Step, Tensor, Tensor]:

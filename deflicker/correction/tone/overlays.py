@@ -143,7 +143,8 @@ class OverlayStage:
                 told = torch.maximum(told, still_pixels(side[:length], told))
         if self._kept is not None:
             told = torch.maximum(told, still_kept(self._kept, behind, ahead))
-        return told if bool(told.any()) else None
+        # On a GPU, a map of nothing costs less than to wait for the word that it is.
+        return told if told.device.type != "cpu" or bool(told.any()) else None
 
     def _change(self, before: int, after: int) -> Changes | None:
         """None where neither frame is corrected."""

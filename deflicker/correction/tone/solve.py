@@ -20,6 +20,7 @@ from deflicker.correction.tone.reference_anchor import Anchors, find_drift
 from deflicker.correction.tone.seam_correction import Seams, find_seams
 from deflicker.correction.tone.state import State, Window, join
 from deflicker.correction.tone.static_check import is_global, rollback_gain
+from deflicker.correction.tone.steady_part import find_part
 from deflicker.correction.tone.tone_curve import solve_curve
 from deflicker.correction.tone.tone_options import ToneOptions
 from deflicker.correction.tone.tone_problem import Energy
@@ -36,7 +37,8 @@ class Solution:
     """What a window decided about its core."""
 
     log_gain: Tensor
-    """`[core, 3, h, w]` on cells of the proxy; exactly 0 where nothing flickers."""
+    """`[core, 3, h, w]` on cells of the proxy, or on its pixels where a part with hard edges flickers; exactly 0 where
+    nothing does."""
     curve: Tensor
     """`[core, 3, KNOTS]`: log gain over log level; exactly 0 where no curve flickers."""
     mix: Tensor
@@ -53,9 +55,8 @@ class Solution:
 
     def corrections(self) -> list[Correction | None]:
         """One per frame of the core; None where the frame stays as it is."""
-        curved = self.curve.abs().amax((1, 2)).tolist()
-        touched = self.log_gain.abs().amax((1, 2, 3)).tolist()
-        mixed = self.mix.abs().amax((1, 2)).tolist()
+        largest = torch.stack([each.abs().flatten(1).amax(1) for each in (self.curve, self.log_gain, self.mix)])
+        curved, touched, mixed = largest.tolist()
         highlights = self.highlights if self.highlights is not None else [None] * len(touched)
         return [
             Correction(gain, kept, curve if bent > 0 else None, mix=mix if hued > 0 else None)
@@ -84,7 +85,7 @@ def solve(window: Window, state: State | None, options: ToneOptions) -> Solution
     original, mixes = proxies, Mixes.none(len(proxies), state.mixes)
     if options.mixes:
         mixes = solve_mixes(proxies, matches, state.mixes)
-    if bool(mixes.total.any()):
+    if not mixes.is_zero:
         proxies = apply_mix(proxies, mixes.total)
     steps = {offset: observe(proxies, match) for offset, match in matches.items()}
     seams = Seams.none(len(proxies), state.seams)
@@ -107,8 +108,14 @@ def solve(window: Window, state: State | None, options: ToneOptions) -> Solution
     stable = tone
     if options.static_check and corrected is not joined:
         stable = tone + rollback_gain(joined, corrected)
-    anchors = _anchors(_corrected(curved, stable), matches, window, state, options)
-    done = _corrected(curved, stable + options.anchor * anchors.log_gain)
+    if options.parts and curved is proxies and corrected is not joined:
+        part = find_part(proxies, matches, steps, stable, fixed=state.tone, options=options.gains)
+        if part is not None:
+            tone, stable = part.tone, part.log_gain
+    done, anchors = _corrected(curved, stable), Anchors.none(len(proxies), state.anchors)
+    if options.anchor > 0:
+        anchors = _anchors(done, matches, window, state)
+        done = _corrected(curved, _sum(stable, options.anchor * anchors.log_gain))
 
     highlights = None
     if options.highlights and done is not original:
@@ -119,7 +126,7 @@ def solve(window: Window, state: State | None, options: ToneOptions) -> Solution
     links = slice(history.start, decided - 1)
     memories = mixes.memory(history), seams.memory(history, window.core), anchors.memory(history)
     carried = State(original[history], forward_px[links], backward_px[links], tone[history], curve[history], *memories)
-    log_gain = seams.log_gain + stable + options.anchor * anchors.log_gain
+    log_gain = _sum(_sum(stable, seams.log_gain), options.anchor * anchors.log_gain)
     energies = {"curves": curve_energy, "gains": gain_energy, "anchors": anchors.energy}
     energy = {name: each for name, each in energies.items() if each is not None}
     core = slice(past, decided)
@@ -144,17 +151,20 @@ def _curved(proxies: Tensor, curve: Tensor, seams: Tensor, joined: Tensor) -> Te
     return _corrected(apply_curve(proxies, curve).clamp(0, 1), seams) if bool(curve.any()) else joined
 
 
-def _anchors(
-    frames: Tensor, matches: Mapping[int, Match], window: Window, state: State, options: ToneOptions
-) -> Anchors:
-    if options.anchor == 0:
-        return Anchors.none(len(frames), state.anchors)
+def _anchors(frames: Tensor, matches: Mapping[int, Match], window: Window, state: State) -> Anchors:
     far = [replace(match, picture=match.picture + len(state.proxies)) for match in window.long_matches]
     return find_drift(frames, matches, far, state.anchors, window.reference)
 
 
+def _sum(gains: Tensor, cells: Tensor) -> Tensor:
+    """Log gains of cells or pixels, and those of cells."""
+    if gains.shape != cells.shape:
+        cells = upsample_cells(cells, (gains.shape[-2], gains.shape[-1]))
+    return gains + cells
+
+
 def _corrected(frames: Tensor, log_gain: Tensor) -> Tensor:
-    """Frames under a log gain of cells; the same object where that is 0."""
+    """Frames under a log gain of cells or pixels; the same object where that is 0."""
     if not bool(log_gain.any()):
         return frames
     return apply_gain(frames, upsample_cells(log_gain, (frames.shape[-2], frames.shape[-1]))).clamp(0, 1)

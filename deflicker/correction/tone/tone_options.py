@@ -89,6 +89,8 @@ class ToneOptions:
     """Remove the steps of tone between a generator's chunks."""
     static_check: bool = True
     """Take corrections back where they do not steady their place."""
+    parts: bool = True
+    """Find the hard edge between a part that flickers and one that does not."""
     highlights: bool = True
     """Keep clipped samples at the light that their neighbours show."""
 
