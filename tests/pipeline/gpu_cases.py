@@ -158,15 +158,15 @@ def out_of_memory_elsewhere(device: str) -> Frames:
 
 
 QUICK: dict[str, Case] = {
-    "fast": lambda device: corrected(pumping(9), device),
     "seam and cut": lambda device: corrected([*with_seam(16), *(255 - each for each in pumping(5))], device),
-    "anchor": lambda device: corrected(pumping(14), device, anchor=1.0),
     "balanced": lambda device: corrected(boiling(7), device, preset="balanced"),
-    "tensors": of_tensors,
     "metrics": measured,
-    "out of memory": out_of_memory,
 }
 LONG: dict[str, Case] = {
+    "fast": lambda device: corrected(pumping(9), device),
+    "anchor": lambda device: corrected(pumping(14), device, anchor=1.0),
+    "tensors": of_tensors,
+    "out of memory": out_of_memory,
     "hold": lambda device: corrected(boiling(7), device, preset="balanced", texture="hold"),
     "floats": lambda device: corrected([(each / 255).astype(np.float32) for each in pumping(6)], device),
     "file": lambda device: by_file(device, pumping(9)),

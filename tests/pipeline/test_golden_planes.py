@@ -12,7 +12,7 @@ import torch
 from tests.pipeline import golden
 
 RECORDED = json.loads(Path(__file__).with_name("golden_planes.json").read_text(encoding="utf-8"))
-QUICK = [*(f"made/fast/{route}" for route in golden.ROUTES), "made/balanced/file", "made/balanced/resumed"]
+QUICK = [*(f"made/fast/{route}" for route in golden.ROUTES), "made/balanced/resumed"]
 SLOW = sorted(set(RECORDED["hashes"]) - set(QUICK))
 
 pytestmark = pytest.mark.usefixtures("raft")

@@ -181,6 +181,7 @@ def interrupt(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGINT if signal.getsignal(signal.SIGINT) != signal.SIG_IGN else signal.SIGTERM)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.usefixtures("raft")
 def test_it_ends_in_the_middle_of_an_excerpt(tmp_path: Path) -> None:
@@ -201,6 +202,7 @@ def test_it_ends_in_the_middle_of_an_excerpt(tmp_path: Path) -> None:
     assert (process.returncode, out, err) == (0, "", "")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_the_documented_command_and_a_browser_that_does_not_return(clip: Path, tmp_path: Path) -> None:
     """As those in a terminal do not until they are closed."""

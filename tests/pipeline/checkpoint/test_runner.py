@@ -197,6 +197,7 @@ def test_texture_goes_on_too(boiling: Path, out: Path) -> None:
     assert same(out, plain)
 
 
+@pytest.mark.slow
 def test_a_guide_goes_on_in_step(clip: Path, plain: Path, out: Path) -> None:
     stopped(clip, out, guide=clip)
     assert went_on(run(clip, out, guide=clip))
@@ -217,6 +218,7 @@ def test_other_settings_start_afresh(
     assert solves.count == again
 
 
+@pytest.mark.slow
 def test_what_corrections_do_not_depend_on_may_change(clip: Path, half: Path) -> None:
     other = {"strength": 0.5, "codec": "libx264", "crf": 0.0}
     assert went_on(run(clip, half, **other))
@@ -241,7 +243,9 @@ def test_other_circumstances_start_afresh(
     assert names(half) == []
 
 
-@pytest.mark.parametrize(("name", "goes_on"), [("newest.tone", True), ("1.frames", False)])
+@pytest.mark.parametrize(
+    ("name", "goes_on"), [("newest.tone", True), pytest.param("1.frames", False, marks=pytest.mark.slow)]
+)
 def test_damage_is_found_and_done_again(
     clip: Path, plain: Path, half: Path, name: str, goes_on: bool, caplog: pytest.LogCaptureFixture
 ) -> None:

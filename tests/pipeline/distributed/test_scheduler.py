@@ -87,6 +87,7 @@ def test_as_by_one_machine(film: Path, tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["film.mp4", "many.mkv", "serial.mkv"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(film: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     deflicker(film, tmp_path / "serial.mkv", SETTINGS, models=STILL)
     with pytest.raises(ZeroDivisionError):
