@@ -95,7 +95,7 @@ def shown(path: Path) -> Shown:
 
 
 def shown_by_ffmpeg(path: Path) -> Shown | None:
-    """As another build of FFmpeg decodes it, its command lines; None where there is none."""
+    """As another build of FFmpeg decodes it, its command lines; None where there is none, or where the two disagree."""
     program, prober = shutil.which("ffmpeg"), shutil.which("ffprobe")
     if program is None or prober is None:
         return None
@@ -106,7 +106,7 @@ def shown_by_ffmpeg(path: Path) -> Shown | None:
     found = json.loads(subprocess.run([*command, str(path)], capture_output=True, text=True, check=True).stdout)
     base = Fraction(found["streams"][0]["time_base"])
     times = [frame["pts"] * base for frame in found["frames"]]
-    return list(zip(times, hashes, strict=True))
+    return list(zip(times, hashes, strict=True)) if len(times) == len(hashes) else None
 
 
 def timecode_of(path: Path) -> str | None:
