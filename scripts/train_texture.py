@@ -49,7 +49,6 @@ def parser() -> argparse.ArgumentParser:
     fit.add_argument("--out", type=Path, required=True, help="the weights; a checkpoint is kept beside them")
     fit.add_argument("--start", type=Path, help="a checkpoint whose weights to begin with, the schedule anew")
     fit.add_argument("--hours", type=float, default=24.0, help="end after this time; call again to go on")
-    fit.add_argument("--last-step", type=int, help="end after this step of the schedule (default: its last)")
     fit.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     recipe = fitting.Recipe()
     fit.add_argument("--width", type=int, default=recipe.width)
@@ -87,7 +86,7 @@ def train(options: argparse.Namespace) -> None:
     data = stored(sorted(options.folder.glob("*.npz")))
     parameters = sum(each.numel() for each in under_way.network.parameters())
     print(f"{len(data.stack)} samples, {parameters} parameters, from step {under_way.step}", flush=True)
-    fitting.fit(under_way, data, options.out, 3600 * options.hours, options.last_step)
+    fitting.fit(under_way, data, options.out, 3600 * options.hours)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 _HEAVY = ["deflicker.cli.main", "deflicker.pipeline.video", "deflicker.report.html_page"]
+_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 _LIMIT_S = 300
 
 
@@ -23,7 +24,7 @@ def run(
     program: Callable[[], object], words: Sequence[object], folder: Path, environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
     """Call a program that reads `sys.argv` in a process of its own. Raises TimeoutExpired after five minutes."""
-    context = multiprocessing.get_context("forkserver")
+    context = multiprocessing.get_context(_METHOD)
     context.set_forkserver_preload(_HEAVY)
     arguments = list(map(str, words))
     with tempfile.TemporaryDirectory() as outputs:

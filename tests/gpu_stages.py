@@ -88,8 +88,39 @@ def _trend(device: str) -> Tensor:
     return trend_path(steps, FRAMES, pyramid)
 
 
+def steady(device: str) -> Tensor:
+    """The first of the frames, ten times over."""
+    return frames(device)[:1].expand(FRAMES, -1, -1, -1)
+
+
+def standing(device: str) -> dict[int, Match]:
+    """Matches of a picture that does not move."""
+    still = torch.zeros(FRAMES - 1, 2, HEIGHT, WIDTH, device=device)
+    return dict(build_matches(still, still, (1, 2, 4)))
+
+
+def chances(device: str) -> Tensor:
+    """A number for each frame, `[T, 1, 1, 1]`."""
+    return torch.randn(FRAMES, 1, 1, 1, generator=torch.Generator().manual_seed(6)).to(device)
+
+
+def _curves(device: str) -> Tensor:
+    """Of frames whose gamma pumps."""
+    return solve_curve(steady(device).pow((0.15 * chances(device)).exp()), standing(device))[0]
+
+
+def _colours(device: str) -> Tensor:
+    """Of frames whose saturation pumps."""
+    rgb = steady(device)
+    grey = bt709_luma(rgb)[:, None]
+    pumped = (grey + (0.3 * chances(device)).exp() * (rgb - grey)).clamp(0, 1)
+    return solve_mixes(pumped, standing(device), MixMemory.empty(pumped)).total
+
+
 def _seams(device: str) -> Tensor:
-    rgb, found = frames(device), matches(device)
+    """Of a window with a step in the middle."""
+    later = torch.arange(FRAMES, device=device).view(-1, 1, 1, 1) >= FRAMES // 2
+    rgb, found = torch.where(later, 0.8 * steady(device), steady(device)), standing(device)
     steps = {offset: observe(rgb, match) for offset, match in found.items()}
     return find_seams(rgb, found, steps, SeamMemory(rgb.new_zeros(0, 3, HEIGHT // 8, WIDTH // 8))).log_gain
 
@@ -132,11 +163,8 @@ STAGES: dict[str, tuple[Callable[[str], Tensor], float]] = {
     "gate of places": (lambda device: _gate(device, places=True), 1e-3),
     "gains": (lambda device: solve_gains(frames(device), matches(device))[0], 2e-3),
     "matched levels": (_levels, 2e-2),
-    "curves": (lambda device: solve_curve(frames(device), matches(device))[0], 5e-3),
-    "colours": (
-        lambda device: solve_mixes(frames(device), matches(device), MixMemory.empty(frames(device))).total,
-        5e-3,
-    ),
+    "curves": (_curves, 5e-3),
+    "colours": (_colours, 5e-3),
     "seams": (_seams, 2e-3),
     "static check": (lambda device: rollback_gain(frames(device), frames(device).flip(0)), 1e-3),
     "highlights": (_highlights, 1e-3),

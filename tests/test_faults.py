@@ -36,7 +36,6 @@ OPTIONS = ["--preset", "fast", "--device", "cpu", "--encoder-preset", "ultrafast
 FRAMES = 24
 LEFTOVER = re.compile(r"\.out\.mp4\.[a-z0-9_]{8}\.part")
 STILL = Models(flow=Still())
-"""No run of these small videos may take longer: it would hang."""
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
 

@@ -27,7 +27,8 @@ class Correction:
     """What is to be done to one frame, at any size."""
 
     log_gain: Tensor
-    """`[3, h, w]` on cells, natural logarithm, R'G'B'; on more of them where gains have hard edges."""
+    """`[3, h, w]` on cells, or `[3, H, W]` on the proxy's pixels where gains have hard edges; natural logarithm,
+    R'G'B'."""
     highlights: Tensor | None = None
     """`[3, H, W]` R'G'B' that clipped samples are kept at, on the proxy; None where nothing is clipped."""
     curve: Tensor | None = None

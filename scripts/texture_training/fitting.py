@@ -241,15 +241,15 @@ class Fitting:
         save_file({n: v.half() for n, v in self.kept.items()}, path, {n: str(v) for n, v in about.items()})
 
 
-def fit(fitting: Fitting, data: Sample, out: Path, stop_after_s: float, last_step: int | None = None) -> None:
+def fit(fitting: Fitting, data: Sample, out: Path, stop_after_s: float) -> None:
     """Train until the schedule or the time ends; a checkpoint and the weights are written every so often."""
     recipe, started, before_s = fitting.recipe, time.monotonic(), fitting.seconds
-    last, sums = last_step or recipe.steps, torch.zeros(3)
-    while fitting.step < last and time.monotonic() - started < stop_after_s:
+    sums = torch.zeros(3)
+    while fitting.step < recipe.steps and time.monotonic() - started < stop_after_s:
         losses = fitting.take_step(data)
         sums += torch.stack([losses.whole, losses.before, losses.after]).detach().cpu()
         fitting.seconds = before_s + time.monotonic() - started
-        if fitting.step % recipe.every == 0 or fitting.step == last:
+        if fitting.step % recipe.every == 0 or fitting.step == recipe.steps:
             loss, given, found = (sums / recipe.every).tolist()
             gain = 10 * math.log10(max(given, 1e-9) / max(found, 1e-9))
             print(f"{fitting.step:6d} {fitting.seconds:7.0f} s  loss {loss:.5f}  gain {gain:.2f} dB", flush=True)

@@ -98,10 +98,11 @@ def check(how: Source, folder: Path, suffix: str, *, other_reader: bool = False)
         runs.append(("lossless", Settings(overwrite=True, codec="ffv1"), finds_nothing))
     for name, chosen, corrections in runs:
         report = deflicker(source, target, chosen, corrections=corrections)
+        assert report.frames == len(before), name
         if suffix == ".ts" and target.stat().st_size < _SHORTEST_TS:
             continue
         after = shown(target)
-        assert report.frames == len(before) == len(after), name
+        assert len(before) == len(after), name
         assert same_times(before, after, suffix), name
         same = [a[1] == b[1] for a, b in zip(before, after, strict=True)]
         if name == "corrected":

@@ -92,10 +92,8 @@ class MultiscaleUnknowns:
         """scale: s_l, one number or `[1, 1, h_l, w_l]` for each level; free: `[T]`, 0 for frames that are decided."""
         self.pyramid = pyramid
         self.free = free.view(-1, 1, 1, 1)
-        flickers = torch.stack(
-            [(each > 0).any() for each in scale]
-        ).tolist()  # one wait for the device, not one a level
-        self.levels = [level for level, some in enumerate(flickers) if some]
+        flickers = torch.stack([(each > 0).any() for each in scale])
+        self.levels = [level for level, some in enumerate(flickers.tolist()) if some]
         """Those that flicker."""
         self.scale = [scale[level] * self.free for level in self.levels]
         cells = pyramid.sizes[0][0] * pyramid.sizes[0][1]

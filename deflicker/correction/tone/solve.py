@@ -26,7 +26,7 @@ from deflicker.correction.tone.tone_options import ToneOptions
 from deflicker.correction.tone.tone_problem import Energy
 from deflicker.metrics.flicker import FlickerSums, flicker_sums
 from deflicker.motion.correspondence import Match, build_matches
-from deflicker.motion.filters import CELL_PX
+from deflicker.motion.filters import CELL_PX, cell_means
 
 _ABSURD = math.log(256)
 """Log gain that takes the darkest code value of 8 bits to white."""
@@ -111,7 +111,7 @@ def solve(window: Window, state: State | None, options: ToneOptions) -> Solution
     if options.parts and curved is proxies and corrected is not joined:
         part = find_part(proxies, matches, steps, stable, fixed=state.tone, options=options.gains)
         if part is not None:
-            tone, stable = part.tone, part.log_gain
+            tone, stable = cell_means(part), part  # what later windows hold on to is what was applied
     done, anchors = _corrected(curved, stable), Anchors.none(len(proxies), state.anchors)
     if options.anchor > 0:
         anchors = _anchors(done, matches, window, state)

@@ -14,7 +14,7 @@ alone. The border is then put where α, of pixels, crosses one half.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -54,16 +54,6 @@ thing that moves was taken for one."""
 _EPS = 0.01
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
-    """What a part that flickers alone is given."""
-
-    tone: Tensor
-    """`[T, 3, h, w]`, log gain of cells, as if all of the picture were the part."""
-    log_gain: Tensor
-    """`[T, 3, H, W]` of pixels: that in the part, exactly 0 beyond."""
-
-
 def find_part(
     frames: Tensor,
     matches: Mapping[int, Match],
@@ -72,8 +62,9 @@ def find_part(
     *,
     fixed: Tensor,
     options: GainOptions,
-) -> Part | None:
-    """The gains of a part that flickers beside a steady one; None where there are no such parts.
+) -> Tensor | None:
+    """The gains `[T, 3, H, W]` of a part that flickers beside a steady one, log gains of pixels, exactly 0 beyond; None
+    where there are no such parts.
 
     frames: `[T, 3, H, W]` R'G'B'; steps: observed along matches; found: `[T, 3, h, w]`, the gains without parts, which
     stay where the picture is steadier with them; fixed: `[n, 3, h, w]`, the decided gains of the first n frames.
@@ -87,7 +78,7 @@ def find_part(
     log_gain = upsample_cells(tone, size) * part
     raw, smooth = _flicker(frames, matches), _flicker(apply_gain(frames, upsample_cells(found, size)), matches)
     left = _flicker(apply_gain(frames, log_gain), matches)
-    return Part(tone, log_gain) if left - smooth < _MORE_LEFT * (raw - smooth) else None
+    return log_gain if left - smooth < _MORE_LEFT * (raw - smooth) else None
 
 
 def flickering_part(

@@ -45,6 +45,16 @@ def corrected(frames: Tensor, solution: Solution) -> Tensor:
     return torch.stack([frame if each is None else each.applied(frame) for frame, each in pairs])
 
 
+def in_two_windows(frames: Tensor, first: ToneOptions, second: ToneOptions) -> Tensor:
+    """The later half, whose window finds what `second` lets it, after one that found what `first` let it."""
+    middle = FRAMES // 2
+    flow = torch.zeros(FRAMES, 2, HEIGHT, WIDTH)
+    flow[:, 0] = -1
+    one = Window(frames[: middle + 4], flow[: middle + 3], -flow[: middle + 3], middle)
+    two = Window(frames[middle:], flow[middle:], -flow[middle:], FRAMES - middle)
+    return corrected(frames[middle:], solve(two, solve(one, None, first).state, second))
+
+
 def half() -> Tensor:
     return (torch.arange(WIDTH) < EDGE).float().expand(HEIGHT, WIDTH)
 
@@ -62,6 +72,15 @@ def test_without_parts_gains_reach_over_the_edge() -> None:
     frames = flickering(panning(), half(), 0.12)
     done = corrected(frames, solved(frames, replace(PARTS, parts=False)))
     assert not torch.equal(done[..., EDGE + 3 :], frames[..., EDGE + 3 :])
+
+
+def test_a_window_without_parts_does_no_more_beyond_than_if_there_had_never_been_any() -> None:
+    frames, without = flickering(panning(), half(), 0.12), replace(PARTS, parts=False)
+    later = frames[FRAMES // 2 :]
+    after_parts, never = (in_two_windows(frames, first, without) for first in (PARTS, without))
+    done, usual = ((each - later)[..., EDGE + 3 :].abs().mean() for each in (after_parts, never))
+    assert not torch.equal(after_parts, never)
+    assert done < 1.2 * usual
 
 
 @pytest.mark.parametrize("both", [(0.12, 0.12), (0.12, 0.05)])
