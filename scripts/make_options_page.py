@@ -10,8 +10,8 @@ from typing import Any
 
 import typer
 
-from deflicker.cli.group import COMMANDS, DEFAULT
 from deflicker.cli.main import app
+from deflicker.cli.usage import COMMANDS, DEFAULT, USAGE
 
 PAGE = Path(__file__).parent.parent / "docs" / "options.md"
 HEAD = """\
@@ -21,14 +21,6 @@ Generated from the command line's own parser by `scripts/make_options_page.py`. 
 `deflicker --help` has the twelve usual options, here in bold, `deflicker --help-all` all of them, and \
 `deflicker COMMAND --help` those of another command. `deflicker --install-completion` completes them with the Tab key.
 """
-USAGE = {
-    DEFAULT: "deflicker IN OUT",
-    "explain": "deflicker explain IN",
-    "preview": "deflicker preview IN",
-    "measure": "deflicker measure A [B]",
-    "fvd": "deflicker fvd REAL GENERATED",
-    "doctor": "deflicker doctor",
-}
 LEFT_OUT = {"help", "help_all", "install_completion", "show_completion"}
 
 

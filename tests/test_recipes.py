@@ -13,7 +13,7 @@ from types import ModuleType
 import av
 import pytest
 
-from deflicker.cli.group import COMMANDS
+from deflicker.cli.usage import COMMANDS
 from tests.test_docs import DOCS
 
 RECIPES = DOCS / "recipes"

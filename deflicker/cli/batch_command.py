@@ -46,8 +46,10 @@ class BatchCommand(Command):
                 if outcome.state == "done" and str(self.log_json) != "-":
                     console.result(str(outcome.task.target))
                 show = console.error if outcome.state == "failed" else console.message
-                show(f"{outcome.state}: {outcome.task.source}: {outcome.message}")
-        console.message(f"videos: {bar.counts}")
+                show(_line(outcome))
+        console.message(
+            f"videos: {bar.states.total()}, nothing written" if self.options.dry_run else f"videos: {bar.counts}"
+        )
         return 1 if bar.states["failed"] else 0
 
     def _outcomes(self, console: Console, bar: BatchBar) -> Iterator[Outcome]:
@@ -56,7 +58,7 @@ class BatchCommand(Command):
         todo = tasks(self.inputs, self.batch)
         if self.options.dry_run:
             for task in todo:
-                bar.ended(outcome := Outcome(task, "skipped", f"would become {task.target}"))
+                bar.ended(outcome := Outcome(task, "skipped", f"would be written to {task.target}"))
                 yield outcome
             return
         bar.begin(len(todo))
@@ -106,6 +108,12 @@ class BatchCommand(Command):
             return
         with connect(self.batch.ray, settings, self.batch.jobs, console.log) as cluster:
             yield cluster.size, lambda task, stop, extras: cluster.file(task.source, task.target, stop, extras)
+
+
+def _line(outcome: Outcome) -> str:
+    """What became of one video, whose name stands once, even where its message begins with it."""
+    name = str(outcome.task.source)
+    return f"{outcome.state}: {name}: {outcome.message.removeprefix(name).removeprefix(':').lstrip()}"
 
 
 def _described(report: Report, task: Task) -> str:

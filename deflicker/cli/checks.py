@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from difflib import get_close_matches
 from pathlib import Path
 
-from deflicker.cli.group import COMMANDS
+from deflicker.cli.usage import COMMANDS
 from deflicker.core.errors import InputError, OutputError, SettingsError
-from deflicker.media.image_pattern import image_sequence
+from deflicker.media.image_pattern import IMAGES, image_sequence
 from deflicker.report.export import check as check_report
 
 STREAM = Path("-")
@@ -20,12 +21,34 @@ def check_source(source: Path) -> None:
     if source == STREAM or source.is_fifo() or image_sequence(source):
         return
     if not source.exists():
-        near = get_close_matches(str(source), COMMANDS, 1)
-        raise InputError(f"{source}: no such file{f'; did you mean: deflicker {near[0]}?' if near else ''}")
+        raise InputError(f"{source}: no such file{_meant(source)}")
+    if source.is_dir():
+        first = next((path for path in sorted(source.iterdir()) if numbered(path)), None)
+        images = f", or for its images {numbered(first)}" if first else ""
+        raise InputError(f"{source}: is a folder; for its videos add --output-dir FOLDER{images}")
     if not source.is_file():
-        raise InputError(f"{source}: is {'a folder' if source.is_dir() else 'not a regular file'}; give a video file")
+        raise InputError(f"{source}: is not a regular file; give a video file")
     if source.stat().st_size == 0:
         raise InputError(f"{source}: is empty (0 bytes)")
+
+
+def _meant(source: Path) -> str:
+    """What a name that leads nowhere may have been meant as."""
+    name = str(source)
+    if re.match(r"\w{2,}:/", name):
+        return ": an address cannot be read; download the video first"
+    if "*" in name:
+        return "; for many videos add --output-dir FOLDER, for numbered images give a name such as frames/%05d.png"
+    near = get_close_matches(name, COMMANDS, 1)
+    return f"; did you mean: deflicker {near[0]}?" if near else ""
+
+
+def numbered(path: Path) -> Path | None:
+    """The name of a whole sequence, such as `%05d.png`, for one of its images; None for anything else."""
+    match = re.fullmatch(r"(.*?)(\d+)", path.stem)
+    if match is None or path.suffix.lower() not in IMAGES:
+        return None
+    return path.with_name(f"{match[1].replace('%', '%%')}%0{len(match[2])}d{path.suffix}")
 
 
 def check_paths(source: Path, target: Path, overwrite: bool) -> None:
@@ -41,8 +64,10 @@ def check_paths(source: Path, target: Path, overwrite: bool) -> None:
         return
     if source.exists() and target.samefile(source):
         raise OutputError(f"{target}: is the input itself; write to another file")
+    if target.is_dir():
+        raise OutputError(f"{target}: is a folder; give a file name, such as {target / source.name}")
     if not target.is_file():
-        raise OutputError(f"{target}: is {'a folder' if target.is_dir() else 'not a regular file'}; give a file name")
+        raise OutputError(f"{target}: is not a regular file; give a file name")
     if not overwrite:
         raise OutputError(f"{target}: already exists; use -y to replace it")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deflicker.cli.batch import Batch
 from deflicker.cli.batch_command import BatchCommand
-from deflicker.cli.checks import STREAM
+from deflicker.cli.checks import STREAM, check_source, numbered
 from deflicker.cli.command import Command
 from deflicker.cli.run_options import RunOptions
 from deflicker.cli.video_command import VideoCommand
@@ -16,7 +16,9 @@ from deflicker.core.errors import SettingsError
 
 def suggested_output(source: Path) -> Path:
     """A name for the output next to the input: `clip.mp4` gives `clip_steady.mp4`."""
-    return source.with_name(f"{source.stem}_steady{source.suffix}") if source.name else source / "steady.mp4"
+    if not source.name or source == STREAM:
+        return Path("steady.mp4")
+    return source.with_name(f"{source.stem}_steady{source.suffix}")
 
 
 def command_for(paths: list[Path], batch: Batch, options: RunOptions) -> Command:
@@ -41,10 +43,10 @@ def command_for(paths: list[Path], batch: Batch, options: RunOptions) -> Command
     if batch.ray and STREAM in paths:
         raise SettingsError("other machines cannot read a pipe: leave out --ray, or store the video in a file first")
     if len(paths) > 2:
-        raise SettingsError(
-            f"{paths[2]} is one name too many; usage: deflicker IN OUT, "
-            "or for many videos deflicker IN... --output-dir FOLDER"
-        )
+        images = numbered(paths[0])
+        many = f"for numbered images {images}" if images else "for many videos deflicker IN... --output-dir FOLDER"
+        raise SettingsError(f"{paths[2]} is one name too many; usage: deflicker IN OUT, or {many}")
     if len(paths) < 2:
+        check_source(paths[0])
         raise SettingsError(f"OUT is missing; try: deflicker {paths[0]} {suggested_output(paths[0])}")
     return VideoCommand(options=options, source=paths[0], target=paths[1], ray=batch.ray, jobs=batch.jobs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, get_args
@@ -26,8 +27,9 @@ from deflicker.cli.checks import check_log_path
 from deflicker.cli.command import execute
 from deflicker.cli.command_choice import command_for
 from deflicker.cli.doctor import DoctorCommand
-from deflicker.cli.group import COMMANDS, complete_first_word
+from deflicker.cli.group import complete_first_word
 from deflicker.cli.run_options import RunOptions
+from deflicker.cli.usage import COMMANDS
 from deflicker.cli.video_command import VideoCommand
 from deflicker.core.errors import SettingsError
 from deflicker.core.options import StreamFormat
@@ -50,22 +52,22 @@ def _run_doctor(wanted: bool) -> None:
 
 def correct(
     ctx: typer.Context,
-    paths: Annotated[
-        list[Path],
+    names: Annotated[
+        list[str],
         typer.Argument(
             metavar="IN OUT",
-            help="Video to correct, and video to write; - is a pipe.",
+            hidden=True,  # the text above says it
             autocompletion=complete_first_word(lambda: COMMANDS),
         ),
     ],
     *,
     strength: Annotated[
-        float, correction(min=0, max=1, help="How much of the correction to apply; 0 only copies or converts.")
+        float, correction(metavar="0..1", help="How much of the correction to apply; 0 only copies or converts.")
     ] = Settings.strength,
     preset: Annotated[str, correction(metavar="|".join(PRESETS), help="Speed against quality.")] = Settings.preset,
     anchor: Annotated[
         float,
-        correction(min=0, max=1, help="How much slow drift of tone and colour to remove. Slow lighting goes, too."),
+        correction(metavar="0..1", help="How much slow drift of tone and colour to remove. Slow lighting goes, too."),
     ] = Settings.anchor,
     exclude: Annotated[
         list[str] | None,
@@ -102,7 +104,7 @@ def correct(
         ),
     ] = Settings.texture,
     hold: Annotated[
-        float, correction(min=0, max=1, hidden=True, help="How much redrawn texture to hold.")
+        float, correction(metavar="0..1", hidden=True, help="How much redrawn texture to hold.")
     ] = Settings.hold,
     space: Annotated[
         str | None,
@@ -151,7 +153,9 @@ def correct(
         ),
     ] = None,
     overwrite: Annotated[bool, output("--overwrite", "-y", help="Replace OUT if it exists.")] = False,
-    crf: Annotated[float | None, output(help="Quality, lower is better. (default: visually lossless)")] = None,
+    crf: Annotated[
+        float | None, output(metavar="N", help="Quality, lower is better. (default: visually lossless)")
+    ] = None,
     report: Annotated[
         Path | None, output(metavar="FILE", help="Measure before and after, and write a .html, .json or .csv report.")
     ] = None,
@@ -209,7 +213,14 @@ def correct(
     ] = False,
     jobs: Annotated[
         int | None,
-        many("--jobs", "-j", min=1, hidden=True, help="Videos at a time. (default: 1; with --ray, all workers)"),
+        many(
+            "--jobs",
+            "-j",
+            min=1,
+            metavar="N",
+            hidden=True,
+            help="Videos at a time. (default: 1; with --ray, all workers)",
+        ),
     ] = None,
     skip_existing: Annotated[
         bool, many("--skip-existing", hidden=True, help="Skip videos whose output exists.")
@@ -251,13 +262,18 @@ def correct(
 ) -> int:
     """Remove flicker from a video, and change nothing else.
 
+    IN is the video to correct, OUT the video to write; - is a pipe.
+
     Audio, subtitles, timing and metadata are carried over. Frames that need no correction are not changed.
+
+    Example: deflicker in.mp4 out.mp4 --report report.html
 
     More commands, each with its own --help: deflicker explain, preview, measure, fvd and doctor.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 input unreadable,
     4 output exists or cannot be written, 5 weights not available, 130 interrupted.
     """
+    paths = [Path(name) for name in names]
     if quiet and verbose:
         raise SettingsError("--quiet and --verbose exclude each other")
     if compare_style not in get_args(CompareStyle):
@@ -308,6 +324,8 @@ def correct(
     )
     batch = Batch(output_dir, suffix, recursive, jobs, skip_existing, ray)
     command = command_for(paths, batch, options)
+    if names[-1].endswith(("/", os.sep)) and len(names) == 2 and not paths[1].exists():
+        raise SettingsError(f"there is no folder {names[1]}; to write a file, leave out the stroke at its end")
     if isinstance(command, VideoCommand):
         command = replace(command, pipeline=ctx.obj)
         check_log_path(log_json, command.source, command.target)

@@ -6,6 +6,7 @@ import errno
 from difflib import get_close_matches
 from typing import Any
 
+from deflicker.cli.usage import DEFAULT, USAGE, help_call
 from deflicker.core.errors import DeflickerError, OutputError, ReaderGone
 
 INTERRUPTED = 130
@@ -35,9 +36,12 @@ def exit_status(error: BaseException) -> tuple[int, str]:
 
 def _usage(error: Any) -> str:
     """What is wrong with a command line, and what comes next to what was meant."""
-    wrong = getattr(error, "option_name", None)
-    near = get_close_matches(wrong, error.possibilities or (), 1, 0.0) if wrong else []
-    if near:
-        return f"no such option: {wrong}; did you mean {near[0]}? deflicker --help-all lists all options"
-    text = error.format_message().rstrip(".")
-    return f"{text[:1].lower()}{text[1:]}; usage: deflicker IN OUT, and deflicker --help lists the options"
+    name = getattr(getattr(getattr(error, "ctx", None), "command", None), "name", DEFAULT)
+    name = name if name in USAGE else DEFAULT
+    wrong, possible = getattr(error, "option_name", None), getattr(error, "possibilities", None)
+    if wrong and possible:
+        (near,) = get_close_matches(wrong, possible, 1, 0.0)
+        return f"no such option: {wrong}; did you mean {near}? {help_call(name)} lists all options"
+    text = error.format_message().rstrip(".").replace("Input should be", "it must be")
+    text = text.replace(", unable to parse string as a number", "").replace(" requires an argument", " needs a value")
+    return f"{text[:1].lower()}{text[1:]}; usage: {USAGE[name]}, and {help_call(name)} lists the options"

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from glob import escape, glob
+from pathlib import Path
 from typing import Any
 
 from typer.core import TyperGroup
 
 from deflicker.cli.arguments import reveal
-
-DEFAULT = "correct"
-"""The default command. Users never write its name."""
-
-COMMANDS = ("explain", "preview", "measure", "fvd", "doctor")
-"""The other commands. A file with such a name is still reached as `./NAME`."""
+from deflicker.cli.usage import DEFAULT
 
 
 class DefaultCommandGroup(TyperGroup):
@@ -28,6 +24,8 @@ class DefaultCommandGroup(TyperGroup):
         if extra.get("resilient_parsing"):  # completion, which offers every option
             for command in self.commands.values():
                 reveal(command.params)
+        if args and args[0] == "help" and not Path("help").exists():
+            args = [*args[1:2], "--help"]
         if args and args[0] in self.commands and args[0] != DEFAULT:
             return super().make_context(info_name, args, parent, **extra)
         default = self.commands[DEFAULT]
@@ -47,7 +45,7 @@ def complete_first_word(commands: Callable[[], Iterable[str]]) -> Callable[[Any,
 
     def complete(ctx: Any, incomplete: str) -> list[str]:
         found = [name for name in commands() if incomplete and name.startswith(incomplete)]
-        if not found or ctx.params.get("paths"):
+        if not found or ctx.params.get("names"):
             return []
         return [*found, *sorted(glob(f"{escape(incomplete)}*"))]
 

@@ -16,10 +16,12 @@ from deflicker.cli.console import Console
 from deflicker.cli.correct_command import correct
 from deflicker.cli.doctor import doctor
 from deflicker.cli.explain_command import explain
-from deflicker.cli.group import DEFAULT, DefaultCommandGroup
+from deflicker.cli.group import DefaultCommandGroup
 from deflicker.cli.measure_command import fvd, measure
+from deflicker.cli.plain_help import PlainCommand
 from deflicker.cli.preview.preview_command import preview
 from deflicker.cli.signals import interruptible
+from deflicker.cli.usage import DEFAULT
 from deflicker.cli.video_command import Pipeline
 from deflicker.core.malloc import use_single_arena
 
@@ -35,7 +37,7 @@ _COMMANDS: dict[str, Callable[..., int]] = {
     "doctor": doctor,
 }
 for name, command in _COMMANDS.items():
-    app.command(name, context_settings=_CONTEXT)(command)
+    app.command(name, cls=PlainCommand, context_settings=_CONTEXT)(command)
 
 FIRST_STEPS = """\
 deflicker takes the flicker out of a video, and changes nothing else.

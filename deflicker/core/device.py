@@ -153,7 +153,7 @@ def _name(device: torch.device) -> str:
     import torch
 
     if device.type == "cuda":
-        return f"{device}, {torch.cuda.get_device_name(device)}"
+        return torch.cuda.get_device_name(device)
     if device.type == "mps":
-        return "mps"
-    return f"cpu, {torch.get_num_threads()} threads on {platform.machine()}"
+        return "Apple GPU"
+    return f"{torch.get_num_threads()} threads on {platform.machine()}"

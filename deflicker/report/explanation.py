@@ -52,6 +52,9 @@ def explanation(found: Measurement, target: str, clock: Clock = Clock()) -> list
     lines += ["", *plot(measures.course, clock)]
     if any(kind.corrected for kind in kinds):
         lines += ["", "Run:", f"  {command(found.source, target, measures)}"]
+        if boil_share(measures) >= BOIL:
+            guided = f"{shell(found.source, target)} --guide SOURCE"
+            lines += ["If each frame was edited or restyled by itself, give the video it was made from:", f"  {guided}"]
     else:
         lines += ["", "There is nothing to correct: a run would copy the video as it is."]
         lines += [
@@ -107,8 +110,12 @@ def strength(levels: float) -> str:
 
 def command(source: str, target: str, measures: Measures) -> str:
     """The command for this video. Texture that is redrawn strongly asks for the preset `quality`."""
-    boil = {metric.name: metric.before for metric in measures.metrics}.get("boil") or 0.0
-    return shell(source, target, *(("--preset", "quality") if boil >= STRONG_BOIL else ()))
+    return shell(source, target, *(("--preset", "quality") if boil_share(measures) >= STRONG_BOIL else ()))
+
+
+def boil_share(measures: Measures) -> float:
+    """How much of the finest texture is drawn anew, 0 to 1."""
+    return {metric.name: metric.before for metric in measures.metrics}.get("boil") or 0.0
 
 
 def shell(source: str, target: str, *options: str) -> str:

@@ -73,18 +73,18 @@ class ShotTexture:
     """Fraction of all change of its texture that is boil, as first measured; where held, of its texture that is
     redrawn."""
     boil_levels: float
-    """Root mean square of the boil, in code values of 255; where held, of what holding changes."""
+    """Root mean square of the boil, in levels of 255; where held, of what holding changes."""
     why: str
 
     def __str__(self) -> str:
         if self.space == "hold":
             return (
-                f"shot from frame {self.first}: held ({self.boil_share:.0%} of its texture is redrawn, "
-                f"{self.boil_levels:.1f} code values): {self.why}"
+                f"shot from frame {self.first}: held, since {self.boil_share:.0%} of it is redrawn, "
+                f"by {self.boil_levels:.1f} levels of 255 ({self.why})"
             )
-        found = f"{self.boil_share:.0%} of its change is boil, {self.boil_levels:.1f} code values"
+        found = f"{self.boil_share:.0%} of its change is boil, {self.boil_levels:.1f} levels of 255"
         where = {"pixel": "in pixels", "latent": "in latents", "both": "in pixels and latents"}[self.space]
-        return f"shot from frame {self.first}: {where} ({found}): {self.why}"
+        return f"shot from frame {self.first}: averaged {where}, since {found} ({self.why})"
 
 
 class TextureShots:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+
 from deflicker.report.frame_notes import skipped_lines, texture_lines
 from deflicker.report.model import Fvd, Measurement, Plan, Report
 from deflicker.report.results import Measures
 from deflicker.report.terms import GUARDS, METRICS, show
+
+_FLICKER = ("flicker_whole_y", "flicker_local_y")
 
 
 def summary(report: Report) -> list[str]:
@@ -16,16 +20,12 @@ def summary(report: Report) -> list[str]:
         f"frames:  {report.frames}{shots}, {report.elapsed_s:.1f} s ({speed})",
         f"device:  {report.device}: {report.device_reason}",
     ]
-    if report.flicker_before and report.flicker_after:
-        before, after = report.flicker_before, report.flicker_after
-        lines.append(
-            f"flicker: whole picture {before.whole:.2f} -> {after.whole:.2f}, "
-            f"local {before.local:.2f} -> {after.local:.2f} (levels of 255)"
-        )
+    lines += _flicker(report)
     if report.frames_changed:
         lines.append(f"changed: {report.frames_changed} of {report.frames} frames, encoded with {report.codec}")
     elif report.codec == "copy":
         lines.append("changed: nothing to correct: source packets copied")
+        lines += [f"why:     deflicker explain {shlex.quote(report.source)}"] if _can_be_explained(report) else []
     else:
         lines.append(f"changed: nothing to correct; encoded with {report.codec}")
     lines += [f"skipped: {what}" for what in skipped_lines(report.skipped)]
@@ -39,6 +39,25 @@ def summary(report: Report) -> list[str]:
     if report.measures:
         lines += [f"verdict: {verdict(report.measures)}"]
     return [*lines, f"written: {report.target}"]
+
+
+def _can_be_explained(report: Report) -> bool:
+    """Whether the input can be read again, and a correction was asked for."""
+    return report.source != "-" and report.device != "none"
+
+
+def _flicker(report: Report) -> list[str]:
+    """Flicker before and after: as measured for a report, else as the run itself found it."""
+    found = {metric.name: metric for metric in report.measures.metrics} if report.measures else {}
+    pairs = [(metric.before, metric.after) for name in _FLICKER if (metric := found.get(name))]
+    if not pairs and report.flicker_before and report.flicker_after:
+        before, after = report.flicker_before, report.flicker_after
+        pairs = [(before.whole, after.whole), (before.local, after.local)]
+    if not pairs or any(value is None for pair in pairs for value in pair):
+        return []
+    (whole, whole_after), (regions, regions_after) = pairs
+    of_regions = f"regions {regions:.2f} -> {regions_after:.2f}"
+    return [f"flicker: whole picture {whole:.2f} -> {whole_after:.2f}, {of_regions} (levels of 255)"]
 
 
 def verdict(measures: Measures) -> str:

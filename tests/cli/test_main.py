@@ -32,6 +32,7 @@ from deflicker.core.values import RawVideo, Span, TimePoint
 from deflicker.report.model import Flicker, Plan, Report
 from deflicker.report.text import outlook, summary
 from tests.assets import make_sound, make_video
+from tests.report.made import measures
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -140,12 +141,37 @@ def test_nothing_given_is_a_hint(command: Command) -> None:
         (["in.mp4", "out.mp4", "--keep-flash"], "did you mean --keep-flashes?"),
         (["mesure", "in.mp4"], "did you mean: deflicker measure?"),
         (["in.mp4"], "try: deflicker in.mp4 in_steady.mp4"),
+        (["-"], "try: deflicker - steady.mp4"),
+        (["nowhere.mp4"], "nowhere.mp4: no such file"),
+        (["https://example.org/in.mp4", "out.mp4"], "download the video first"),
+        (["in.mp4", "folder"], "such as folder/in.mp4"),
+        (["in.mp4", "new/"], "there is no folder new/"),
+        (["folder", "out.mp4"], "for its images folder/%03d.png"),
+        (["folder/*.png", "out.mp4"], "frames/%05d.png"),
+        (["folder/001.png", "folder/002.png", "out.mp4"], "for numbered images folder/%03d.png"),
+        (["in.mp4", "out.mp4", "--strength"], "--strength' needs a value; usage: deflicker IN OUT"),
+        (["in.mp4", "out.mp4", "--jobs", "some"], "it must be a valid integer"),
+        (["explain"], "usage: deflicker explain IN, and deflicker explain --help"),
+        (["explain", "in.mp4", "--preste", "fast"], "did you mean --preset? deflicker explain --help"),
     ],
 )
 def test_a_mistake_gets_the_nearest_thing_that_works(command: Command, clip: Path, words: list[str], hint: str) -> None:
+    (clip.parent / "folder").mkdir()
+    for number in (1, 2):
+        (clip.parent / "folder" / f"00{number}.png").touch()
     done = command(*words)
-    assert done.returncode in (2, 3)
-    assert hint in done.stderr
+    assert done.returncode in (2, 3, 4)
+    assert (hint in done.stderr, done.stderr.count("\n")) == (True, 1), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"), [(["help"], "deflicker IN OUT"), (["help", "explain"], "deflicker explain IN")]
+)
+def test_help_is_a_command_too(command: Command, words: list[str], usage: str) -> None:
+    done = command(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"Usage: {usage} [OPTIONS]" in done.stdout
+    assert [kind for kind in ("<bool>", "<Path>", "<list", "<float") if kind in done.stdout] == []
 
 
 @pytest.mark.parametrize(("given", "meant"), [("matroska", "mkv"), ("yuv4mpegpipe", "y4m"), ("rawvideo", "raw")])
@@ -389,7 +415,7 @@ def test_summary_is_on_stderr(pipeline: Any, clip: Path, tmp_path: Path, capsys:
     assert err.splitlines() == [
         "frames:  12 in 1 shot, 2.0 s (6.0 frames a second)",
         "device:  cpu: no GPU",
-        "flicker: whole picture 3.00 -> 0.50, local 2.00 -> 0.25 (levels of 255)",
+        "flicker: whole picture 3.00 -> 0.50, regions 2.00 -> 0.25 (levels of 255)",
         "changed: 9 of 12 frames, encoded with libx264",
         "copied:  audio (aac), chapters",
         "dropped: cover.png: mp4 holds no attachments",
@@ -411,7 +437,15 @@ def test_summary_of_nothing_to_do() -> None:
     values = vars(REPORT) | {"frames_changed": 0, "flicker_before": None, "copied": (), "dropped": (), "notes": ()}
     assert summary(Report(**values))[2] == "changed: nothing to correct; encoded with libx264"
     values["codec"] = "copy"
-    assert summary(Report(**values))[2:] == ["changed: nothing to correct: source packets copied", "written: out.mp4"]
+    copied = "changed: nothing to correct: source packets copied"
+    assert summary(Report(**values))[2:] == [copied, "why:     deflicker explain in.mp4", "written: out.mp4"]
+    for given in ({"source": "-"}, {"device": "none"}):  # a pipe is gone; strength 0 was not to correct anything
+        assert summary(Report(**values | given))[2:] == [copied, "written: out.mp4"]
+
+
+def test_summary_says_what_was_measured_where_it_was() -> None:
+    lines = summary(Report(**vars(REPORT) | {"measures": measures()}))
+    assert lines[2] == "flicker: whole picture 2.00 -> 0.50, regions 2.00 -> 0.50 (levels of 255)"
 
 
 def test_dry_run_shows_the_plan(pipeline: Any, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,13 +100,21 @@ def by_file(source: Path, preset: str, folder: Path) -> str:
     return hash_of_file(folder / "out.mkv")
 
 
+def rgb_of(planes: Any, height: int) -> Any:
+    """`[H, W, 3]` uint8 of yuv420p planes. FFmpeg's own conversion rounds differently from one processor to another."""
+    chroma = planes[height:].reshape(2, height // 2, -1).repeat(2, 1).repeat(2, 2).astype(np.int64) - 128
+    luma = 298 * (planes[:height].astype(np.int64) - 16) + 128
+    colours = luma + 409 * chroma[1], luma - 100 * chroma[0] - 208 * chroma[1], luma + 516 * chroma[0]
+    return np.clip(np.stack(colours, -1) >> 8, 0, 255).astype(np.uint8)
+
+
 def by_frames(source: Path, preset: str, folder: Path) -> str:
     import av
 
     from deflicker import deflicker_frames
 
     with av.open(source) as container:
-        decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][:FRAMES]
+        decoded = [rgb_of(frame.to_ndarray(), frame.height) for frame in container.decode(video=0)][:FRAMES]
     digest = hashlib.sha256()
     for frame in deflicker_frames(decoded, 25, replace(settings_of(preset), codec=None)):
         digest.update(frame.tobytes())

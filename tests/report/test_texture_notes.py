@@ -19,7 +19,7 @@ def test_a_shot_is_named_once_by_its_first_frame() -> None:
     )
     assert (
         texture_lines(shots.shots)[0]
-        == "shot from frame 0: in latents (31% of its change is boil, 2.4 code values): strong boil"
+        == "shot from frame 0: averaged in latents, since 31% of its change is boil, 2.4 levels of 255 (strong boil)"
     )
 
 
@@ -27,7 +27,7 @@ def test_a_shot_that_is_held_says_how_much_of_it_is_redrawn() -> None:
     shots = TextureShots()
     shots.add(0, True, SpaceDecision("hold", 0.57, 20.13, "as asked"))
     assert texture_lines(shots.shots) == [
-        "shot from frame 0: held (57% of its texture is redrawn, 20.1 code values): as asked"
+        "shot from frame 0: held, since 57% of it is redrawn, by 20.1 levels of 255 (as asked)"
     ]
 
 

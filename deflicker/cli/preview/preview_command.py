@@ -55,9 +55,9 @@ class PreviewCommand(Command):
 def preview(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The video to preview.", show_default=False)],
     *,
-    strength: Annotated[float, typer.Option(min=0, max=1, help="Initial strength.")] = Settings.strength,
+    strength: Annotated[float, typer.Option(metavar="0..1", help="Initial strength.")] = Settings.strength,
     preset: Annotated[str, typer.Option(metavar="|".join(PRESETS), help="Speed against quality.")] = Settings.preset,
-    anchor: Annotated[float, typer.Option(min=0, max=1, help="How much slow drift to remove.")] = Settings.anchor,
+    anchor: Annotated[float, typer.Option(metavar="0..1", help="How much slow drift to remove.")] = Settings.anchor,
     start: Annotated[str, typer.Option(metavar="TIME", help="Start of the excerpt.")] = "0",
     seconds: Annotated[str, typer.Option(metavar="N", help="Length of the excerpt, up to 30.")] = "4",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve on; 0 for any free port.")] = 0,
