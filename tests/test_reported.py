@@ -134,6 +134,12 @@ def test_blur_is_no_cure_of_sharpness_that_pulses() -> None:
     assert "sharpness of sharp frames" in failed("soft-frames", case, softened)
 
 
+def test_a_clip_without_flicker_may_be_touched_only_where_no_one_sees_it() -> None:
+    case, sign = case_of("contrast", 0.0), (-1.0) ** torch.arange(32).view(-1, 1, 1, 1)
+    assert failed("contrast", case, case.truth + 0.05 / 255 * sign) == []
+    assert "flicker left" in failed("contrast", case, case.truth + 0.2 / 255 * sign)
+
+
 def test_held_frames_are_the_same_in_the_truth() -> None:
     case = case_of("drawings")
     assert case.drawing[:7] == (0, 0, 1, 1, 1, 2, 2)

@@ -19,8 +19,10 @@ _KEPT_DB = 50.0
 """A result this near to the truth is as good as the truth."""
 _KEPT_LUMA_DB = 45.0
 """The same of luma, where colour may have been mended: 1.4 levels rms."""
-_NOTHING = 0.05
-"""A rms in levels that cannot be seen: below it, there is nothing of a fault."""
+_NOTHING = 1e-3
+"""A rms in levels below which an input has nothing of a fault …"""
+_UNSEEN = 0.15
+"""… and the rms that a result may then have of it."""
 _EDGE_ROWS = 3
 
 
@@ -43,8 +45,8 @@ def errors(case: Case, result: Tensor) -> Tensor:
     return levels(result) - levels(case.truth)
 
 
-def part(left: float, given: float, nothing: float = _NOTHING) -> float:
-    return left / given if given > nothing else (0.0 if left <= nothing else float("inf"))
+def part(left: float, given: float) -> float:
+    return left / given if given > _NOTHING else (0.0 if left <= _UNSEEN else float("inf"))
 
 
 # --- Against the input ------------------------------------------------------------------------------------------------
@@ -277,7 +279,7 @@ def _sharpness(case: Case, result: Tensor) -> Tensor:
 def sharpness_pulse_left(case: Case, result: Tensor) -> float:
     """Spread of sharpness over the frames, as a part of the input's."""
     left, given = (float(_sharpness(case, each).std()) for each in (result, case.flickering))
-    return part(left, given, nothing=1e-3)
+    return part(left, given)
 
 
 def marked_sharpness(case: Case, result: Tensor) -> float:
