@@ -109,6 +109,34 @@ def test_the_sdist_makes_the_same_wheel(tmp_path: Path) -> None:
     assert names[0] == names[1]
 
 
+RUNNERS = {
+    # Each makes an environment of its own. What deflicker depends on is left out of it, and borrowed from here.
+    "uvx": ["tool", "run", "--offline", "--overrides", "none.txt", "--from"],
+    "pipx": ["run", "--pip-args=--no-deps --no-index", "--spec"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="environments lie elsewhere")
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_without_installing_anything(runner: str, tmp_path: Path) -> None:
+    """`uvx --from WHEEL deflicker` and `pipx run --spec WHEEL deflicker` run the program."""
+    program = {"uvx": "uv", "pipx": "pipx"}[runner]
+    pytest.importorskip(program)
+    wheel = build(sources(tmp_path / "source"), tmp_path)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = [re.split("[<>=]", each)[0] for each in project["dependencies"]]
+    (tmp_path / "none.txt").write_text("".join(f"{name}; sys_platform == 'none'\n" for name in needed))
+    here = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
+    environment = os.environ | {
+        "PYTHONPATH": here, "PIPX_HOME": str(tmp_path / "pipx"), "PIPX_DEFAULT_BACKEND": "pip",
+        "PIPX_DEFAULT_PYTHON": sys.executable, "UV_PYTHON": sys.executable, "UV_CACHE_DIR": str(tmp_path / "uv"),
+    }  # fmt: skip
+    words = [sys.executable, "-m", program, *RUNNERS[runner], str(wheel), "deflicker", "--version"]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"deflicker {FALLBACK}\n"), done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git here")
 def test_the_version_is_the_tag_s(tmp_path: Path) -> None:

@@ -45,5 +45,5 @@ for (const id of ["strength", "anchor", "preset", "start", "seconds"]) $(id).add
 for (const video of [before, after]) video.addEventListener("loadeddata", () => {
   document.body.dataset[video.id] = video.videoWidth + "x" + video.videoHeight;
   // Controls stay in sight below a tall picture.
-  $("stage").style.maxWidth = `max(20rem, ${60 * video.videoWidth / video.videoHeight}vh)`; });
+  $("view").style.maxWidth = `max(20rem, ${50 * video.videoWidth / video.videoHeight}vh)`; });
 tick(); render();
