@@ -113,7 +113,6 @@ def test_links(page: str) -> None:
     assert [link for link in links if not (DOCS / page).parent.joinpath(link).exists()] == []
 
 
-@pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("material", reason="pip install -e '.[docs]'")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path)]
