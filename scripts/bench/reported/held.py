@@ -36,13 +36,14 @@ def pulldown(clean: Tensor, rng: Generator, strength: float) -> Case:
 
 
 def cuts(clean: Tensor, rng: Generator, strength: float) -> Case:
-    """Shots of two to eight frames, of other sides, times and exposures; every frame differs by 6 %."""
-    truth, marked, at = torch.empty_like(clean), [], 0
+    """Shots of two to eight frames, each mirrored another way and exposed differently; every frame differs by 6 %."""
+    truth, marked, at, way = torch.empty_like(clean), [], 0, 0
     while at < len(clean):
         length = min(integer(2, 8, rng), len(clean) - at)
         start = integer(0, len(clean) - length, rng)
         shot = clean[start : start + length]
-        mirrored = [side for side in (-1, -2) if integer(0, 1, rng)]
+        way = (way + integer(1, 3, rng)) % 4  # never as the shot before: a step of tone alone would be no cut
+        mirrored = [side for side, bit in ((-1, 1), (-2, 2)) if way & bit]
         tint = torch.tensor([uniform(0.9, 1.0, rng) for _ in range(3)]).view(1, 3, 1, 1)
         truth[at : at + length] = shot.flip(mirrored) * tint * uniform(0.5, 1.0, rng)
         marked.append(at)

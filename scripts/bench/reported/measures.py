@@ -17,8 +17,10 @@ from .light import grey, to_linear
 _CELL_PX = 8
 _KEPT_DB = 50.0
 """A result this near to the truth is as good as the truth."""
-_NOTHING = 1e-3
-"""A rms in levels below which an input has nothing of a fault."""
+_KEPT_LUMA_DB = 45.0
+"""The same of luma, where colour may have been mended: 1.4 levels rms."""
+_NOTHING = 0.05
+"""A rms in levels that cannot be seen: below it, there is nothing of a fault."""
 _EDGE_ROWS = 3
 
 
@@ -41,8 +43,8 @@ def errors(case: Case, result: Tensor) -> Tensor:
     return levels(result) - levels(case.truth)
 
 
-def part(left: float, given: float) -> float:
-    return left / given if given > _NOTHING else (0.0 if left <= _NOTHING else float("inf"))
+def part(left: float, given: float, nothing: float = _NOTHING) -> float:
+    return left / given if given > nothing else (0.0 if left <= nothing else float("inf"))
 
 
 # --- Against the input ------------------------------------------------------------------------------------------------
@@ -54,9 +56,9 @@ def gain_db(case: Case, result: Tensor) -> float:
 
 
 def luma_gain_db(case: Case, result: Tensor) -> float:
-    """The same of luma alone."""
+    """The same of luma alone; an input better than 45 dB counts as 45 dB."""
     given, found, truth = (grey(each) for each in (case.flickering, result, case.truth))
-    return psnr_pooled(found, truth) - min(psnr_pooled(given, truth), _KEPT_DB)
+    return psnr_pooled(found, truth) - min(psnr_pooled(given, truth), _KEPT_LUMA_DB)
 
 
 def worst_shot_gain_db(case: Case, result: Tensor) -> float:
@@ -275,7 +277,7 @@ def _sharpness(case: Case, result: Tensor) -> Tensor:
 def sharpness_pulse_left(case: Case, result: Tensor) -> float:
     """Spread of sharpness over the frames, as a part of the input's."""
     left, given = (float(_sharpness(case, each).std()) for each in (result, case.flickering))
-    return part(left, given)
+    return part(left, given, nothing=1e-3)
 
 
 def marked_sharpness(case: Case, result: Tensor) -> float:

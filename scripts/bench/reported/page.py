@@ -16,7 +16,7 @@ _READING = (
     "Each kind is made from code on clean clips (`scripts/bench/reported`) and run by the real command. *input*, "
     "*deflicker* and *best peer* are the PSNR of all frames together, dB: mean of the cases, the worst in brackets. "
     "The best peer is the one with the highest PSNR. A case is *right* if it meets every criterion; *failed* "
-    "names those that deflicker did not meet in some case. Strength 1 is what was reported."
+    "names those that deflicker did not meet in some case. Strength 1 is what was reported; 0 adds no flicker."
 )
 _CASE = tuple[str, str, float, int]
 
@@ -24,20 +24,27 @@ _CASE = tuple[str, str, float, int]
 def introduction(rows: Sequence[Row], how: str) -> str:
     """Title, date, command, clips and how to read the page."""
     cuts = sorted({(row.clip, row.start) for row in rows})
-    kinds, strengths, seeds, frames = (
-        sorted({getattr(row, name) for row in rows}) for name in ("kind", "strength", "seed", "frames")
-    )
-    options = [
-        "" if set(kinds) == set(KINDS) else f" --kinds {','.join(kinds)}",
-        f" --strengths {','.join(f'{each:g}' for each in strengths)} --seeds {','.join(map(str, seeds))}",
-        f" --frames {max(frames)} --markdown reported.md",
-    ]
     where = "; ".join(f"{name} from frame {start}" for name, start in cuts)
-    command = f"python scripts/benchmark.py reported --clips CLIPS{''.join(options)}"
+    seeds = ", ".join(map(str, sorted({row.seed for row in rows})))
+    lines = "\n".join(_commands(rows))
     return (
-        f"# Kinds of flicker that people report\n\nMade on {date.today()} by\n\n```sh\n{command}\n```\n\n{_READING}\n\n"
-        f"{len(cuts)} clips, {how}, seeds {', '.join(map(str, seeds))}. Cuts: {where}."
+        f"# Kinds of flicker that people report\n\nMade on {date.today()} by\n\n```sh\n{lines}\n```\n\n{_READING}\n\n"
+        f"{len(cuts)} clips, {how}, seeds {seeds}. Cuts: {where}."
     )
+
+
+def _commands(rows: Sequence[Row]) -> list[str]:
+    """What gives these rows: a command for each set of kinds, with the strengths that it was run at."""
+    strengths: dict[tuple[str, ...], list[str]] = {}
+    for strength in sorted({row.strength for row in rows}):
+        run = tuple(name for name in KINDS if any(row.kind == name and row.strength == strength for row in rows))
+        strengths.setdefault(run, []).append(f"{strength:g}")
+    seeds, frames = ",".join(map(str, sorted({row.seed for row in rows}))), max(row.frames for row in rows)
+    start, end = "python scripts/benchmark.py reported --clips CLIPS", f" --seeds {seeds} --frames {frames}"
+    return [
+        start + ("" if run == tuple(KINDS) else f" --kinds {','.join(run)}") + f" --strengths {','.join(each)}{end}"
+        for run, each in strengths.items()
+    ]
 
 
 def cases(rows: Sequence[Row]) -> dict[_CASE, dict[str, Row]]:
@@ -83,7 +90,10 @@ def by_kind(rows: Sequence[Row]) -> Table:
     """Each kind and strength: mean PSNR of all frames together, worst case in brackets, and cases that are right."""
     table = [["kind", "strength", "input", "deflicker", "best peer", "right", "peer right", "failed"]]
     every = cases(rows)
-    for kind, strength in dict.fromkeys((row.kind, row.strength) for row in rows):
+    order = list(KINDS)
+    for kind, strength in sorted(
+        {(row.kind, row.strength) for row in rows}, key=lambda key: (order.index(key[0]), key[1])
+    ):
         some = [methods for key, methods in every.items() if key[1:3] == (kind, strength)]
         ours = [methods[OURS] for methods in some if OURS in methods]
         rivals = [rival for methods in some if (rival := best_peer(methods))]
@@ -107,7 +117,9 @@ def _psnr(rows: Sequence[Row]) -> str:
 def by_case(rows: Sequence[Row]) -> Table:
     """Each case: PSNR of input, product and best peer, and each criterion that the product fails."""
     table = [["clip", "kind", "strength", "seed", "input", "deflicker", "best peer", "result"]]
-    for (clip, kind, strength, seed), methods in cases(rows).items():
+    order = list(KINDS)
+    every = sorted(cases(rows).items(), key=lambda item: (item[0][0], order.index(item[0][1]), *item[0][2:]))
+    for (clip, kind, strength, seed), methods in every:
         ours, rival = methods.get(OURS), best_peer(methods)
         if ours is None:
             continue
