@@ -5,6 +5,7 @@
     python scripts/benchmark.py quality --real FOLDER
     python scripts/benchmark.py memory --sizes 720p --lengths 10,300 --rate 4
     python scripts/benchmark.py speed --sizes 480p --presets fast,balanced
+    python scripts/benchmark.py reported --clips FOLDER --kinds overlay,half --strengths 0.5,1,2
     python scripts/benchmark.py show one.json two.json --markdown out.md --plots FOLDER
 
 What each column means: docs/results/benchmarks.md.
@@ -21,12 +22,20 @@ from pathlib import Path
 
 from bench import ablations, clips, memory, peers, perception, plots, quality, speed, tables
 from bench.output import bullets, read_json, say, show, write_json, write_plots
+from bench.reported import page as reported_page
+from bench.reported import run as reported
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     from bench.options import parser
 
-    runs = {"quality": run_quality, "memory": run_memory, "speed": run_speed, "show": run_show}
+    runs = {
+        "quality": run_quality,
+        "memory": run_memory,
+        "speed": run_speed,
+        "reported": run_reported,
+        "show": run_show,
+    }
     options = parser(__doc__.splitlines()[0], runs).parse_args(arguments)  # type: ignore[union-attr]
     options.run(options)
 
@@ -149,6 +158,46 @@ def show_speed(options: argparse.Namespace, rows: Sequence[speed.Row], how: str)
     write_plots(options.plots, plots.of_speed(rows))
 
 
+# --- Kinds that people report -----------------------------------------------------------------------------------------
+
+
+def run_reported(options: argparse.Namespace) -> None:
+    methods = [name for name in options.methods if name == reported.OURS or not peers.missing(name)]
+    plan = reported.Plan(
+        options.kinds,
+        options.strengths,
+        options.seeds,
+        options.frames,
+        options.width,
+        options.preset,
+        methods,
+        options.keep,
+    )
+    rows: list[reported.Row] = []
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        for row in reported.run(clips.clean_clips(options.clips), plan, Path(folder)):
+            rows.append(row)
+            wrong = "; ".join(reported_page.failed(row)) or "right"
+            what = f"{row.clip}, {row.kind} × {row.strength:g}, seed {row.seed}, {row.method}"
+            say(f"{time.monotonic() - started:6.0f} s  {what}: {row.psnr:.1f} dB; {wrong}")
+            write_json(options, rows)
+    show_reported(options, rows, f"preset {options.preset}, at most {options.width} px wide")
+
+
+def show_reported(options: argparse.Namespace, rows: Sequence[reported.Row], how: str) -> None:
+    show(
+        options,
+        reported_page.introduction(rows, how),
+        reported_page.by_kind(rows),
+        bullets("Harm done", reported_page.harm(rows)),
+        "## Case by case",
+        reported_page.by_case(rows),
+        "## What is right",
+        reported_page.bounds(),
+    )
+
+
 # --- What was measured before -----------------------------------------------------------------------------------------
 
 
@@ -162,6 +211,12 @@ def run_show(options: argparse.Namespace) -> None:
         show_quality(options, quality.joined(files), how)
     elif command == "real":
         show(options, "no truth", tables.real([quality.RealRow(**row) for each in files for row in each["rows"]]))
+    elif command == "reported":
+        joined = {row.key: row for each in files for row in map(reported.Row.from_dict, each["rows"])}
+        widths = sorted({each["settings"]["width"] for each in files})
+        presets = dict.fromkeys(each["settings"]["preset"] for each in files)
+        how = f"preset {' or '.join(presets)}, at most {' or '.join(map(str, widths))} px wide"
+        show_reported(options, list(joined.values()), how)
     elif command == "memory":
         show_memory(options, [memory.Row(**row) for each in files for row in each["rows"]], how)
     else:

@@ -104,14 +104,22 @@ def pictures(frames: Tensor) -> Iterator[av.VideoFrame]:
         yield picture
 
 
-def encode(path: Path, frames: Tensor, codec: str, pix_fmt: str, options: dict[str, str]) -> None:
-    """Write `[T, 3, H, W]` R'G'B' with an encoder; YUV is BT.709, limited range."""
+def through_untagged(path: Path, frames: Tensor) -> Tensor:
+    """What a viewer decodes of 4:2:0 without colour tags, rounded to 8 bits; `path` is written on the way (FFV1)."""
+    encode(path, frames, "ffv1", "yuv420p", {}, tagged=False)
+    return to_8_bits(read(path))
+
+
+def encode(
+    path: Path, frames: Tensor, codec: str, pix_fmt: str, options: dict[str, str], *, tagged: bool = True
+) -> None:
+    """Write `[T, 3, H, W]` R'G'B' with an encoder; YUV is BT.709, limited range, and says so unless not `tagged`."""
     with av.open(path, "w") as output:
         stream = output.add_stream(codec, rate=RATE, options=options)
         stream.height, stream.width = frames.shape[-2:]
         stream.pix_fmt = pix_fmt
         is_yuv = pix_fmt.startswith("yuv")
-        if is_yuv:
+        if is_yuv and tagged:
             context = stream.codec_context
             context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
             context.color_range = 1  # limited

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import flicker, peers, synthetic
+from .reported.kinds import KINDS as REPORTED
 from .without import TERMS
 
 METHODS = ("deflicker", *peers.PEERS)
@@ -19,6 +20,7 @@ NAMED_SIZES = {
     "1440p": (2560, 1440),
     "2160p": (3840, 2160),
 }
+REPORTED_METHODS = ("deflicker", "ffmpeg_deflicker", "atadenoise", "ste")
 SPEED_PEERS = ("ffmpeg_deflicker", "atadenoise", "ste", "bonneel_flow")
 
 
@@ -42,6 +44,10 @@ def numbers(text: str) -> list[int]:
     return [int(name) for name in names(text)]
 
 
+def decimals(text: str) -> list[float]:
+    return [float(name) for name in names(text)]
+
+
 def sizes(text: str) -> list[tuple[int, int]]:
     """`480p,1280x720` as (width, height)."""
     found = []
@@ -61,16 +67,19 @@ def parser(description: str, runs: dict[str, Callable[[argparse.Namespace], None
     _memory(two)
     three = commands.add_parser("speed", help="frames a second, end to end and of each stage")
     _speed(three)
-    four = commands.add_parser("show", help="the tables and plots of runs that are done")
-    four.add_argument(
+    four = commands.add_parser("reported", help="kinds of flicker that people report, with criteria of a right result")
+    _reported(four)
+    five = commands.add_parser("show", help="the tables and plots of runs that are done")
+    five.add_argument(
         "files", nargs="+", type=Path, help="JSON files of one command; later ones go before earlier ones"
     )
-    for command in (one, two, three):
-        command.add_argument("--json", type=Path, help="write every number here")
     for command in (one, two, three, four):
+        command.add_argument("--json", type=Path, help="write every number here")
+    for command in (one, two, three, four, five):
         command.add_argument("--markdown", type=Path, help="write the tables here")
+    for command in (one, two, three, five):
         command.add_argument("--plots", type=Path, metavar="FOLDER", help="write plots (SVG) into this folder")
-    for name, command in zip(runs, (one, two, three, four), strict=True):
+    for name, command in zip(runs, (one, two, three, four, five), strict=True):
         command.set_defaults(run=runs[name])
     return main_parser
 
@@ -118,3 +127,17 @@ def _speed(command: argparse.ArgumentParser) -> None:
     add("--codec", help="encoder of the product's runs")
     add("--report", action="store_true", help="have the product write its report, without LPIPS, as well")
     add("--no-stages", action="store_true", help="end to end only")
+
+
+def _reported(command: argparse.ArgumentParser) -> None:
+    kinds = tuple(REPORTED)
+    add = command.add_argument
+    add("--clips", nargs="+", type=Path, default=[], help="videos or folders (default: the clean samples)")
+    add("--kinds", type=names_of(kinds), default=list(kinds), help=",".join(kinds))
+    add("--strengths", type=decimals, default=[1.0], help="1 is what was reported, 0 adds no flicker at all")
+    add("--seeds", type=numbers, default=[11])
+    add("--frames", type=int, default=32)
+    add("--width", type=int, default=320, help="wider clips are made this wide")
+    add("--preset", default="balanced")
+    add("--methods", type=names_of(METHODS), default=list(REPORTED_METHODS), help=",".join(METHODS))
+    add("--keep", type=Path, metavar="FOLDER", help="keep input, truth and output of each case here")

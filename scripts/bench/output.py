@@ -11,7 +11,7 @@ from typing import Any
 
 from . import speed, tables
 
-HIDDEN = frozenset({"run", "json", "markdown", "plots", "clips", "real", "command"})
+HIDDEN = frozenset({"run", "json", "markdown", "plots", "clips", "real", "command", "keep"})
 """Options that are not kept: paths say more about a machine than about a measurement."""
 
 

@@ -1,9 +1,9 @@
 """Hashes of the frames that come out, by every route through the product.
 
 `python -m tests.pipeline.golden CASE ...` prints one JSON object: cases such as `bunny/fast/file` to the SHA-256 of the
-decoded planes. `run` pins the arithmetic first: fp32, one thread, AVX2 kernels, so that the hashes hold on every x86
-machine with the same torch. `python -m tests.pipeline.golden --write` records the hashes of every case of the file
-again; do so only with a measured reason.
+decoded planes. `run` pins the arithmetic first: fp32, one thread, AVX2 kernels. So the hashes of small frames hold on
+every x86 machine with the same torch, and those of larger ones on the same processor. `python -m tests.pipeline.golden
+--write` records the hashes of every case of the file again; do so only with a measured reason.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -182,16 +183,20 @@ def main(cases: Sequence[str]) -> None:
     print(json.dumps(hashes, indent=1))
 
 
-def write() -> None:
-    """Record the hashes of every recorded case again."""
-    import platform
-
+def recorded_with() -> dict[str, str]:
+    """What the hashes depend on. Products of large matrices are cut to a processor's caches, so sums round as there."""
     import torch
 
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if sys.platform == "linux" else []
+    processor = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
+    return {"torch": torch.__version__.split("+")[0], "machine": platform.machine(), "processor": processor}
+
+
+def write() -> None:
+    """Record the hashes of every recorded case again."""
     path = Path(__file__).with_name("golden_planes.json")
     cases = sorted(json.loads(path.read_text(encoding="utf-8"))["hashes"])
-    versions = {"torch": torch.__version__.split("+")[0], "machine": platform.machine()}
-    path.write_text(json.dumps({"with": versions, "hashes": run(cases)}, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps({"with": recorded_with(), "hashes": run(cases)}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from deflicker.correction.apply import apply_gain, upsample_cells
 from deflicker.correction.tone.flicker_gate import flicker_scale
 from deflicker.correction.tone.observations import Step, observe, without_outliers
 from deflicker.correction.tone.pyramid import Pyramid
-from deflicker.correction.tone.sawtooth import Slope, answers, given_back, slopes, stepped, towards_bound
+from deflicker.correction.tone.sawtooth import Place, Slope, answers, given_back, slopes, stepped, towards_bound
 from deflicker.correction.tone.seam_detection import (
     LARGEST,
     StepFit,
@@ -38,6 +38,12 @@ _CLEAR = 6.0
 _CLEAR_OF_STEPS = 4.75
 """… and how many times as large as the steps between neighbours it must be: of 400 clips whose flicker is one number a
 frame, chance made a step that seemed to stay and measured 3.5 of them in three, and 4.75 in none."""
+_PAIR_FRAMES = 6
+"""Frames within which a second step makes a pair of the two: chunks are longer …"""
+_PAIR_SIZE = 0.4
+"""… its least size, as a part of the first's: beside seams nothing above 0.25 is seen, in pairs 0.5 and more …"""
+_EXPLAINED_PAIR = 0.3
+"""… and the least fraction of the tone's change that it must explain."""
 _LEVEL_FRAMES = 32
 """The level a shot is brought to is the mean of its chunks' over this many first frames."""
 _LEAK_FRAMES = 240
@@ -71,8 +77,8 @@ class Seams:
     before: tuple[int, ...]
     """Frames of the window that a seam lies before, decided ones left out."""
     _memory: SeamMemory
-    _slopes: Mapping[int, Slope] = field(default_factory=dict)
-    """The slope that a frame is part of."""
+    _places: Mapping[int, Place] = field(default_factory=dict)
+    """The place on a slope that a frame has."""
 
     @classmethod
     def none(cls, frames: int, memory: SeamMemory) -> Seams:
@@ -84,8 +90,8 @@ class Seams:
         start = self._memory.pictures - len(self._memory.log_gain)
         decided = [start + frame for frame in self.before if frame < kept.stop]
         found = (*self._memory.found, *decided)[-_REMEMBERED:]
-        slope = self._slopes.get(kept.stop - 1)
-        return SeamMemory(self.log_gain[kept], self._memory.pictures + new, found, slope)
+        place = self._places.get(kept.stop - 1)
+        return SeamMemory(self.log_gain[kept], self._memory.pictures + new, found, place.slope if place else None)
 
 
 _REMEMBERED = 8
@@ -126,6 +132,7 @@ def find_seams(
             for frame, jump in jumps.items()
             if fit.size[frame - 1] >= smallest and (fit.peak[frame - 1] <= LARGEST or frame - 1 in expected)
         }
+        jumps = _lasting(steps, matches, fit, jumps) if jumps else jumps
     opening = opening_jump(steps, fit, boundaries) if memory.pictures == 0 else {}
     if jumps or opening:
         seen = _observed_again(proxies, matches, known, jumps | opening)
@@ -162,7 +169,7 @@ def _carried(
     known: Tensor,
     frames: int,
     jumps: Mapping[int, Tensor],
-    of_frame: Mapping[int, Slope],
+    of_frame: Mapping[int, Place],
     *,
     start: Tensor | None = None,
 ) -> Tensor:
@@ -192,9 +199,7 @@ def _min_size(
     """
     height, width = steps[1].log_ratio.shape[-2:]
     pyramid = Pyramid(height, width, device=steps[1].log_ratio.device)
-    path = steps[1].log_ratio.new_zeros(frames, 3, height, width)
-    for frame, jump in jumps.items():
-        path[frame:] += jump
+    path = _path(steps, frames, jumps)
     steps = {offset: without_trend(step, path) for offset, step in steps.items()}
     course = trend_path(steps, frames, pyramid)
     flicker = flicker_scale({offset: without_trend(step, course) for offset, step in steps.items()}, pyramid).norm()
@@ -205,6 +210,36 @@ def _min_size(
     usual = ((left**2 * weight[near]).sum() / weight[near].sum().clamp_min(1e-6)).sqrt()
     size: Tensor = torch.where(flicker > 0, torch.maximum(_CLEAR * flicker, _CLEAR_OF_STEPS * usual), 0.0)
     return size
+
+
+def _path(steps: Mapping[int, Step], frames: int, jumps: Mapping[int, Tensor]) -> Tensor:
+    """The log tone `[T, 3, h, w]` that jumps make, from 0 on."""
+    like = steps[1].log_ratio
+    path = like.new_zeros(frames, *like.shape[1:])
+    for frame, jump in jumps.items():
+        path[frame:] += jump
+    return path
+
+
+def _lasting(
+    steps: Mapping[int, Step], matches: Mapping[int, Match], fit: StepFit, jumps: Mapping[int, Tensor]
+) -> dict[int, Tensor]:
+    """The jumps but for those that another step as large follows or precedes within a few frames.
+
+    Light that goes back after four frames, or blocks of frames with a tone of their own, make pairs of steps. With one
+    of a pair taken off, all frames after it would be wrong.
+    """
+    frames = len(fit.size) + 1
+    path = _path(steps, frames, jumps)
+    left = fit_steps({offset: without_trend(step, path) for offset, step in steps.items()}, matches, frames)
+    paired = left.size * (left.explained >= _EXPLAINED_PAIR)
+    lasting = {}
+    for frame, jump in jumps.items():
+        near = [b for b in range(frame - 1 - _PAIR_FRAMES, frame + _PAIR_FRAMES) if 0 <= b < len(paired)]
+        others = torch.stack([fit.size[b] if b + 1 in jumps else paired[b] for b in near if b + 1 != frame])
+        if others.max() < _PAIR_SIZE * fit.size[frame - 1]:
+            lasting[frame] = jump
+    return lasting
 
 
 def jump_field(steps: Mapping[int, Step], fit: StepFit, boundary: int, seams: Sequence[int]) -> Tensor:

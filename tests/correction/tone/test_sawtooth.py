@@ -50,6 +50,14 @@ def test_a_sawtooth_goes_and_its_slow_course_stays(net):
     assert steps.abs().max() < STEP / 3
 
 
+def test_a_sawtooth_that_begins_within_a_shot_is_brought_to_its_middle():
+    """At first the correction hangs below its first step; its mean over a chunk comes to nothing."""
+    time = (torch.arange(112) - 24).clamp_min(0).view(-1, 1, 1, 1)
+    gain = slow(stream(-STEP / EVERY * time + STEP * (time // EVERY)))
+    assert gain.min() < -STEP / 4
+    assert gain[-EVERY:].abs().max() < STEP / 10
+
+
 def test_stairs_are_no_sawtooth():
     """Steps without a slope between them are taken off for good."""
     time = torch.arange(FRAMES).view(-1, 1, 1, 1)

@@ -137,6 +137,22 @@ def test_nothing_else_is_a_seam(edit):
     assert torch.equal(seams.log_gain, torch.zeros(FRAMES, 3, HEIGHT // 8, WIDTH // 8))
 
 
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("length", [4, 5, 6])
+def test_blocks_of_a_few_frames_are_not_chunks(length, seed):
+    """Taken off as whole steps, some of them and others not, they would leave all later frames wrong."""
+    tone = chunks(length, seed=seed)
+    assert found((still(FRAMES, HEIGHT, WIDTH) * tone.exp()).clamp(0, 1)).before == ()
+
+
+@pytest.mark.parametrize("frames", [3, 4, 5, 6])
+def test_light_that_goes_back_is_no_seam(frames):
+    """Half of the picture is brighter for a few frames."""
+    lit = (TIME >= 14) & (TIME < 14 + frames)
+    patch = 0.15 * lit * (torch.linspace(-1, 1, WIDTH).square() / -0.3).exp()
+    assert found(still(FRAMES, HEIGHT, WIDTH) * patch.exp()).before == ()
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_flicker_of_any_seed_has_no_seams(seed):
     flicker = global_noise(FRAMES, 0.1, seed) + local_noise(FRAMES, HEIGHT, WIDTH, 0.05, seed + 50)
