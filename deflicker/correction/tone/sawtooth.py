@@ -24,7 +24,7 @@ _LONGEST = 96
 """Frames between two seams of a sawtooth, at most."""
 _FAR_SIDE = 0.75
 """Part of its step that a correction may lie beyond zero, so that it may swing around it."""
-_CENTRING_FRAMES = 24
+_CENTRING_FRAMES = 16
 """Time constant with which the middle of a sawtooth's correction comes to zero, where the first of its seams were not
 found or the sawtooth begins within a shot."""
 _BOUND = 0.35
