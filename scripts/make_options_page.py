@@ -17,9 +17,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "options.md"
 HEAD = """\
 # Options
 
-Generated from the command line's own parser by `scripts/make_options_page.py`. The terminal shows the same: \
-`deflicker --help` has the twelve usual options, here in bold, `deflicker --help-all` all of them, and \
-`deflicker COMMAND --help` those of another command. `deflicker --install-completion` completes them with the Tab key.
+Generated from the parser by `scripts/make_options_page.py`. `deflicker --help` shows the twelve usual options, here \
+in bold; `deflicker --help-all` shows all of them. `deflicker --install-completion` completes them with the Tab key.
 """
 LEFT_OUT = {"help", "help_all", "install_completion", "show_completion"}
 

@@ -113,10 +113,10 @@ def test_links(page: str) -> None:
     assert [link for link in links if not (DOCS / page).parent.joinpath(link).exists()] == []
 
 
-@pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("material", reason="pip install -e '.[docs]'")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    calm = os.environ | {"NO_MKDOCS_2_WARNING": "1"}  # about another program
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=calm)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Guide by task" in (tmp_path / "index.html").read_text(encoding="utf-8")

@@ -60,7 +60,6 @@ def build(source: Path, target: Path) -> Path:
     return wheel
 
 
-@pytest.mark.slow
 def test_the_wheel_in_an_empty_environment(tmp_path: Path) -> None:
     """It holds the package and nothing else; what it installs says its version, without git that of pyproject.toml."""
     source = sources(tmp_path / "source")
@@ -93,7 +92,6 @@ def test_the_wheel_in_an_empty_environment(tmp_path: Path) -> None:
     assert done.stdout.startswith(folders["purelib"]), done.stderr
 
 
-@pytest.mark.slow
 def test_the_sdist_makes_the_same_wheel(tmp_path: Path) -> None:
     """What is uploaded beside the wheel builds it, without the checkout."""
     pytest.importorskip("setuptools", minversion="77")
@@ -107,6 +105,34 @@ def test_the_sdist_makes_the_same_wheel(tmp_path: Path) -> None:
         with zipfile.ZipFile(build(what, folder)) as contents:
             names.append(sorted(contents.namelist()))
     assert names[0] == names[1]
+
+
+LIGHT = ["filelock", "jinja2", "markupsafe", "numpy", "pillow", "platformdirs", "rich", "typer"]
+RUNNERS = {"uvx": ["uv", "tool", "run", "--offline", "--from"], "pipx": ["pipx", "run", "--spec"]}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="environments lie elsewhere")
+@pytest.mark.parametrize(("runner", "needs"), [("uvx", []), pytest.param("pipx", LIGHT, marks=pytest.mark.network)])
+def test_without_installing_anything(runner: str, needs: list[str], tmp_path: Path) -> None:
+    """`uvx --from WHEEL deflicker` and `pipx run --spec WHEEL deflicker` run the program in an environment they make.
+
+    Its gigabytes of dependencies are left out of this wheel. `uvx` borrows them from here; `pipx` lets nothing
+    in, and installs those that `--version` needs.
+    """
+    pytest.importorskip(RUNNERS[runner][0])
+    source = sources(tmp_path / "source")
+    project = source / "pyproject.toml"
+    project.write_text(re.sub(r"(?s)\ndependencies = \[.*?\n\]", f"\ndependencies = {needs}", project.read_text()))
+    wheel = build(source, tmp_path)
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path.endswith("site-packages")),
+        "PIPX_HOME": str(tmp_path / "pipx"), "PIPX_DEFAULT_PYTHON": sys.executable,
+        "UV_PYTHON": sys.executable, "UV_CACHE_DIR": str(tmp_path / "uv"),
+    }  # fmt: skip
+    words = [sys.executable, "-m", *RUNNERS[runner], str(wheel), "deflicker", "--version"]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"deflicker {FALLBACK}\n"), done.stderr
 
 
 @pytest.mark.slow

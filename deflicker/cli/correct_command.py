@@ -325,7 +325,7 @@ def correct(
     batch = Batch(output_dir, suffix, recursive, jobs, skip_existing, ray)
     command = command_for(paths, batch, options)
     if names[-1].endswith(("/", os.sep)) and len(names) == 2 and not paths[1].exists():
-        raise SettingsError(f"there is no folder {names[1]}; to write a file, leave out the stroke at its end")
+        raise SettingsError(f"there is no folder {names[1]}; to write a file, leave out the slash at its end")
     if isinstance(command, VideoCommand):
         command = replace(command, pipeline=ctx.obj)
         check_log_path(log_json, command.source, command.target)

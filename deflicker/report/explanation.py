@@ -54,6 +54,8 @@ def explanation(found: Measurement, target: str, clock: Clock = Clock()) -> list
         lines += ["", "Run:", f"  {command(found.source, target, measures)}"]
         if boil_share(measures) >= BOIL:
             guided = f"{shell(found.source, target)} --guide SOURCE"
+            if boil_share(measures) >= STRONG_BOIL:
+                lines += ["It leaves the video as it is if that is fire, water or smoke, which can hardly be followed."]
             lines += ["If each frame was edited or restyled by itself, give the video it was made from:", f"  {guided}"]
     else:
         lines += ["", "There is nothing to correct: a run would copy the video as it is."]

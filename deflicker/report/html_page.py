@@ -26,6 +26,8 @@ _VERDICT_CLASSES: dict[Judgement, str] = {"improved": "good", "steady": "good", 
 _POLICY = "default-src 'none'; img-src data:; media-src data:; style-src '{style}'; script-src '{script}'"
 _SAME = 0.02
 """Relative change below which no arrow is drawn; for scores that end at 1, relative to their distance from 1."""
+_WORSE = 0.1
+"""Relative rise from which one of the six numbers is red. Numbers that nothing touched move a little, too."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,11 @@ def _cards(measures: Document, *, pair: bool) -> Iterator[_Card]:
         term, metric = METRICS[name], measures["metrics"][name]
         before, after = metric["before"], metric["after"]
         change = _change(before, after, term.better)
+        css = change.css if change else ""
+        if css == "bad" and before and after and after < (1 + _WORSE) * before:
+            css = ""
         shown = show(term, after) if pair else ""
-        yield _Card(term.title, term.meaning, show(term, before), shown, term.unit, change.css if change else "")
+        yield _Card(term.title, term.meaning, show(term, before), shown, term.unit, css)
     for name in _GUARD_CARDS if pair else ():
         term, guard = GUARDS[name], measures["guards"][name]
         css = "" if guard["holds"] else "bad"

@@ -74,18 +74,18 @@ class Row:
     spans: Sequence[Span]
 
 
-_ROW_PX, _LABEL_PX, _LEAST_PX = 22, 76, 2.5
+_ROW_PX, _LABEL_PX, _LEAST_PX = 24, 100, 2.5
 
 
 def timeline(frames: int, rows: Iterable[Row]) -> str:
     """An `<svg>` with a row for each kind of span, over all frames; rows without spans are left out."""
     rows = [row for row in rows if row.spans]
     across = (_TIMELINE_PX - _LABEL_PX - _RIGHT) / max(1, frames)
-    height = len(rows) * _ROW_PX + 20
+    height = len(rows) * _ROW_PX + 22
     parts = [f'<svg class="timeline" viewBox="0 0 {_TIMELINE_PX} {height}" role="img" aria-label="Timeline">']
     for index, row in enumerate(rows):
         y = index * _ROW_PX
-        parts.append(f'<text class="end" x="{_LABEL_PX - 8}" y="{y + 15}">{escape(row.name)}</text>')
+        parts.append(f'<text class="end" x="{_LABEL_PX - 8}" y="{y + 17}">{escape(row.name)}</text>')
         for number, span in enumerate(row.spans):
             x, width = _LABEL_PX + span.first * across, max(_LEAST_PX, (span.last + 1 - span.first) * across)
             odd = " odd" if number % 2 else ""

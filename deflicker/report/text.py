@@ -78,6 +78,8 @@ def coherence(found: Measurement) -> list[str]:
         term, state = GUARDS[guard.name], "" if guard.holds else "BROKEN"
         lines.append(f"{term.title:<50}{show(term, guard.value):>10}  {guard.reason or state or term.unit}".rstrip())
     lines += [f"note: {note}" for note in (*found.notes, *measures.notes)]
+    if not all(guard.holds for guard in measures.guards):
+        lines += ["note: what the encoder lost counts, too; --report measures without it, a lower --crf keeps more"]
     return [*lines, verdict(measures)]
 
 

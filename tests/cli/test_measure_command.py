@@ -100,6 +100,8 @@ def test_what_measure_says() -> None:
     assert "before" in both[0]
     assert sum("BROKEN" in line for line in both) == 2, "a PSNR of 1 dB, an LPIPS of 1"
     assert both[-1].startswith("improved: ")
+    assert "what the encoder lost" in both[-2], "a guard is broken"
+    assert not any("encoder" in line for line in alone)
 
 
 def test_what_fvd_says() -> None:

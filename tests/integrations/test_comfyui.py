@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+import tomllib
 import types
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,16 @@ def test_a_report(pack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "improved" in text
     with pytest.raises(SettingsError, match="not alike"):
         node.run(images(8), images(7), **defaults(node))
+
+
+def test_the_registry_s_file_says_what_the_pack_needs() -> None:
+    """https://docs.comfy.org/registry/specifications: these fields, besides the publisher's own two."""
+    text = tomllib.loads((PACK / "pyproject.toml").read_text(encoding="utf-8"))
+    project = text["project"]
+    assert {"name", "description", "version", "license", "dependencies", "urls"} <= project.keys()
+    assert project["dependencies"] == (PACK / "requirements.txt").read_text(encoding="utf-8").split()
+    assert f"version: {project['version']}\n" in (PACK.parents[1] / "CITATION.cff").read_text(encoding="utf-8")
+    assert {*text["tool"]["comfy"]} == {"PublisherId", "DisplayName"}
 
 
 def test_the_workflow_fits_the_nodes(pack: Any) -> None:

@@ -52,6 +52,13 @@ def test_texture_alone_may_be_water_and_asks_for_nothing() -> None:
     assert any(line.startswith("There is nothing to correct") for line in lines)
 
 
+@pytest.mark.parametrize(("boil", "guide", "fire"), [(0.3, False, False), (0.5, True, False), (0.7, True, True)])
+def test_texture_that_changes_may_ask_for_a_guide_or_be_fire(boil: float, guide: bool, fire: bool) -> None:
+    found = replace(measurement(), measures=measured(boil=boil, flicker_whole_y=3.0))
+    text = "\n".join(explanation(found, "out.mp4"))
+    assert ("out.mp4 --guide SOURCE" in text, "fire, water or smoke" in text) == (guide, fire)
+
+
 def test_the_command_is_one_a_shell_takes() -> None:
     assert command("my clip.mp4", "o.mp4", measured(flicker_whole_y=4.0)) == "deflicker 'my clip.mp4' o.mp4"
     assert command("a.mp4", "o.mp4", measured(boil=0.7)).endswith("--preset quality")

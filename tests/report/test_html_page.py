@@ -1,6 +1,7 @@
 """The HTML report: one file that needs nothing, is well formed, and into which nothing can be smuggled."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -129,3 +130,11 @@ def test_nothing_measured():
     from dataclasses import replace
 
     assert "Nothing was measured" in page(replace(report(), measures=None, gallery=None))
+
+
+@pytest.mark.parametrize(("after", "css"), [(2.1, ""), (2.5, "bad"), (1.0, "good")])
+def test_a_number_is_red_only_where_it_rose_by_more_than_measuring_moves_it(after, css):
+    found = measures()
+    changed = tuple(replace(each, after=after) if each.name == "boil" else each for each in found.metrics)
+    text = page(report(found=replace(found, metrics=changed)))
+    assert f'<strong class="{css}">{after:.3f}</strong>' in text

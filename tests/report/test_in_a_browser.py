@@ -22,8 +22,12 @@ const page = PAGE, frame = document.createElement("iframe");
 frame.width = WIDTH; frame.height = 2000; frame.srcdoc = page; document.body.append(frame);
 frame.addEventListener("load", () => setTimeout(() => {
   const inside = frame.contentDocument, video = inside.querySelector("video");
+  const time = inside.querySelector(".player input");
+  time.value = 0.5; time.dispatchEvent(new Event("input"));
   document.getElementById("found").textContent = JSON.stringify({
     width: inside.documentElement.scrollWidth, video: video && [video.videoWidth, video.videoHeight, video.error],
+    player: !video.controls && inside.querySelector(".player button").textContent,
+    time: video.currentTime / video.duration,
     cards: inside.querySelectorAll(".card").length, open: inside.querySelectorAll("details.more[open]").length,
   });
 }, 500));
@@ -57,4 +61,5 @@ def test_it_fits_and_plays(width: int, dark: bool, tmp_path: Path) -> None:
     match = re.search(r'<pre id="found">(\{.*?\})</pre>', dom)
     assert match, dom[-2000:]
     found = json.loads(match[1])
-    assert found == {"width": width, "video": [320, 90, None], "cards": 6, "open": 0}
+    assert found.pop("time") == pytest.approx(0.5, abs=0.01)
+    assert found == {"width": width, "video": [320, 90, None], "player": "Play", "cards": 6, "open": 0}

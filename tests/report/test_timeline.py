@@ -14,11 +14,11 @@ from tests.report.made import measurement, report
 
 
 def test_spans_are_where_their_frames_are() -> None:
-    """Labels take 76 of 640 px, the right margin 10: 100 frames of 5.54 px."""
+    """Labels take 100 of 640 px, the right margin 10: 100 frames of 5.3 px."""
     svg = ElementTree.fromstring(timeline(100, [Row("shots", "shot", [Span(0, 49, "a"), Span(50, 99, "<b>")])]))
     first, second = svg.iter("rect")
-    assert [float(first.get("x") or 0), float(second.get("x") or 0)] == pytest.approx([76, 353], abs=0.1)
-    assert float(second.get("width") or 0) == pytest.approx(277, abs=0.1)
+    assert [float(first.get("x") or 0), float(second.get("x") or 0)] == pytest.approx([100, 365], abs=0.1)
+    assert float(second.get("width") or 0) == pytest.approx(265, abs=0.1)
     assert second.findtext("title") == "<b>"
 
 

@@ -24,6 +24,9 @@ _LONGEST = 96
 """Frames between two seams of a sawtooth, at most."""
 _FAR_SIDE = 0.75
 """Part of its step that a correction may lie beyond zero, so that it may swing around it."""
+_CENTRING_FRAMES = 16
+"""Time constant with which the middle of a sawtooth's correction comes to zero, where the first of its seams were not
+found or the sawtooth begins within a shot."""
 _BOUND = 0.35
 """Log gain, half a stop, that the mean over a picture of all seams together stays within in the long run …"""
 MOST = 0.5
@@ -43,6 +46,20 @@ class Slope:
     """`[3, h, w]`: of that seam."""
     frames: int
     """For how many frames after the seam, as long as no other comes."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A frame's place on a slope."""
+
+    slope: Slope
+    part: float
+    """Of the slope's frames that lie before it, 0 … 1."""
+
+
+def places(slope: Slope, begin: int, frames: range) -> dict[int, Place]:
+    """The places of frames on a slope that begins with frame `begin`."""
+    return {frame: Place(slope, (frame - begin) / slope.frames) for frame in frames}
 
 
 @dataclass(frozen=True)
@@ -85,32 +102,36 @@ def answers(
 
 def slopes(
     found: Sequence[Answered], seams: Sequence[int], frames: int, past: int, known: Slope | None, last: int | None
-) -> dict[int, Slope]:
+) -> dict[int, Place]:
     """The slope that each undecided frame of a window is part of.
 
     found: from `answers`; seams: all of the window's; known: what the window before left; last: the seam before it.
     """
-    of_frame: dict[int, Slope] = {}
+    of_frame: dict[int, Place] = {}
     if known is not None and last is not None:
         end = min([last + known.frames, *seams])
-        of_frame |= dict.fromkeys(range(past, min(end, frames)), known)
+        of_frame |= places(known, last, range(past, min(end, frames)))
     for each in found:
         slope = Slope(each.step * (each.share / each.length), each.step, each.length)
         begin, earlier = each.frame - each.length, [s for s in seams if s < each.frame]
         if past == 0 and len(earlier) == 1:  # the shot's first chunk is like its second
             begin = earlier[0] - each.length
-        of_frame |= dict.fromkeys(range(max(begin, past), each.frame), slope)
+        of_frame |= places(slope, begin, range(max(begin, past), each.frame))
         end = min([each.frame + each.length, *(s for s in seams if s > each.frame)])
-        of_frame |= dict.fromkeys(range(each.frame, min(end, frames)), slope)
+        of_frame |= places(slope, each.frame, range(each.frame, min(end, frames)))
     return of_frame
 
 
-def given_back(level: Tensor, slope: Slope | None) -> Tensor:
+def given_back(level: Tensor, place: Place | None) -> Tensor:
     """The next frame's correction, `[3, h, w]`, a frame further along a slope and no further from zero than it may."""
-    if slope is None:
+    if place is None:
         return level
-    beyond = float((level * slope.step).sum() / slope.step.square().sum().clamp_min(1e-12))
-    return level + slope.rate if beyond < _FAR_SIDE else level
+    slope, energy = place.slope, place.slope.step.square().sum().clamp_min(1e-12)
+    beyond = float((level * slope.step).sum() / energy)
+    if beyond >= _FAR_SIDE:
+        return level
+    share = float((slope.rate * slope.step).sum() / energy) * slope.frames
+    return level + slope.rate + slope.step * (share * (place.part - 0.5 - beyond) / _CENTRING_FRAMES)
 
 
 def stepped(level: Tensor, step: Tensor) -> Tensor:

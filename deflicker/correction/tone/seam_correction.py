@@ -19,7 +19,7 @@ from deflicker.correction.apply import apply_gain, upsample_cells
 from deflicker.correction.tone.flicker_gate import flicker_scale
 from deflicker.correction.tone.observations import Step, observe, without_outliers
 from deflicker.correction.tone.pyramid import Pyramid
-from deflicker.correction.tone.sawtooth import Slope, answers, given_back, slopes, stepped, towards_bound
+from deflicker.correction.tone.sawtooth import Place, Slope, answers, given_back, slopes, stepped, towards_bound
 from deflicker.correction.tone.seam_detection import (
     LARGEST,
     StepFit,
@@ -77,8 +77,8 @@ class Seams:
     before: tuple[int, ...]
     """Frames of the window that a seam lies before, decided ones left out."""
     _memory: SeamMemory
-    _slopes: Mapping[int, Slope] = field(default_factory=dict)
-    """The slope that a frame is part of."""
+    _places: Mapping[int, Place] = field(default_factory=dict)
+    """The place on a slope that a frame has."""
 
     @classmethod
     def none(cls, frames: int, memory: SeamMemory) -> Seams:
@@ -90,8 +90,8 @@ class Seams:
         start = self._memory.pictures - len(self._memory.log_gain)
         decided = [start + frame for frame in self.before if frame < kept.stop]
         found = (*self._memory.found, *decided)[-_REMEMBERED:]
-        slope = self._slopes.get(kept.stop - 1)
-        return SeamMemory(self.log_gain[kept], self._memory.pictures + new, found, slope)
+        place = self._places.get(kept.stop - 1)
+        return SeamMemory(self.log_gain[kept], self._memory.pictures + new, found, place.slope if place else None)
 
 
 _REMEMBERED = 8
@@ -169,7 +169,7 @@ def _carried(
     known: Tensor,
     frames: int,
     jumps: Mapping[int, Tensor],
-    of_frame: Mapping[int, Slope],
+    of_frame: Mapping[int, Place],
     *,
     start: Tensor | None = None,
 ) -> Tensor:

@@ -50,6 +50,14 @@ def test_a_sawtooth_goes_and_its_slow_course_stays(net):
     assert steps.abs().max() < STEP / 3
 
 
+def test_a_sawtooth_that_begins_within_a_shot_is_brought_to_its_middle():
+    """At first the correction hangs below its first step; its mean over a chunk comes back towards zero."""
+    time = (torch.arange(112) - 20).clamp_min(0).view(-1, 1, 1, 1)
+    gain = slow(stream(-STEP / EVERY * time + STEP * (time // EVERY)))
+    assert gain[:40].min() < -0.3 * STEP
+    assert gain[-EVERY:].abs().max() < 0.3 * STEP  # without: 0.98
+
+
 def test_stairs_are_no_sawtooth():
     """Steps without a slope between them are taken off for good."""
     time = torch.arange(FRAMES).view(-1, 1, 1, 1)

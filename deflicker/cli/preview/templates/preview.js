@@ -43,5 +43,7 @@ async function render() {
 }
 for (const id of ["strength", "anchor", "preset", "start", "seconds"]) $(id).addEventListener("change", render);
 for (const video of [before, after]) video.addEventListener("loadeddata", () => {
-  document.body.dataset[video.id] = video.videoWidth + "x" + video.videoHeight; });
+  document.body.dataset[video.id] = video.videoWidth + "x" + video.videoHeight;
+  // Controls stay in sight below a tall picture.
+  $("view").style.maxWidth = `max(20rem, ${50 * video.videoWidth / video.videoHeight}vh)`; });
 tick(); render();

@@ -1,4 +1,4 @@
-"""A web page that takes the flicker out of a video: `python gradio_app.py`, or the app.py of a Hugging Face Space."""
+"""A web page that takes the flicker out of a video: `python app.py`, also as a Hugging Face Space."""
 
 from __future__ import annotations
 
