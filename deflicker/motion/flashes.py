@@ -5,7 +5,8 @@ out from the low level before it *and* from the low level after it, by much more
 each other, and where the flash begins with a leap. The low level is a lower quartile, so that the strokes of lightning
 and the bursts of a strobe do not raise it. A lamp that is switched on or off, a cut or a fade has the new level on one
 side; a swell does not leap; a pump is as large before and after. One that is twice as bright as what is around it, and
-seldom, is no flicker; a weaker one may be, and it takes the user's word to leave it.
+seldom, is no flicker; a weaker one may be, and it takes the user's word to leave it. With that, the darker half of the
+picture is asked as well, since a flash that cuts bright samples off at white raises the mean by less.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
-from statistics import quantiles
+from itertools import islice, pairwise
+from statistics import median, quantiles
 from typing import Any, Generic
 
 import torch
+from torch import Tensor
 
 from deflicker.motion.record import R
 
@@ -28,6 +30,8 @@ _BEHIND = 16
 """Frames before one that are looked at for how much tone usually differs, half of them for its level."""
 _STRONG = 0.28
 """Least rise of log tone, 32 %: three times what flicker of a tenth has as its standard deviation."""
+_WEAK = 0.2
+"""The same with the user's word, where enough frames are around."""
 _UNUSUAL = 5.0
 """Least rise in standard deviations of the tone around."""
 _SURE = 0.7
@@ -42,6 +46,8 @@ _LEAP = 0.5
 """Part of its rise that a flash must make in its first frame."""
 _FEW = 3
 """Frames from which a side has a level."""
+_ENOUGH = 12
+"""Steps between neighbours from which they tell how much tone differs."""
 _FLOOR = 0.04
 """Added to the tone before its logarithm, so that noise in the dark is no flash."""
 
@@ -54,8 +60,8 @@ class FlashStage(Generic[R]):
         self._sure = sure
         self._block: list[R] = []
         self._waiting = deque[R]()
-        self._tones = deque[float]()
-        self._past = deque[float](maxlen=_BEHIND)
+        self._tones = deque[tuple[float, ...]]()
+        self._past = deque[tuple[float, ...]](maxlen=_BEHIND)
         self._flashing = False
 
     def push(self, record: R) -> Iterator[R]:
@@ -87,30 +93,53 @@ class FlashStage(Generic[R]):
         """Look at the block that has come in, and judge all frames but the last ones."""
         self._waiting.extend(self._block)
         if self._block:
-            means = torch.stack([record.proxy.mean() for record in self._block])
-            self._tones.extend((means + _FLOOR).log().tolist())
+            lights = [record.proxy.mean() for record in self._block]
+            if not self._sure:
+                lights += [_darker_half(record.proxy) for record in self._block]
+            tones = (torch.stack(lights) + _FLOOR).log().view(-1, len(self._block))
+            self._tones.extend(map(tuple, tones.T.tolist()))
         self._block = []
         while len(self._waiting) > ahead:
             yield self._judged(self._waiting.popleft(), self._tones.popleft())
 
-    def _judged(self, record: R, tone: float) -> R:
+    def _judged(self, record: R, tones: tuple[float, ...]) -> R:
         before, after = tuple(self._past), tuple(islice(self._tones, AHEAD))
-        begins = not self._flashing
-        self._flashing = stands_out(before, tone, after, flashing=self._flashing)
+        weak = not self._sure and len(before) + len(after) > _ENOUGH
+        begins, least = not self._flashing, _WEAK if weak else _STRONG
+        # Each measure of tone by itself: of the whole picture, and of its darker half.
+        seen = list(zip(_columns(before, tones), tones, _columns(after, tones), strict=True))
+        self._flashing = any(stands_out(*each, flashing=self._flashing, least=least) for each in seen)
         if self._sure and begins:
-            self._flashing = self._flashing and is_sure(before, tone, after)
-        self._past.append(tone)
+            self._flashing = self._flashing and is_sure(*seen[0])
+        self._past.append(tones)
         return replace(record, skip="flash") if self._flashing and record.skip is None else record
 
 
-def stands_out(before: Sequence[float], tone: float, after: Sequence[float], *, flashing: bool) -> bool:
-    """Whether a frame of this log tone is of a flash, given those around it; `flashing`: the one before it is."""
+def _columns(rows: Sequence[tuple[float, ...]], like: tuple[float, ...]) -> list[tuple[float, ...]]:
+    """Each measure's tones, in the frames' order."""
+    return [tuple(row[number] for row in rows) for number in range(len(like))]
+
+
+def _darker_half(frame: Tensor) -> Tensor:
+    """Mean of the darker half of the pixels of `[3, H, W]`."""
+    levels = frame.mean(0).flatten()
+    return levels.topk((len(levels) + 1) // 2, largest=False, sorted=False).values.mean()
+
+
+def stands_out(
+    before: Sequence[float], tone: float, after: Sequence[float], *, flashing: bool, least: float = _STRONG
+) -> bool:
+    """Whether a frame of this log tone is of a flash, given those around it.
+
+    flashing: the one before it is. least: the rise that is asked for.
+    """
     if max(len(before), len(after)) < _FEW:
         return False
-    level, usual = _around(before, after)
+    level, spread = _around(before, after)
     rise = tone - level
     leaps = flashing or not before or tone - before[-1] >= _LEAP * rise
-    return leaps and rise >= max(_STRONG * (_GOES_ON if flashing else 1), _UNUSUAL * usual)
+    usual = min(spread, _from_steps(before, after))
+    return leaps and rise >= max(least * (_GOES_ON if flashing else 1), _UNUSUAL * usual)
 
 
 def is_sure(before: Sequence[float], tone: float, after: Sequence[float]) -> bool:
@@ -131,6 +160,12 @@ def _around(before: Sequence[float], after: Sequence[float]) -> tuple[float, flo
     # The darker frames tell: 1.12 = Φ⁻¹(0.3) − Φ⁻¹(0.05).
     twentieths = quantiles(sorted((*before, *after)), n=20, method="inclusive")
     return max(_low(before[-AHEAD:]), _low(after)), (twentieths[5] - twentieths[0]) / 1.12
+
+
+def _from_steps(before: Sequence[float], after: Sequence[float]) -> float:
+    """How much tone differs without flashes, from the steps between neighbours: light that grows does not raise it."""
+    steps = [abs(there - here) for side in (before, after) for here, there in pairwise(side)]
+    return median(steps) / 0.954 if len(steps) >= _ENOUGH else math.inf  # 0.954 = √2 Φ⁻¹(0.75)
 
 
 def _low(tones: Sequence[float]) -> float:

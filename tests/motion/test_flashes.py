@@ -141,3 +141,18 @@ def test_what_is_excluded_stays_excluded():
 @given(st.lists(st.floats(0, 1), max_size=40))
 def test_any_video_comes_through(tones):
     marked(tones)
+
+
+@pytest.mark.parametrize("sd", [0.0, 0.03])
+def test_a_weak_flash_that_is_cut_off_at_white_is_found_with_the_users_word(sd):
+    """The bright half of the picture cannot rise: its mean does by a fifth only."""
+    half = (torch.arange(8) < 4).float()
+    picture = 0.25 + 0.7 * half.expand(3, 8, 8)
+    gains = [gain * (1.45 if n in (20, 31, 32) else 1) for n, gain in enumerate(noise(sd))]
+    frames = [record(n, proxy, proxy) for n, proxy in enumerate((picture * gain).clamp(0, 1) for gain in gains)]
+    assert [each.picture for each in find_flashes(frames, sure=False) if each.skip] == [20, 31, 32]
+
+
+def test_light_that_grows_hides_no_flash():
+    tones = [0.15 * 1.02**n * (1.6 if n in (12, 25) else 1) for n in range(FRAMES)]
+    assert marked(tones) == [12, 25]
