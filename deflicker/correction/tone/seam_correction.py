@@ -44,6 +44,8 @@ _PAIR_SIZE = 0.4
 """… its least size, as a part of the first's: beside seams nothing above 0.25 is seen, in pairs 0.5 and more …"""
 _EXPLAINED_PAIR = 0.3
 """… and the least fraction of the tone's change that it must explain."""
+_SAME_WAY = 0.8
+"""Correlation of two steps over regions from which they do not make a pair, whatever their distance."""
 _LEVEL_FRAMES = 32
 """The level a shot is brought to is the mean of its chunks' over this many first frames."""
 _LEAK_FRAMES = 240
@@ -224,7 +226,7 @@ def _path(steps: Mapping[int, Step], frames: int, jumps: Mapping[int, Tensor]) -
 def _lasting(
     steps: Mapping[int, Step], matches: Mapping[int, Match], fit: StepFit, jumps: Mapping[int, Tensor]
 ) -> dict[int, Tensor]:
-    """The jumps but for those that another step as large follows or precedes within a few frames.
+    """The jumps but for those that another step as large, and another way, follows or precedes within a few frames.
 
     Light that goes back after four frames, or blocks of frames with a tone of their own, make pairs of steps. With one
     of a pair taken off, all frames after it would be wrong.
@@ -232,14 +234,15 @@ def _lasting(
     frames = len(fit.size) + 1
     path = _path(steps, frames, jumps)
     left = fit_steps({offset: without_trend(step, path) for offset, step in steps.items()}, matches, frames)
+    seams = torch.tensor([frame - 1 for frame in jumps], device=fit.size.device)
     paired = left.size * (left.explained >= _EXPLAINED_PAIR)
-    lasting = {}
-    for frame, jump in jumps.items():
-        near = [b for b in range(frame - 1 - _PAIR_FRAMES, frame + _PAIR_FRAMES) if 0 <= b < len(paired)]
-        others = torch.stack([fit.size[b] if b + 1 in jumps else paired[b] for b in near if b + 1 != frame])
-        if others.max() < _PAIR_SIZE * fit.size[frame - 1]:
-            lasting[frame] = jump
-    return lasting
+    paired[seams], left.step[seams] = fit.size[seams], fit.step[seams]
+    # [seams, boundaries]: those of an exposure that is corrected again and again go the same way.
+    same_way = F.normalize(fit.step[seams], dim=1) @ F.normalize(left.step, dim=1).T
+    apart = (torch.arange(frames - 1, device=seams.device) - seams[:, None]).abs()
+    other = (apart > 0) & (apart <= _PAIR_FRAMES) & (same_way < _SAME_WAY)
+    pairs = (other & (paired >= _PAIR_SIZE * fit.size[seams, None])).any(1).tolist()
+    return {frame: jump for (frame, jump), pair in zip(jumps.items(), pairs, strict=True) if not pair}
 
 
 def jump_field(steps: Mapping[int, Step], fit: StepFit, boundary: int, seams: Sequence[int]) -> Tensor:

@@ -66,6 +66,8 @@ class StepFit:
     """`[T-1]` in [0, 1]: fraction of the picture that takes part in the step, (Σ J²)² / (n Σ J⁴) over its n regions."""
     slope: Tensor
     """`[T-1, 3, r, r]`: log gain a frame, over regions."""
+    step: Tensor
+    """`[T-1, 3 r r]`: log gain of each region."""
 
 
 def fit_steps(steps: Mapping[int, Step], matches: Mapping[int, Match], frames: int) -> StepFit:
@@ -97,6 +99,7 @@ def fit_steps(steps: Mapping[int, Step], matches: Mapping[int, Match], frames: i
         visible=visible,
         shared=energy.sum(1).square() / (energy.square().sum(1) * energy.shape[1]).clamp_min(1e-12),
         slope=((kv - ks * step) / kk).view(-1, *regions),
+        step=step,
     )
 
 

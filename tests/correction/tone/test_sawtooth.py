@@ -50,6 +50,13 @@ def test_a_sawtooth_goes_and_its_slow_course_stays(net):
     assert steps.abs().max() < STEP / 3
 
 
+def test_steps_of_one_direction_are_no_pairs():
+    """An exposure that is corrected every six frames: the steps are nearer to each other than those of chunks may be."""
+    time = torch.arange(FRAMES).view(-1, 1, 1, 1)
+    tone = -STEP / 6 * time + STEP * (time // 6)
+    assert found(still(FRAMES, HEIGHT, WIDTH) * tone.exp()).before == (6, 12, 18, 24)
+
+
 def test_a_sawtooth_that_begins_within_a_shot_is_brought_to_its_middle():
     """At first the correction hangs below its first step; its mean over a chunk comes back towards zero."""
     time = (torch.arange(112) - 20).clamp_min(0).view(-1, 1, 1, 1)
