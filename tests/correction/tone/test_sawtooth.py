@@ -51,7 +51,7 @@ def test_a_sawtooth_goes_and_its_slow_course_stays(net):
 
 
 def test_steps_of_one_direction_are_no_pairs():
-    """An exposure that is corrected every six frames: the steps are nearer to each other than those of chunks may be."""
+    """An exposure corrected every six frames: its steps are nearer to each other than those of chunks may be."""
     time = torch.arange(FRAMES).view(-1, 1, 1, 1)
     tone = -STEP / 6 * time + STEP * (time // 6)
     assert found(still(FRAMES, HEIGHT, WIDTH) * tone.exp()).before == (6, 12, 18, 24)
