@@ -234,15 +234,26 @@ def _lasting(
     frames = len(fit.size) + 1
     path = _path(steps, frames, jumps)
     left = fit_steps({offset: without_trend(step, path) for offset, step in steps.items()}, matches, frames)
-    seams = torch.tensor([frame - 1 for frame in jumps], device=fit.size.device)
-    paired = left.size * (left.explained >= _EXPLAINED_PAIR)
-    paired[seams], left.step[seams] = fit.size[seams], fit.step[seams]
-    # [seams, boundaries]: those of an exposure that is corrected again and again go the same way.
-    same_way = F.normalize(fit.step[seams], dim=1) @ F.normalize(left.step, dim=1).T
-    apart = (torch.arange(frames - 1, device=seams.device) - seams[:, None]).abs()
-    other = (apart > 0) & (apart <= _PAIR_FRAMES) & (same_way < _SAME_WAY)
-    pairs = (other & (paired >= _PAIR_SIZE * fit.size[seams, None])).any(1).tolist()
-    return {frame: jump for (frame, jump), pair in zip(jumps.items(), pairs, strict=True) if not pair}
+    seams = [frame - 1 for frame in jumps]
+    # A boundary's own step where it is a seam, else the one that is left there.
+    direction, size = left.step.clone(), left.size * (left.explained >= _EXPLAINED_PAIR)
+    for boundary in seams:
+        direction[boundary], size[boundary] = fit.step[boundary], fit.size[boundary]
+    direction = F.normalize(direction, dim=1)
+    *same_way, sizes = torch.cat(
+        [torch.stack([direction[boundary] for boundary in seams]) @ direction.T, size[None]]
+    ).tolist()
+    return {b + 1: jumps[b + 1] for b, row in zip(seams, same_way, strict=True) if not _is_pair(b, sizes, row)}
+
+
+def _is_pair(boundary: int, sizes: Sequence[float], same_way: Sequence[float]) -> bool:
+    """Whether a step as large, but another way, is near a boundary: an exposure's steps all go the same way.
+
+    sizes: of the steps over all boundaries; same_way: their correlation with this one over regions.
+    """
+    near = range(max(0, boundary - _PAIR_FRAMES), min(len(sizes), boundary + _PAIR_FRAMES + 1))
+    least = _PAIR_SIZE * sizes[boundary]
+    return any(b != boundary and sizes[b] >= least and same_way[b] < _SAME_WAY for b in near)
 
 
 def jump_field(steps: Mapping[int, Step], fit: StepFit, boundary: int, seams: Sequence[int]) -> Tensor:
