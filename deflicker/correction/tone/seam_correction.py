@@ -29,6 +29,7 @@ from deflicker.correction.tone.seam_detection import (
     select_opening,
     select_seams,
 )
+from deflicker.correction.tone.step_pairs import lasting, without_jumps
 from deflicker.correction.tone.trend import trend_path, without_trend
 from deflicker.motion.correspondence import Match
 from deflicker.motion.warp import sample, target_grid
@@ -38,14 +39,6 @@ _CLEAR = 6.0
 _CLEAR_OF_STEPS = 4.75
 """… and how many times as large as the steps between neighbours it must be: of 400 clips whose flicker is one number a
 frame, chance made a step that seemed to stay and measured 3.5 of them in three, and 4.75 in none."""
-_PAIR_FRAMES = 6
-"""Frames within which a second step makes a pair of the two: chunks are longer …"""
-_PAIR_SIZE = 0.4
-"""… its least size, as a part of the first's: beside seams nothing above 0.25 is seen, in pairs 0.5 and more …"""
-_EXPLAINED_PAIR = 0.3
-"""… and the least fraction of the tone's change that it must explain."""
-_SAME_WAY = 0.8
-"""Correlation of two steps over regions from which they do not make a pair, whatever their distance."""
 _LEVEL_FRAMES = 32
 """The level a shot is brought to is the mean of its chunks' over this many first frames."""
 _LEAK_FRAMES = 240
@@ -134,7 +127,7 @@ def find_seams(
             for frame, jump in jumps.items()
             if fit.size[frame - 1] >= smallest and (fit.peak[frame - 1] <= LARGEST or frame - 1 in expected)
         }
-        jumps = _lasting(steps, matches, fit, jumps) if jumps else jumps
+        jumps = lasting(steps, matches, fit, jumps)
     opening = opening_jump(steps, fit, boundaries) if memory.pictures == 0 else {}
     if jumps or opening:
         seen = _observed_again(proxies, matches, known, jumps | opening)
@@ -201,8 +194,7 @@ def _min_size(
     """
     height, width = steps[1].log_ratio.shape[-2:]
     pyramid = Pyramid(height, width, device=steps[1].log_ratio.device)
-    path = _path(steps, frames, jumps)
-    steps = {offset: without_trend(step, path) for offset, step in steps.items()}
+    steps = without_jumps(steps, frames, jumps)
     course = trend_path(steps, frames, pyramid)
     flicker = flicker_scale({offset: without_trend(step, course) for offset, step in steps.items()}, pyramid).norm()
 
@@ -212,48 +204,6 @@ def _min_size(
     usual = ((left**2 * weight[near]).sum() / weight[near].sum().clamp_min(1e-6)).sqrt()
     size: Tensor = torch.where(flicker > 0, torch.maximum(_CLEAR * flicker, _CLEAR_OF_STEPS * usual), 0.0)
     return size
-
-
-def _path(steps: Mapping[int, Step], frames: int, jumps: Mapping[int, Tensor]) -> Tensor:
-    """The log tone `[T, 3, h, w]` that jumps make, from 0 on."""
-    like = steps[1].log_ratio
-    path = like.new_zeros(frames, *like.shape[1:])
-    for frame, jump in jumps.items():
-        path[frame:] += jump
-    return path
-
-
-def _lasting(
-    steps: Mapping[int, Step], matches: Mapping[int, Match], fit: StepFit, jumps: Mapping[int, Tensor]
-) -> dict[int, Tensor]:
-    """The jumps but for those that another step as large, and another way, follows or precedes within a few frames.
-
-    Light that goes back after four frames, or blocks of frames with a tone of their own, make pairs of steps. With one
-    of a pair taken off, all frames after it would be wrong.
-    """
-    frames = len(fit.size) + 1
-    path = _path(steps, frames, jumps)
-    left = fit_steps({offset: without_trend(step, path) for offset, step in steps.items()}, matches, frames)
-    seams = [frame - 1 for frame in jumps]
-    # A boundary's own step where it is a seam, else the one that is left there.
-    direction, size = left.step.clone(), left.size * (left.explained >= _EXPLAINED_PAIR)
-    for boundary in seams:
-        direction[boundary], size[boundary] = fit.step[boundary], fit.size[boundary]
-    direction = F.normalize(direction, dim=1)
-    *same_way, sizes = torch.cat(
-        [torch.stack([direction[boundary] for boundary in seams]) @ direction.T, size[None]]
-    ).tolist()
-    return {b + 1: jumps[b + 1] for b, row in zip(seams, same_way, strict=True) if not _is_pair(b, sizes, row)}
-
-
-def _is_pair(boundary: int, sizes: Sequence[float], same_way: Sequence[float]) -> bool:
-    """Whether a step as large, but another way, is near a boundary: an exposure's steps all go the same way.
-
-    sizes: of the steps over all boundaries; same_way: their correlation with this one over regions.
-    """
-    near = range(max(0, boundary - _PAIR_FRAMES), min(len(sizes), boundary + _PAIR_FRAMES + 1))
-    least = _PAIR_SIZE * sizes[boundary]
-    return any(b != boundary and sizes[b] >= least and same_way[b] < _SAME_WAY for b in near)
 
 
 def jump_field(steps: Mapping[int, Step], fit: StepFit, boundary: int, seams: Sequence[int]) -> Tensor:

@@ -37,6 +37,11 @@ class Kind:
         return self.make(clean, torch.Generator().manual_seed(seed), strength)
 
 
+def _alike(makes: dict[str, Make], criteria: Sequence[Criterion]) -> dict[str, Kind]:
+    """Kinds by name that are right by the same criteria."""
+    return {name: Kind(make, criteria) for name, make in makes.items()}
+
+
 KINDS: dict[str, Kind] = {
     "ramp-steps": Kind(
         windows.ramp_steps,
@@ -93,31 +98,25 @@ KINDS: dict[str, Kind] = {
             at_most("windows' luma off, levels", m.worst_marked_level, 2.5),
         ],
     ),
-    **{
-        name: Kind(
-            make,
-            [
-                at_most("first frames' luma off, levels", m.worst_marked_level, 1.5),
-                at_most("first frames' chroma error left", m.marked_chroma_left, 0.5),
-                REST_UNCHANGED,
-            ],
-        )
-        for name, make in (("first-frame", windows.first_frame), ("first-frames", windows.first_frames))
-    },
+    **_alike(
+        {"first-frame": windows.first_frame, "first-frames": windows.first_frames},
+        [
+            at_most("first frames' luma off, levels", m.worst_marked_level, 1.5),
+            at_most("first frames' chroma error left", m.marked_chroma_left, 0.5),
+            REST_UNCHANGED,
+        ],
+    ),
     "last-frames": Kind(
         windows.last_frames,
         [at_most("last frames' luma off, levels", m.worst_marked_level, 1.5), REST_UNCHANGED],
     ),
-    **{
-        name: Kind(
-            make,
-            [
-                at_most("chroma error left", m.chroma_error_left, 0.5),
-                at_most("chroma flicker left", m.chroma_flicker_left, 0.4),
-            ],
-        )
-        for name, make in (("saturation", pumps.saturation), ("hue", pumps.hue))
-    },
+    **_alike(
+        {"saturation": pumps.saturation, "hue": pumps.hue},
+        [
+            at_most("chroma error left", m.chroma_error_left, 0.5),
+            at_most("chroma flicker left", m.chroma_flicker_left, 0.4),
+        ],
+    ),
     "contrast": Kind(pumps.contrast, [flicker_left(0.35), gain(4)]),
     "bands": Kind(pumps.bands, [flicker_left(0.4), gain(3)]),
     "slow-bands": Kind(pumps.slow_bands, [at_most("error of rows left", m.row_error_left, 0.5), gain(3)]),
@@ -128,20 +127,13 @@ KINDS: dict[str, Kind] = {
             at_least("sharpness of usual frames", m.marked_sharpness, 0.97),
         ],
     ),
-    **{
-        name: Kind(
-            make,
-            [
-                at_most("pulse of sharpness left", m.sharpness_pulse_left, 0.6),
-                at_least("sharpness of sharp frames", m.marked_sharpness, 0.97),
-            ],
-        )
-        for name, make in (
-            ("soft-frames", detail.soft_frames),
-            ("key-frames", detail.key_frames),
-            ("sharpness-step", detail.sharpness_step),
-        )
-    },
+    **_alike(
+        {"soft-frames": detail.soft_frames, "key-frames": detail.key_frames, "sharpness-step": detail.sharpness_step},
+        [
+            at_most("pulse of sharpness left", m.sharpness_pulse_left, 0.6),
+            at_least("sharpness of sharp frames", m.marked_sharpness, 0.97),
+        ],
+    ),
     "drawings": Kind(
         held.drawings,
         [at_most("held frames apart, levels", m.held_difference, 0.5), flicker_left(0.3), gain(4)],
