@@ -26,8 +26,8 @@ OVERLAY_REACH = 8
 """Frames on either side of one that tell what lies still over the picture (`correction.tone.overlays`)."""
 OVERLAY_SIDE_PX = 960
 """Longer side at which these pixels are looked at, at most."""
-_BYTES_PER_OVERLAY_PIXEL = 160
-"""What is kept of these frames for each pixel: how it changes, and how its correction does."""
+_BYTES_PER_OVERLAY_PIXEL = 220
+"""What is kept of these frames for each pixel: how it changes, how its correction does, and what the two tell."""
 TEXTURE_FRAMES = 16
 """Frames that wait for the texture around them to be judged (`correction.texture.stabilize`)."""
 _BYTES_PER_TEXTURE_PIXEL = 120

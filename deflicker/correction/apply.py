@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -58,6 +59,9 @@ class Correction:
         if self.as_it_is is not None:
             still = F.interpolate(self.as_it_is[None] / 255, size=_size(rgb), mode="bilinear", align_corners=False)[0]
             toned = torch.lerp(toned, rgb, still.to(toned))
+        # On a CPU, one sum tells in a fifth of the time that all numbers are finite; on a GPU it would be a wait.
+        if toned.device.type == "cpu" and math.isfinite(toned.sum()):
+            return toned
         return torch.where(toned.isfinite(), toned, rgb)
 
     def _toned(self, rgb: Tensor) -> Tensor:
@@ -77,7 +81,8 @@ def apply_gain(rgb: Tensor, log_gain: Tensor) -> Tensor:
 
     Values already beyond 0 … 1 (super-white, out of gamut) may stay there but go no further.
     """
-    return torch.minimum(log_gain.exp().mul_(rgb), rgb.clamp_min(1))
+    gained = log_gain.exp().mul_(rgb)
+    return torch.minimum(gained, rgb.clamp_min(1), out=gained)
 
 
 @lru_cache(maxsize=16)
