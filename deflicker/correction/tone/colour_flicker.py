@@ -23,6 +23,7 @@ from deflicker.correction.tone.seam_detection import LARGEST, fit_steps, select_
 from deflicker.correction.tone.step_weights import observed_weights
 from deflicker.correction.tone.tone_problem import Centring, Terms, ToneProblem, solve_rounds
 from deflicker.correction.tone.trend import trend_path, without_trend
+from deflicker.media.color import BT709
 from deflicker.motion.correspondence import Match
 from deflicker.motion.filters import CELL_PX, box_mean, cell_means, ramp
 from deflicker.motion.warp import sample, target_grid
@@ -46,6 +47,9 @@ _COLOURED = 0.02
 """Distance from grey, R'G'B', at which a cell tells half."""
 _ROUNDS = 3
 """Reweighting rounds of a fit."""
+_OF_LUMA = (0.5, 0.8)
+"""What Θ does to luma, as a part of Θ, from which it counts, and does in full: a wrong matrix has 1, errors of what
+only saturates have up to 0.5."""
 _LEAK_FRAMES = 240
 """Time constant with which steps that were taken off come back."""
 _MOST = 0.5
@@ -199,7 +203,14 @@ def _flicker(steps: Mapping[int, Step], level: Tensor, known: Tensor, past: int,
         return known
     problem = ToneProblem(unknowns, known[:, :, None])
     solve_rounds(problem, _Model(steps), _ITERATIONS)
-    return problem.field[:, :, 0]
+    return torch.cat([known[:past], _without_luma(problem.field[past:, :, 0])])
+
+
+def _without_luma(mix: Tensor) -> Tensor:
+    """Θ `[..., 3, 2]` without what it does to luma, unless that is a large part of it."""
+    luma = mix.new_tensor(BT709) @ mix
+    part = (luma.square().mean() / mix.square().mean().clamp_min(1e-12)).sqrt()
+    return mix - (1 - ramp(part, _OF_LUMA)) * luma[..., None, :]
 
 
 class _Model:
@@ -232,8 +243,8 @@ def _jumps(
     fit = replace(fit, explained=torch.where((fit.size >= _SMALLEST_STEP) & (parts == 1), fit.explained, 0.0))
     found = [b for b in select_seams(fit, first, []) if float(fit.peak[b]) <= LARGEST]
     opening = select_opening(fit)
-    seams = {b + 1: _mean_step(steps, b) for b in found}
-    return seams, {} if opening is None else {opening + 1: _mean_step(steps, opening)}
+    seams = {b + 1: _without_luma(_mean_step(steps, b)) for b in found}
+    return seams, {} if opening is None else {opening + 1: _without_luma(_mean_step(steps, opening))}
 
 
 def _mean_step(steps: Mapping[int, Step], boundary: int) -> Tensor:
