@@ -39,8 +39,9 @@ _SMALLEST_STEP = 0.03
 _EXPLAINED = (0.16, 0.26)
 """Part of what gains leave between matched frames that Θ must explain, from which it counts, and does in full: clips
 without flicker of colour stay below 0.06, regions that take on colours below 0.13."""
-_STEP_EXPLAINED = (0.3, 0.5)
-"""The same at one boundary, for a step that stays."""
+_STEP_EXPLAINED = 0.25
+"""The same at one boundary, for a step that stays: steps of saturation have 0.3 to 0.9, at others, whatever flickers
+beside them, nothing above 0.2 is seen."""
 _PLACE_CELLS = 2
 """Radius, in cells, over which a place has gains of its own."""
 _COLOURED = 0.02
@@ -115,15 +116,15 @@ def solve_mixes(frames: Tensor, matches: Mapping[int, Match], memory: MixMemory)
     fits = {offset: _fit(frames, matches[offset]) for offset in (1, -1)}
     (_, *ahead), (_, *behind) = fits[1], fits[-1]
     plain, left = (torch.stack(pair) for pair in zip(ahead, behind, strict=True))
-    explained = _explained(plain.sum(), left.sum(), _EXPLAINED)
-    parts = _explained(plain.sum(0), left.sum(0), _STEP_EXPLAINED)
-    told = [explained, parts.any().to(explained), (level + flicker).any().to(explained)]
+    explained = ramp(_part(plain.sum(), left.sum()), _EXPLAINED)
+    stepped = _part(plain.sum(0), left.sum(0)) >= _STEP_EXPLAINED
+    told = [explained, stepped.any().to(explained), (level + flicker).any().to(explained)]
     part, some_step, some_mix = torch.stack(told).tolist()
     if part == 0 and some_step == 0:
         return Mixes(level, flicker, some_mix == 0)
     fits |= {offset: _fit(frames, match) for offset, match in matches.items() if abs(offset) in (2, 4)}
     steps = {offset: step for offset, (step, *_) in fits.items()}
-    jumps, opening = _jumps(steps, matches, level, max(past - 1, 0), parts)
+    jumps, opening = _jumps(steps, matches, level, max(past - 1, 0), stepped)
     if jumps:
         level = _carried(memory.level, len(frames), jumps)
         level = level - level.mean(0) if past == 0 else level
@@ -184,9 +185,9 @@ def _regression(one: Tensor, other: Tensor, weight: Tensor) -> Tensor:
     return unit + found.transpose(1, 2)
 
 
-def _explained(plain: Tensor, left: Tensor, bounds: tuple[float, float]) -> Tensor:
-    """How far Θ counts, 0 … 1, from the part that it explains of what gains leave."""
-    return ramp(1 - left / plain.clamp_min(1e-9), bounds)
+def _part(plain: Tensor, left: Tensor) -> Tensor:
+    """The part that Θ explains of what gains leave."""
+    return 1 - left / plain.clamp_min(1e-9)
 
 
 def _flicker(steps: Mapping[int, Step], level: Tensor, known: Tensor, past: int, part: float) -> Tensor:
@@ -231,16 +232,16 @@ class _Model:
 
 
 def _jumps(
-    steps: Mapping[int, Step], matches: Mapping[int, Match], level: Tensor, first: int, parts: Tensor
+    steps: Mapping[int, Step], matches: Mapping[int, Match], level: Tensor, first: int, stepped: Tensor
 ) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
     """Steps of Θ that stay, `[3, 2]` by the frame that they lie before: seams, and one after odd first frames.
 
-    parts: how far Θ counts at each boundary.
+    stepped: whether Θ counts at each boundary.
     """
     frames = len(level)
     steps = {offset: without_trend(step, -level[:, :, None]) for offset, step in steps.items()}
     fit = fit_steps(steps, {offset: matches[offset] for offset in steps}, frames)
-    fit = replace(fit, explained=torch.where((fit.size >= _SMALLEST_STEP) & (parts == 1), fit.explained, 0.0))
+    fit = replace(fit, explained=torch.where((fit.size >= _SMALLEST_STEP) & stepped, fit.explained, 0.0))
     found = [b for b in select_seams(fit, first, []) if float(fit.peak[b]) <= LARGEST]
     opening = select_opening(fit)
     seams = {b + 1: _without_luma(_mean_step(steps, b)) for b in found}

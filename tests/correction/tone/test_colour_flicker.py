@@ -8,6 +8,7 @@ from deflicker.correction.colour_mix import apply_mix, from_grey
 from deflicker.correction.tone.colour_flicker import MixMemory, solve_mixes
 from deflicker.correction.tone.observations import observe
 from deflicker.correction.tone.seam_correction import SeamMemory, find_seams
+from deflicker.media.color import BT709
 from tests.correction.scenes import global_noise, local_noise, matches, pan, rng
 
 FRAMES, HEIGHT, WIDTH, STEP = 32, 64, 96, (2, 1)
@@ -16,8 +17,19 @@ TIME = torch.arange(FRAMES).view(-1, 1, 1)
 CLEAN = pan(FRAMES, HEIGHT, WIDTH, step=STEP)
 CLEAN = CLEAN.mean(1, keepdim=True) + 1.5 * (CLEAN - CLEAN.mean(1, keepdim=True))
 """Colours all over, and each of its own."""
-SATURATION = torch.linalg.pinv(from_grey(CLEAN))
+RED, GREEN, BLUE = BT709
+
+
+def keeping_luma(red: tuple[float, float], blue: tuple[float, float]) -> Tensor:
+    """Θ `[3, 2]` with these rows of red and blue, and the one of green that leaves luma alone."""
+    ends = torch.tensor([red, blue])
+    green = -(RED * ends[0] + BLUE * ends[1]) / GREEN
+    return torch.stack([ends[0], green, ends[1]])
+
+
+SATURATION = keeping_luma((1, 0), (0, 1))
 """Θ of twice the saturation."""
+HUE = keeping_luma((0, 1), (-1, 0))
 NOISE = torch.randn(FRAMES, 1, 1, generator=rng(3))
 
 
@@ -36,9 +48,9 @@ def varying(mix: Tensor) -> Tensor:
 
 WRONG_MATRIX = torch.tensor([[0.09, 0.01], [-0.13, -0.08], [-0.01, 0.04]])
 FLICKER = {
-    "every second frame through the wrong matrix": WRONG_MATRIX * (TIME % 2),
+    "wrong matrix": WRONG_MATRIX * (TIME % 2),
     "saturation": SATURATION * 0.1 * NOISE,
-    "hue": torch.tensor([[0.0, 0.3], [0.0, -0.1], [-0.3, 0.0]]) * 0.4 * NOISE,
+    "hue": HUE * 0.12 * NOISE,
 }
 
 
@@ -46,6 +58,8 @@ FLICKER = {
 def test_flicker_of_colour_goes(kind):
     found = solved(apply_mix(CLEAN, FLICKER[kind]))
     assert varying(found + FLICKER[kind]) < varying(FLICKER[kind]) / 4
+    luma = found.new_tensor(BT709) @ found
+    assert luma.abs().max() > 0.03 if kind == "wrong matrix" else luma.abs().max() < 1e-6
 
 
 def test_a_colour_that_steps_is_taken_off_as_a_whole():
