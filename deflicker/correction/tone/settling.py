@@ -37,7 +37,7 @@ _SHRINKS = 1.2
 """A step may be so many times the one before it."""
 _ALIKE = 0.8
 """Part of each step that must lie along the course."""
-_DRIFTS = 0.15
+_DRIFTS = 0.1
 """Part of the course by which tone may go on along it afterwards."""
 _MIN_VISIBLE = 0.5
 """As of seams."""
