@@ -15,7 +15,7 @@ from torch import Tensor
 
 from deflicker.correction.apply import apply_gain, upsample_cells
 from deflicker.correction.tone.observations import Step, observe, without_outliers
-from deflicker.correction.tone.seam_detection import LARGEST, region_steps
+from deflicker.correction.tone.seam_detection import region_steps
 from deflicker.motion.correspondence import Match
 from deflicker.motion.filters import box_mean
 from deflicker.motion.warp import sample, target_grid
@@ -39,6 +39,11 @@ _ALIKE = 0.8
 """Part of each step that must lie along the course."""
 _DRIFTS = 0.1
 """Part of the course by which tone may go on along it afterwards."""
+_LARGEST = 0.9
+"""Log gain of a region from which it is a fade from a colour or a lamp: dark regions of a picture that is paler by a
+third and lifted rise by 0.5."""
+_MIN_SHARED = 0.5
+"""Fraction of the picture that must take part in the course, as of seams. Generators' courses have 0.63 and more."""
 _MIN_VISIBLE = 0.5
 """As of seams."""
 _BROAD = 0.05
@@ -78,17 +83,20 @@ def _unsettled(steps: Mapping[int, Step], matches: Mapping[int, Match]) -> int:
     along = (value * course * weight).sum((1, 2, 3)) / mass / rms(course).clamp_min(1e-6)
     colour = rms(course - course.mean(0))
     peak = (course.abs() * (weight > 0.1)).amax()
+    energy = (course.square() * weight).sum(0)
+    part = energy.sum().square() / (energy.square().sum() * energy.numel()).clamp_min(1e-12)
     visible = torch.minimum(matches[1].visible.mean((1, 2, 3)), matches[-1].visible.mean((1, 2, 3)))[:_MOST].amin()
-    numbers = torch.cat([torch.stack([rms(course), colour, peak, visible]), along, rms(value)]).tolist()
-    size, coloured, highest, seen = numbers[:4]
-    components, sizes = numbers[4 : 4 + len(value)], numbers[4 + len(value) :]
+    numbers = torch.cat([torch.stack([rms(course), colour, peak, part, visible]), along, rms(value)]).tolist()
+    (size, coloured, highest, share, seen), rest = numbers[:5], numbers[5:]
+    components, sizes = rest[: len(value)], rest[len(value) :]
     usual = max(map(abs, components[_MOST:]))
     count = next((n for n, each in enumerate(components[: _MOST + 1]) if each <= 2 * usual), 0)
     is_course = (
         count >= _FEWEST
         and size >= max(_MIN_SIZE, _CLEAR * usual)
         and coloured >= _COLOUR * size
-        and highest <= LARGEST
+        and highest <= _LARGEST
+        and share >= _MIN_SHARED
         and seen >= _MIN_VISIBLE
         and abs(sum(components[count : count + _FRAMES_AFTER])) <= _DRIFTS * size
     )

@@ -60,7 +60,7 @@ LEGITIMATE = {
     "sunset": lambda: redder(course(FRAMES, 1)),
     "colour that goes on": lambda: redder(course(4) + 0.3 * torch.linspace(1, -1, FRAMES).view(-1, 1, 1, 1)),
     "colour that comes in the middle": lambda: redder(course(5).roll(10, 0)),
-    "a coloured lamp in a corner": lambda: torch.where(torch.arange(WIDTH) < 16, redder(course(5)), CLEAN),
+    "a coloured lamp on one side": lambda: torch.where(torch.arange(WIDTH) < 32, redder(3 * course(5)), CLEAN),
     "colour that swings": lambda: redder(torch.cos(torch.arange(FRAMES).view(-1, 1, 1, 1) * 1.1) * course(8)),
     "saturation that pumps": lambda: redder(0.3 * torch.randn(FRAMES, 1, 1, 1, generator=rng(2))),
 }
