@@ -5,8 +5,8 @@ out from the low level before it *and* from the low level after it, by much more
 each other, and where the flash begins with a leap. The low level is a lower quartile, so that the strokes of lightning
 and the bursts of a strobe do not raise it. A lamp that is switched on or off, a cut or a fade has the new level on one
 side; a swell does not leap; a pump is as large before and after. One that is twice as bright as what is around it, and
-seldom, is no flicker; a weaker one may be, and it takes the user's word to leave it. With that, the darker half of the
-picture is asked as well, since a flash that cuts bright samples off at white raises the mean by less.
+seldom, is no flicker; a weaker one may be, and it takes the user's word to leave it. With that, growing light is taken
+off first, and the darker half of the picture is asked as well: a flash that is cut off at white raises the mean less.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice, pairwise
+from itertools import combinations, islice, pairwise
 from statistics import median, quantiles
 from typing import Any, Generic
 
@@ -31,7 +31,7 @@ _BEHIND = 16
 _STRONG = 0.28
 """Least rise of log tone, 32 %: three times what flicker of a tenth has as its standard deviation."""
 _WEAK = 0.2
-"""The same with the user's word, where enough frames are around."""
+"""The same with the user's word, where enough frames are around; near an end it is between the two."""
 _UNUSUAL = 5.0
 """Least rise in standard deviations of the tone around."""
 _SURE = 0.7
@@ -46,8 +46,9 @@ _LEAP = 0.5
 """Part of its rise that a flash must make in its first frame."""
 _FEW = 3
 """Frames from which a side has a level."""
-_ENOUGH = 12
-"""Steps between neighbours from which they tell how much tone differs."""
+_ENOUGH = 9
+"""Steps between neighbours from which they tell how much tone differs: a flash in the fourth frame has as many around
+it."""
 _FLOOR = 0.04
 """Added to the tone before its logarithm, so that noise in the dark is no flash."""
 
@@ -104,10 +105,12 @@ class FlashStage(Generic[R]):
 
     def _judged(self, record: R, tones: tuple[float, ...]) -> R:
         before, after = tuple(self._past), tuple(islice(self._tones, AHEAD))
-        weak = not self._sure and len(before) + len(after) > _ENOUGH
-        begins, least = not self._flashing, _WEAK if weak else _STRONG
+        begins, least = not self._flashing, _STRONG
         # Each measure of tone by itself: of the whole picture, and of its darker half.
         seen = list(zip(_columns(before, tones), tones, _columns(after, tones), strict=True))
+        if not self._sure:
+            least -= (_STRONG - _WEAK) * min(1.0, max(0, len(before) + len(after) - _ENOUGH - 1) / _FEW)
+            seen = [_levelled(*each) for each in seen]
         self._flashing = any(stands_out(*each, flashing=self._flashing, least=least) for each in seen)
         if self._sure and begins:
             self._flashing = self._flashing and is_sure(*seen[0])
@@ -153,6 +156,29 @@ def is_sure(before: Sequence[float], tone: float, after: Sequence[float]) -> boo
     rise, around = tone - level, (*before, *after)
     bright = sum(other - level > rise / 2 for other in around)
     return rise >= max(_SURE, _SURE_UNUSUAL * usual) and bright < _RARE * len(around)
+
+
+def _levelled(
+    before: Sequence[float], tone: float, after: Sequence[float]
+) -> tuple[tuple[float, ...], float, tuple[float, ...]]:
+    """The tones around a frame without the growth, or the fall, that both sides show.
+
+    The growth is the median over all pairs of frames of one side (Theil 1950, Sen 1968), those left out that are as
+    bright as a flash. A step between the sides is none.
+    """
+    if min(len(before), len(after)) < _FEW:
+        return tuple(before), tone, tuple(after)
+    bright = (tone + _around(before, after)[0]) / 2
+    sides = [_slopes([each for each in enumerate(side) if each[1] <= bright]) for side in (before[-AHEAD:], after)]
+    middles = [median(side or [0.0]) for side in sides]
+    slope = median(sides[0] + sides[1]) if middles[0] * middles[1] > 0 else 0.0
+    earlier = tuple(each + slope * (len(before) - number) for number, each in enumerate(before))
+    return earlier, tone, tuple(each - slope * number for number, each in enumerate(after, 1))
+
+
+def _slopes(tones: Sequence[tuple[int, float]]) -> list[float]:
+    """Change a frame of each pair of numbered tones."""
+    return [(there - here) / (late - early) for (early, here), (late, there) in combinations(tones, 2)]
 
 
 def _around(before: Sequence[float], after: Sequence[float]) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from deflicker.core.blocks import stored
 from deflicker.motion.cuts import CutFinder, StructureMaps
 from deflicker.motion.duplicates import ALIKE, DuplicateRun, mark_duplicates
+from deflicker.motion.flow_cuts import FlowCutFinder
 from deflicker.motion.record import R
 from deflicker.motion.segment import ReplayedCuts, SegmentShots
 
@@ -36,6 +37,8 @@ class TrackedPicture:
     """What is remembered of a picture."""
 
     proxy: Tensor
+    structure: Tensor
+    """`[1, h, w]`: see `cuts.structure`."""
     features: Any
     is_key: bool
     """It is the picture of the shot that others are matched to."""
@@ -69,6 +72,7 @@ class ShotTracker(Generic[R]):
         self._room = batch_frames - (segment.first % batch_frames if segment else 0)
         self._gap = segment.gap if segment else 0
         self._cuts = ReplayedCuts(segment) if segment else CutFinder()
+        self._flow_cuts = FlowCutFinder()
         self._previous: TrackedPicture | None = None
         self._duplicates, self._done = DuplicateRun(), 0
         self._reference = None if key is None or key_every == 0 or flow is None else flow.features(key[None])[0]
@@ -94,6 +98,7 @@ class ShotTracker(Generic[R]):
             "room": self._room,
             "gap": self._gap,
             "cuts": self._cuts.state_dict(),
+            "flow_cuts": self._flow_cuts.state_dict(),
             "previous": self._previous,
             "duplicates": self._duplicates,
             "done": self._done,
@@ -109,6 +114,7 @@ class ShotTracker(Generic[R]):
         self._key = state["key"] if self._reference is None else self._reference
         self._pictures = state["pictures"]
         self._cuts.load_state_dict(state["cuts"])
+        self._flow_cuts.load_state_dict(state["flow_cuts"])
 
     def _track(self, *, last: bool) -> list[R]:
         batch = self._waiting + self._arrived
@@ -118,13 +124,13 @@ class ShotTracker(Generic[R]):
         same = _same(batch, self._previous, self._gap)
         batch, runs = self._mark_duplicates(batch, same)
         decided = len(batch) if last else _decidable(batch)
-        tracked = self._find_cuts(batch, decided)
+        tracked, structures = self._find_cuts(batch, decided)
         numbers = [i for i in range(decided) if batch[i].is_picture]
         # Shot by shot: what the network makes of a picture may hang, by a rounding, on what it sees along with it.
         begins = [at for at in range(len(numbers)) if at == 0 or tracked[numbers[at]].starts_shot]
         for begin, end in pairwise([*begins, len(numbers)]):
             shot = numbers[begin:end]
-            for i, record in zip(shot, self._estimate_flow(tracked, same, shot), strict=True):
+            for i, record in zip(shot, self._estimate_flow(tracked, same, shot, structures), strict=True):
                 tracked[i] = record
         self._waiting, self._duplicates, self._done = batch[decided:], runs[decided], self._done + decided
         return tracked
@@ -136,8 +142,11 @@ class ShotTracker(Generic[R]):
             held = list(self._segment.is_duplicate[self._done : self._done + len(batch)])
         return [replace(each, is_duplicate=is_held) for each, is_held in zip(batch, held, strict=True)], runs
 
-    def _find_cuts(self, batch: Sequence[R], decided: int) -> list[R]:
-        """The first frames of the batch, those marked that start a shot; frames after them only help to tell cuts."""
+    def _find_cuts(self, batch: Sequence[R], decided: int) -> tuple[list[R], dict[int, Tensor]]:
+        """The first frames of the batch, those marked that start a shot; frames after them only help to tell cuts.
+
+        Also the structure of each picture by its place, and of the first one after them.
+        """
         gaps, tracked = _gaps(batch[:decided], self._gap), list(batch[:decided])
         for i, record in enumerate(tracked):
             first_of_all = self._previous is None and i == self._gap == 0
@@ -145,29 +154,44 @@ class ShotTracker(Generic[R]):
                 tracked[i] = replace(record, starts_shot=gaps[i] == LONGEST_GAP or first_of_all)
         numbers = [i for i in range(decided) if batch[i].is_picture]
         ahead = [i for i in range(decided, len(batch)) if batch[i].is_picture][:1]
+        structures: dict[int, Tensor] = {}
         if numbers:
             maps = StructureMaps.of(torch.stack([_motion_proxy(batch[i]) for i in numbers + ahead]))
+            structures = dict(zip(numbers + ahead, maps.fine, strict=True))
             for i, cut in zip(numbers, self._cuts.openings(maps, len(numbers)), strict=True):
                 tracked[i] = replace(tracked[i], starts_shot=cut or gaps[i] > LONGEST_GAP, after_gap=gaps[i] > 0)
         self._gap = gaps[decided]
-        return tracked
+        return tracked, structures
 
-    def _estimate_flow(self, tracked: Sequence[R], same: Sequence[bool], shot: Sequence[int]) -> list[R]:
-        """Pictures of one shot, with their motion. shot: their places among the tracked."""
+    def _estimate_flow(
+        self, tracked: Sequence[R], same: Sequence[bool], shot: Sequence[int], structures: Mapping[int, Tensor]
+    ) -> list[R]:
+        """Pictures of one shot, with their motion; where flow is lost, another shot starts.
+
+        shot: their places among the tracked. structures: of pictures by their places.
+        """
+        last = self._previous
         if self._flow is None:
-            self._previous = TrackedPicture(tracked[shot[-1]].proxy, None, False)
+            self._previous = TrackedPicture(tracked[shot[-1]].proxy, structures[shot[-1]], None, False)
             return [tracked[i] for i in shot]
         records = [tracked[i] for i in shot]
-        last = self._previous
-        pictures, repeats = self._see(records, [same[i] for i in shot], self._flow)
+        pictures, repeats = self._see(records, [same[i] for i in shot], [structures[i] for i in shot], self._flow)
         before = [last, *pictures[:-1]]
         pairs = [n for n, record in enumerate(records) if not repeats[n] and not record.starts_shot]
+        if records[0].starts_shot:
+            self._flow_cuts.start_shot()
         if pairs:
+            sources = [each for n in pairs if (each := before[n]) is not None]
             forward, backward = self._flow.flow(
-                [each.features for n in pairs if (each := before[n]) is not None],
-                [pictures[n].features for n in pairs],
+                [each.features for each in sources], [pictures[n].features for n in pairs]
             )
-        found = []
+            later = [*(each.structure for each in pictures[1:]), _structure_after(tracked, shot[-1], structures)]
+            triples = [
+                (source.structure, pictures[n].structure, later[n]) for n, source in zip(pairs, sources, strict=True)
+            ]
+            for n, opens in zip(pairs, self._flow_cuts.openings(triples, forward, backward), strict=True):
+                records[n] = replace(records[n], starts_shot=opens)
+        found, is_key = [], last is not None and last.is_key
         for n, record in enumerate(records):
             if repeats[n] and not record.starts_shot:
                 still = torch.zeros_like(record.proxy[:2])
@@ -175,10 +199,14 @@ class ShotTracker(Generic[R]):
             elif not record.starts_shot:
                 at = pairs.index(n)
                 record = replace(record, forward_px=forward[at], backward_px=backward[at])
-            found.append(self._match_key(record, pictures[n], self._flow))
+            is_key = self._reference is None and (record.starts_shot or (repeats[n] and is_key))
+            self._previous = replace(pictures[n], is_key=is_key)
+            found.append(self._match_key(record, self._previous, self._flow))
         return found
 
-    def _see(self, shot: Sequence[R], same: Sequence[bool], flow: Flow) -> tuple[list[TrackedPicture], list[bool]]:
+    def _see(
+        self, shot: Sequence[R], same: Sequence[bool], structures: Sequence[Tensor], flow: Flow
+    ) -> tuple[list[TrackedPicture], list[bool]]:
         """What is remembered of each, and which are the picture before them exactly: these need no network.
 
         same: which look like the frame before them, to spare most the comparison.
@@ -192,11 +220,9 @@ class ShotTracker(Generic[R]):
         new = [_motion_proxy(each) for each, repeat in zip(shot, repeats, strict=True) if not repeat]
         features = iter(flow.features(torch.stack(new)) if new else ())
         pictures: list[TrackedPicture] = []
-        for each, repeat in zip(shot, repeats, strict=True):
-            is_key = self._reference is None and (each.starts_shot or (repeat and last is not None and last.is_key))
-            last = TrackedPicture(each.proxy, last.features if repeat and last else next(features), is_key)
+        for each, structure, repeat in zip(shot, structures, repeats, strict=True):
+            last = TrackedPicture(each.proxy, structure, last.features if repeat and last else next(features), False)
             pictures.append(last)
-        self._previous = last
         return pictures, repeats
 
     def _match_key(self, record: R, picture: TrackedPicture, flow: Flow) -> R:
@@ -212,6 +238,12 @@ class ShotTracker(Generic[R]):
             return record
         there, back = flow.flow([picture.features], [self._key])
         return replace(record, to_key_px=there[0], from_key_px=back[0])
+
+
+def _structure_after(tracked: Sequence[R], place: int, structures: Mapping[int, Tensor]) -> Tensor | None:
+    """Of the first picture after a place, unless it is known to start a shot."""
+    after = min((i for i in structures if i > place), default=None)
+    return None if after is None or (after < len(tracked) and tracked[after].starts_shot) else structures[after]
 
 
 def _motion_proxy(record: R) -> Tensor:

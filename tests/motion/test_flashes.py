@@ -156,3 +156,20 @@ def test_a_weak_flash_that_is_cut_off_at_white_is_found_with_the_users_word(sd):
 def test_light_that_grows_hides_no_flash():
     tones = [0.15 * 1.02**n * (1.6 if n in (12, 25) else 1) for n in range(FRAMES)]
     assert marked(tones) == [12, 25]
+
+
+@pytest.mark.parametrize("first", [3, 4])
+@pytest.mark.parametrize("length", [1, 2])
+@pytest.mark.parametrize("sd", [0.0, 0.02])
+def test_light_that_grows_hides_no_flash_of_the_first_frames(first, length, sd):
+    """By a tenth over each four frames: the level after the flash is nearly its own."""
+    where = [*range(first, first + length), 20]
+    tones = [0.35 * 1.025**n * gain * (1.35 if n in where else 1) for n, gain in enumerate(noise(sd, 4)[:30])]
+    assert marked(tones) == where
+
+
+def test_a_step_behind_growth_is_no_flash():
+    """Nor is the end of a fade."""
+    assert marked([0.2 * 1.03**n for n in range(20)] + [0.6 * 0.97**n for n in range(20)]) == []
+    assert marked([0.05 * 1.12 ** min(n, 20) for n in range(40)]) == []
+    assert marked([0.2 * 1.03**n * (1.5 if n >= 20 else 1) for n in range(40)]) == []

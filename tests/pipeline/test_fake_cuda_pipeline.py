@@ -50,7 +50,7 @@ def test_so_does_what_takes_longer(case: str) -> None:
     check(LONG[case])
 
 
-A_BATCH = {"motion/flashes.py": 1, "motion/tracking.py": 1, "motion/duplicates.py": 1, "motion/cuts.py": 1}
+A_BATCH = {f"motion/{file}.py": 1 for file in ("flashes", "tracking", "duplicates", "cuts", "flow_cuts")}
 """Waits for each batch of motion, by file."""
 A_WINDOW = {
     "correction/tone/solve.py": 6,  # what is to be applied, whether it is sound, and which frames it touches

@@ -1,14 +1,14 @@
 """Seams: the steps of tone and colour where a generator joined two chunks of frames.
 
 `seam_detection` finds them. Here they are measured and removed from the frames after them as whole steps, so that none
-becomes a ramp, but for `sawtooth`'s. A seam is a property of the chunk, not of what it shows, so the correction stays
+becomes a ramp. A seam is a property of the chunk, not of what it shows, so the correction stays
 in its place in the picture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -16,10 +16,10 @@ from torch import Tensor
 
 from deflicker.core.blocks import stored
 from deflicker.correction.apply import apply_gain, upsample_cells
+from deflicker.correction.tone.exposure_steps import changes, drift_since, exposure_steps
 from deflicker.correction.tone.flicker_gate import flicker_scale
 from deflicker.correction.tone.observations import Step, observe, without_outliers
 from deflicker.correction.tone.pyramid import Pyramid
-from deflicker.correction.tone.sawtooth import Place, Slope, answers, given_back, slopes, stepped, towards_bound
 from deflicker.correction.tone.seam_detection import (
     LARGEST,
     StepFit,
@@ -44,6 +44,14 @@ _LEVEL_FRAMES = 32
 _LEAK_FRAMES = 240
 """The correction leaks away with this time constant, so that errors do not add up for ever: 10 s at 24 frames a second,
 and too slow to be seen."""
+_LEAK_EXPOSED = 24
+"""The same after a step that answered a drift: the one taken for a seam before it may have been another of those."""
+_BOUND = 0.35
+"""Log gain, half a stop, that the mean over a picture of all seams together stays within in the long run …"""
+MOST = 0.5
+"""… and at any time."""
+_BACK_FRAMES = 12
+"""Time constant with which it comes back into the bound."""
 _GONE = 0.0005
 """Log gain below which a leaking correction is dropped."""
 
@@ -59,8 +67,10 @@ class SeamMemory:
     """Pictures decided since the shot began."""
     found: tuple[int, ...] = ()
     """Pictures of the shot that a seam lies before."""
-    slope: Slope | None = None
-    """What is given back after the last of them."""
+    drift: Tensor | None = None
+    """`[3, r, r]` over regions: log tone that came since the last step, seam or not; None where there was none."""
+    exposed: bool = False
+    """Whether that step answered a drift."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +82,10 @@ class Seams:
     before: tuple[int, ...]
     """Frames of the window that a seam lies before, decided ones left out."""
     _memory: SeamMemory
-    _places: Mapping[int, Place] = field(default_factory=dict)
-    """The place on a slope that a frame has."""
+    _change: Tensor | None = None
+    """Of log tone over each boundary, `[T-1, 3, r, r]`; 0 where the memory knows it."""
+    _exposure: tuple[int, ...] = ()
+    """Frames that a step lies before which answered a drift."""
 
     @classmethod
     def none(cls, frames: int, memory: SeamMemory) -> Seams:
@@ -83,10 +95,14 @@ class Seams:
     def memory(self, kept: slice, new: int) -> SeamMemory:
         """For the next window: `kept` frames stay as history, `new` pictures were decided."""
         start = self._memory.pictures - len(self._memory.log_gain)
-        decided = [start + frame for frame in self.before if frame < kept.stop]
-        found = (*self._memory.found, *decided)[-_REMEMBERED:]
-        place = self._places.get(kept.stop - 1)
-        return SeamMemory(self.log_gain[kept], self._memory.pictures + new, found, place.slope if place else None)
+        decided = [frame for frame in self.before if frame < kept.stop]
+        answered = [frame for frame in self._exposure if frame < kept.stop]
+        found = (*self._memory.found, *(start + frame for frame in decided))[-_REMEMBERED:]
+        drift, exposed = self._memory.drift, self._memory.exposed
+        if self._change is not None:
+            drift = drift_since(self._change, sorted([*decided, *answered]), kept.stop - 1, drift)
+            exposed = max(answered, default=0) > max(decided, default=0) or (exposed and not decided)
+        return SeamMemory(self.log_gain[kept], self._memory.pictures + new, found, drift, exposed)
 
 
 _REMEMBERED = 8
@@ -107,11 +123,12 @@ def find_seams(
     """
     known, frames = memory.log_gain, len(proxies)
     past = len(known)
-    last = memory.found[-1] - memory.pictures + past if memory.found else None
-    of_frame = slopes([], [], frames, past, memory.slope, last)
-    path = _carried(known, frames, {}, of_frame)
+    leak = _LEAK_EXPOSED if memory.exposed else _LEAK_FRAMES
+    path = _carried(known, frames, {}, leak)
     if 2 not in steps:
-        return Seams(path, (), memory, of_frame)
+        return Seams(path, (), memory)
+    change = changes(steps)  # of the input, whatever is taken off
+    change[: max(past - 1, 0)] = 0
     observed = {offset: without_trend(step, -path) for offset, step in steps.items()}
     steps = {offset: without_outliers(step) for offset, step in observed.items()}
     # A lamp's pool of light is an outlier beside the rest of the picture: its peak is looked for in observed.
@@ -119,6 +136,10 @@ def find_seams(
     first = memory.pictures - past
     expected = [frame - 1 - first for frame in expected_seams(memory.found, memory.pictures, frames)]
     boundaries = [b for b in select_seams(fit, max(past - 1, 0), expected) if b + 1 not in gaps]
+    for boundary in boundaries:
+        change[boundary] = 0  # a step is no drift
+    exposure = exposure_steps(fit, boundaries, change, memory.drift)
+    boundaries = [b for b in boundaries if b not in exposure]
     jumps = {b + 1: jump_field(steps, fit, b, boundaries) for b in boundaries}
     if jumps:
         smallest = _min_size(steps, matches, frames, jumps)
@@ -132,14 +153,12 @@ def find_seams(
     if jumps or opening:
         seen = _observed_again(proxies, matches, known, jumps | opening)
         jumps, opening = ({frame: seen[frame] for frame in each} for each in (jumps, opening))
-        found = answers(jumps, fit.slope, last, known=memory.slope)
-        of_frame = slopes(found, tuple(jumps), frames, past, memory.slope, last)
-        path = _carried(known, frames, jumps, of_frame)
+        path = _carried(known, frames, jumps, leak)
         if past == 0:
-            path = _carried(known, frames, jumps, of_frame, start=-path[:_LEVEL_FRAMES].mean(0))
+            path = _carried(known, frames, jumps, leak, start=-path[:_LEVEL_FRAMES].mean(0))
     for frame, jump in opening.items():
         path[:frame] += jump
-    return Seams(path, tuple(jumps), memory, of_frame)
+    return Seams(path, tuple(jumps), memory, change, tuple(b + 1 for b in exposure))
 
 
 def opening_jump(steps: Mapping[int, Step], fit: StepFit, seams: Sequence[int]) -> dict[int, Tensor]:
@@ -152,7 +171,7 @@ def _observed_again(
     proxies: Tensor, matches: Mapping[int, Match], known: Tensor, jumps: Mapping[int, Tensor]
 ) -> dict[int, Tensor]:
     """The jumps with what is still there once they are taken off: dark cells show less of a gain than all of it."""
-    path = _carried(known, len(proxies), jumps, {})
+    path = _carried(known, len(proxies), jumps, _LEAK_FRAMES)
     level = apply_gain(proxies, upsample_cells(path - path.mean(0), (proxies.shape[-2], proxies.shape[-1]))).clamp(0, 1)
     steps = {offset: without_outliers(observe(level, match)) for offset, match in matches.items()}
     fit = fit_steps(steps, matches, len(proxies))
@@ -161,27 +180,35 @@ def _observed_again(
 
 
 def _carried(
-    known: Tensor,
-    frames: int,
-    jumps: Mapping[int, Tensor],
-    of_frame: Mapping[int, Place],
-    *,
-    start: Tensor | None = None,
+    known: Tensor, frames: int, jumps: Mapping[int, Tensor], leak: int, *, start: Tensor | None = None
 ) -> Tensor:
-    """The log gain `[T, 3, h, w]` of all frames, from the decided ones on: it stays, but for jumps, slopes and leaks.
+    """The log gain `[T, 3, h, w]` of all frames, from the decided ones on: it stays, but for jumps and leaks.
 
-    start: `[3, h, w]`, that of the first frame where none is decided; None for 0.
+    leak: time constant, frames; start: `[3, h, w]`, of the first frame where none is decided; None for 0.
     """
     levels = [*known]
     level = known[-1] if len(known) else known.new_zeros(known.shape[1:]) if start is None else start
     for frame in range(len(known), frames):
-        level = level * (1 - 1 / _LEAK_FRAMES)
+        level = level * (1 - 1 / leak)
         level = level * (level.abs().max() > _GONE)
-        level = towards_bound(given_back(level, of_frame.get(frame)))
+        level = _towards_bound(level)
         if frame in jumps:
-            level = stepped(level, jumps[frame])
+            level = _stepped(level, jumps[frame])
         levels.append(level)
     return torch.stack(levels)
+
+
+def _stepped(level: Tensor, step: Tensor) -> Tensor:
+    """The correction `[3, h, w]` after a seam, as far as the bound on its mean lets it be taken off."""
+    mean, wanted = level.mean((1, 2), keepdim=True), (level - step).mean((1, 2), keepdim=True)
+    most = torch.maximum(mean.abs(), torch.full_like(mean, MOST))
+    return level - step - (wanted - wanted.clamp(-most, most))
+
+
+def _towards_bound(level: Tensor) -> Tensor:
+    """The correction `[3, h, w]` a frame later: what of its mean lies out of the bound goes by and by."""
+    mean = level.mean((1, 2), keepdim=True)
+    return level - (mean - mean.clamp(-_BOUND, _BOUND)) / _BACK_FRAMES
 
 
 def _min_size(

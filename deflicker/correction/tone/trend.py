@@ -7,7 +7,7 @@ neither the gate nor the losses see it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
@@ -28,7 +28,9 @@ tells from flicker."""
 _FARTHEST = 4
 """Steps over more frames than this say little about a slope where it bends."""
 _HALF_ENERGY = 32.0
-"""Energy of a slope, in units of what flicker alone would give by chance, at which half of it counts as trend."""
+"""Energy of a slope, in units of what flicker alone would give by chance, at which half of it counts as trend …"""
+_HALF_ENERGY_WHOLE = 16.0
+"""… and for the slope over the whole window, which little else than a trend makes."""
 
 
 def trend_path(steps: Mapping[int, Step], frames: int, pyramid: Pyramid, scale: Tensor | None = None) -> Tensor:
@@ -52,8 +54,12 @@ def trend_path(steps: Mapping[int, Step], frames: int, pyramid: Pyramid, scale: 
             continue
         slope = _robust_line_fit(band, weight)
         if scale is not None:
-            chance = scale[level] * _chance_slope(tuple(steps), frames, like.device)
-            slope = slope * _trend_confidence(slope, weight, chance)
+            offsets, whole = tuple(steps), _whole_slope(band, weight)
+            chance = scale[level] * _chance_slope(_line_fit, offsets, frames, like.device)
+            confidence = _trend_confidence(slope, weight, chance, _HALF_ENERGY)
+            chance = scale[level] * _chance_slope(_whole_slope, offsets, frames, like.device)
+            course = _trend_confidence(whole, weight, chance, _HALF_ENERGY_WHOLE)
+            slope = confidence * slope + (1 - confidence) * course * whole
             slope = slope[_best_supported(frames, like.device)]
         slopes.append(slope)
     slope = pyramid.merge(slopes)
@@ -77,6 +83,15 @@ def _robust_line_fit(values: Tensor, weight: Tensor) -> Tensor:
     return fit
 
 
+def _net_share(slope: Tensor, net: Tensor, weight: Tensor) -> Tensor:
+    """Part of a robust slope that a plain fit sees as well, 0 … 1, `[T, 1, 1, 1]`.
+
+    Where exposure takes a slope back in steps, tone goes nowhere, though most steps between frames go one way.
+    """
+    agreed = (slope * net * weight).sum((1, 2, 3), keepdim=True)
+    return (agreed / (slope.square() * weight).sum((1, 2, 3), keepdim=True).clamp_min(1e-12)).clamp(0, 1)
+
+
 def _line_fit(values: Tensor, weight: Tensor) -> Tensor:
     """Local linear regression over time, `[T, ...]`: at each frame, the line through its neighbours, at that frame."""
     frames = len(values)
@@ -93,14 +108,31 @@ def _line_fit(values: Tensor, weight: Tensor) -> Tensor:
     return (second * value - first * tilt) / (second * mass - first.square()).clamp_min(1e-9)
 
 
-def _trend_confidence(slope: Tensor, weight: Tensor, chance: Tensor) -> Tensor:
-    """How much of a slope is trend, 0 … 1, `[T, 1, 1, 1]`, from its energy beside chance's `[T]`."""
+def _whole_slope(values: Tensor, weight: Tensor) -> Tensor:
+    """Slope of the line through the whole window's tone, `[T, ...]`, the same at each frame.
+
+    Least squares on what slopes add up to is their mean under a parabola.
+    """
+    frames = len(values)
+    time = torch.arange(1, frames + 1, device=values.device, dtype=values.dtype)
+    mass = torch.einsum("t,t...->t...", time * (frames + 1 - time), weight)
+    found = (mass * values).sum(0, keepdim=True) / mass.sum(0, keepdim=True).clamp_min(1e-9)
+    return found.expand_as(values)
+
+
+def _trend_confidence(slope: Tensor, weight: Tensor, chance: Tensor, half: float) -> Tensor:
+    """How much of a slope is trend, 0 … 1, `[T, 1, 1, 1]`, from its energy beside chance's `[T]`.
+
+    half: energy in units of chance's at which half of it counts.
+    """
     energy = (slope.square() * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp_min(1e-6)
-    excess = (energy / chance.square().clamp_min(1e-12) / _HALF_ENERGY) ** 4
+    excess = (energy / chance.square().clamp_min(1e-12) / half) ** 4
     return (excess / (1 + excess)).view(-1, 1, 1, 1)
 
 
-def _chance_slope(offsets: tuple[int, ...], frames: int, device: torch.device) -> Tensor:
+def _chance_slope(
+    fit: Callable[[Tensor, Tensor], Tensor], offsets: tuple[int, ...], frames: int, device: torch.device
+) -> Tensor:
     """Standard deviation per frame of the fitted slope of independent unit noise, `[T]`."""
     noise = torch.eye(frames, device=device)
     rise, run = torch.zeros_like(noise), torch.zeros_like(noise)
@@ -108,7 +140,7 @@ def _chance_slope(offsets: tuple[int, ...], frames: int, device: torch.device) -
         rows = torch.arange(max(0, -offset), min(frames, frames - offset), device=device)
         rise[rows] += offset * (noise[rows + offset] - noise[rows])
         run[rows] += offset**2
-    return _line_fit(rise / run, run).square().sum(1).sqrt()
+    return fit(rise / run, run).square().sum(1).sqrt()
 
 
 def without_trend(step: Step, path: Tensor) -> Step:

@@ -64,6 +64,17 @@ def test_a_fade_stays_while_flicker_goes():
     assert abs(slope) < 0.5 / 4
 
 
+def test_a_slow_course_stays_while_exposure_answers_it_in_steps():
+    """Light falls by 0.02 a frame, the camera takes 0.1 of it back every six frames: a sixth of the fall is left."""
+    time = torch.arange(32).view(-1, 1, 1, 1)
+    course = -0.02 / 6 * time
+    flicker = -0.1 / 6 * time + 0.1 * ((time + 2) // 6)
+    left = solved(still(32, HEIGHT, WIDTH) * (course + flicker).exp()) + flicker
+    assert shaking(left) < shaking(flicker) / 3
+    kept = (left + course).mean((1, 2, 3)).diff().mean()
+    assert kept == pytest.approx(-0.02 / 6, rel=0.3)  # with slopes of 17 frames alone it was levelled
+
+
 def test_colour_of_the_flicker_is_the_colour_of_the_correction():
     """Only blue pumps: red and green are not its business."""
     flicker = global_noise(16, 0.1) * torch.tensor([0.0, 0.0, 1.0]).view(1, 3, 1, 1)
