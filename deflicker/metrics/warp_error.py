@@ -31,7 +31,7 @@ def lai_visible(forward_px: Tensor, backward_px: Tensor) -> Tensor:
     across = F.pad(forward_px.diff(dim=-1), (0, 1)).square()
     down = F.pad(forward_px.diff(dim=-2), (0, 0, 0, 1)).square()
     boundary = (across + down).sum(1, keepdim=True) > 0.01 * length + 0.002
-    return (~(occluded | boundary)).to(forward_px.dtype) * inside(grid)
+    return (~(occluded | boundary)).to(forward_px.dtype) * inside(forward_px)
 
 
 def ewarp_mse(here: Tensor, brought: Tensor, mask: Tensor) -> Tensor:

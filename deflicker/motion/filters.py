@@ -5,6 +5,7 @@ A CPU runs these several times as fast as torch's pooling and `norm`, which go p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -51,10 +52,18 @@ def _count(image: Tensor, radius: int, dim: int) -> Tensor:
 
 def sum_of(samples: Sequence[Tensor]) -> Tensor:
     """Sum of tensors of one shape, without copying them together first."""
-    total = torch.zeros_like(samples[0])
-    for sample in samples:
+    if len(samples) == 1:
+        return samples[0]
+    total = samples[0] + samples[1]
+    for sample in samples[2:]:
         total += sample
     return total
+
+
+def is_surely_finite(values: Tensor) -> bool:
+    """Whether all are: on a CPU, where one sum tells in a fifth of the time of a look at each; on a GPU it would be a
+    wait, so nothing is sure there."""
+    return values.device.type == "cpu" and math.isfinite(values.sum())
 
 
 def ramp(value: Tensor, bounds: tuple[float, float]) -> Tensor:
@@ -75,7 +84,21 @@ def cell_means(image: Tensor) -> Tensor:
 
 def block_mean(image: Tensor, side_px: int) -> Tensor:
     """Means over blocks of `side_px`²: `[..., H, W]` → `[..., ⌈H / side_px⌉, ⌈W / side_px⌉]`."""
-    return F.avg_pool2d(image, side_px, ceil_mode=True, count_include_pad=False)
+    below, right = -image.shape[-2] % side_px, -image.shape[-1] % side_px
+    if below:
+        image = F.pad(image, (0, 0, 0, below))
+    height, width = image.shape[-2:]
+    rows = image.reshape(*image.shape[:-2], height // side_px, side_px, width).sum(-2)
+    if right:
+        rows = F.pad(rows, (0, right))
+    means: Tensor = rows[..., ::side_px] / side_px**2
+    for column in range(1, side_px):
+        means.add_(rows[..., column::side_px], alpha=1 / side_px**2)
+    if below:
+        means[..., -1, :] *= side_px / (side_px - below)
+    if right:
+        means[..., -1] *= side_px / (side_px - right)
+    return means
 
 
 def upsample_blocks(blocks: Tensor, side_px: int, size: Sequence[int]) -> Tensor:

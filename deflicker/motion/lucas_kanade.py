@@ -7,7 +7,6 @@ summed over cells. RAFT on a small frame says where to look; this says where exa
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from deflicker.motion.filters import block_mean, box_mean, length, upsample_blocks
@@ -71,8 +70,15 @@ def _steps(first: Tensor, second: Tensor, flow_px: Tensor, steps: int) -> Tensor
 
 def _gradients(image: Tensor) -> tuple[Tensor, Tensor]:
     """Central differences along x and y."""
-    padded = F.pad(image, (1, 1, 1, 1), mode="replicate")
-    return (
-        (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2,
-        (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2,
-    )
+    return _difference(image, -1), _difference(image, -2)
+
+
+def _difference(image: Tensor, dim: int) -> Tensor:
+    """Central differences along a dimension; at its ends half of those to the one pixel beside."""
+    size = image.shape[dim]
+    change = torch.zeros_like(image)
+    if size > 1:
+        torch.sub(image.narrow(dim, 1, 1), image.narrow(dim, 0, 1), out=change.narrow(dim, 0, 1))
+        torch.sub(image.narrow(dim, -1, 1), image.narrow(dim, -2, 1), out=change.narrow(dim, -1, 1))
+        torch.sub(image.narrow(dim, 2, size - 2), image.narrow(dim, 0, size - 2), out=change.narrow(dim, 1, size - 2))
+    return change.div_(2)

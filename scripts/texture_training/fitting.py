@@ -17,7 +17,7 @@ from deflicker.correction.texture.laplacian import shrink, split_bands
 from deflicker.correction.texture.luma_chroma import LumaChroma, along, to_luma_chroma
 from deflicker.correction.texture.temporal_attention import MEMORY, TemporalAttention
 from deflicker.motion.filters import block_mean
-from deflicker.motion.warp import inside, target_grid
+from deflicker.motion.warp import inside
 
 from .samples import ROWS, Sample
 
@@ -94,7 +94,7 @@ def rolled_out(network: TemporalAttention, batch: Sample, reach: int, imagined: 
         if picture:
             flow_px = batch.flow_px[:, picture - 1]
             memory = along(outputs[-1], flow_px)
-            seen = batch.flow_visible[:, picture - 1, None] * inside(target_grid(flow_px))
+            seen = batch.flow_visible[:, picture - 1, None] * inside(flow_px)
         stack = to_luma_chroma(batch.stack[:, picture])
         frame = LumaChroma(stack.luma[:, 0], stack.chroma[:, 0])
         others = LumaChroma(
@@ -138,7 +138,7 @@ def losses_of(network: TemporalAttention, batch: Sample, recipe: Recipe, reach: 
     for turn in range(1, len(outputs)):
         flow_px, seen = batch.flow_px[:, turn - 1], batch.flow_visible[:, turn - 1, None]
         before = along(errors[turn - 1], flow_px, "bilinear")
-        seen = seen * inside(target_grid(flow_px))
+        seen = seen * inside(flow_px)
         luma = (errors[turn].luma - before.luma) * seen
         chroma = (errors[turn].chroma - before.chroma) * shrink(seen)
         steady = _smooth_l1(_inner(luma, MARGIN_PX)) + _smooth_l1(_inner(chroma, MARGIN_PX // 2))

@@ -55,10 +55,28 @@ libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
 libc.fflush(None)
 """
 
+LARGE = """
+import resource
+import sys
+
+from deflicker.core.malloc import use_single_arena
+
+if sys.argv[1] == "one":
+    use_single_arena()
+for _ in range(20):
+    bytearray(40_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
 
 def pools(how: str) -> int:
     done = subprocess.run([sys.executable, "-c", POOLS, how], capture_output=True, text=True, check=True)
     return done.stdout.count("<heap nr=")
+
+
+def cleared_pages(how: str) -> int:
+    done = subprocess.run([sys.executable, "-c", LARGE, how], capture_output=True, text=True, check=True)
+    return int(done.stdout)
 
 
 def given_back_mb(every_s: float) -> float:
@@ -73,6 +91,11 @@ glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no glibc h
 def test_threads_share_one_pool() -> None:
     assert pools("many") > 1
     assert pools("one") == 1
+
+
+@glibc
+def test_large_blocks_are_not_cleared_by_the_system_each_time() -> None:
+    assert cleared_pages("one") < cleared_pages("many") / 4
 
 
 @glibc

@@ -63,7 +63,7 @@ A_WINDOW = {
     "correction/tone/steady_part.py": 1,  # whether there are parts
     "metrics/flicker.py": 2,  # asked for by who wants a report of each window
 }
-A_SHOT = {"correction/tone/seam_detection.py": 1}
+A_SHOT = {"correction/tone/seam_detection.py": 1, "correction/tone/settling.py": 1}
 A_BLOCK = {"correction/texture/boil_gate.py": 4}
 """For each block of texture; see `stabilize.BLOCK`."""
 A_FRAME = {"correction/apply.py": 1}

@@ -50,7 +50,7 @@ class TextureMemory:
         which, nearest_px, mixed = rough[:, :1], rough[:, 1:3], rough[:, 3:]
         smooth_px = sample(self.offset_px, grid)
         offset_px = torch.where(mixed > 0, nearest_px, smooth_px) + step_px
-        return replace(self, which=which, offset_px=offset_px, trust=inside(grid) * inside(target_grid(offset_px)))
+        return replace(self, which=which, offset_px=offset_px, trust=inside(step_px) * inside(offset_px))
 
     def read(self, channels: slice = slice(None)) -> Tensor:
         """What the pixels point at, `[1, C, H, W]`, each sampled once from a kept picture (bicubic)."""

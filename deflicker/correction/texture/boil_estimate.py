@@ -24,7 +24,7 @@ from torch import Tensor
 from deflicker.core.blocks import stored
 from deflicker.correction.texture.differences import LEVELS, doubt_of, products, usual_part, visible_of
 from deflicker.correction.texture.laplacian import cell_means, shrink, split_bands
-from deflicker.motion.filters import block_mean, upsample_blocks
+from deflicker.motion.filters import block_mean, sum_of, upsample_blocks
 
 _SUSPICION = 2.0
 """How often S + P − E is counted off where motion is uncertain."""
@@ -102,7 +102,8 @@ def boil_variance(
     `[1, 1, h, w]`, how often what S + P exceeds E by is counted off.
     """
     band = usual_part(band)
-    every = torch.stack([band[i].square() + band[j].square() for i, j in across]).sum(0) / 2
+    squared = band.square()
+    every = sum_of([squared[i] + squared[j] for i, j in across]) / 2
     near = [(row, row) for row in across[0]]
     sums_of, masses = zip(
         *(products(band, visible, pairs) for pairs in (across, beside, across[:1], near)), strict=True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor
 
 from deflicker.correction.texture.differences import LEVELS
@@ -138,4 +138,8 @@ def quartered(image: Tensor, level: int, *, least: bool = False) -> Tensor:
 def _padded(image: Tensor, unit: int) -> Tensor:
     """The picture, its edge continued to sides that are multiples of `unit`."""
     below, right = -image.shape[-2] % unit, -image.shape[-1] % unit
-    return F.pad(image, (0, right, 0, below), mode="replicate") if below or right else image
+    if below:
+        image = torch.cat([image, image[..., -1:, :].expand(*image.shape[:-2], below, -1)], -2)
+    if right:
+        image = torch.cat([image, image[..., -1:].expand(*image.shape[:-1], right)], -1)
+    return image

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from deflicker.correction.texture.laplacian import cell_means, shrink
-from deflicker.motion.filters import upsample_blocks
+from deflicker.motion.filters import sum_of, upsample_blocks
 
 LEVELS = 4
 """Bands that may boil, from details of 2 px to details of 16 px; what is coarser is tone."""
@@ -44,5 +44,5 @@ def usual_part(band: Tensor) -> Tensor:
 
 def products(band: Tensor, visible: Tensor, pairs: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
     """Σ D_i D_j over pairs of rows and the visibility behind it, `[1, H, W]` each."""
-    summed = torch.stack([band[i] * band[j] for i, j in pairs]).sum(0)
-    return summed, torch.stack([visible[i] * visible[j] for i, j in pairs]).sum(0)
+    summed = sum_of([band[i] * band[j] for i, j in pairs])
+    return summed, sum_of([visible[i] * visible[j] for i, j in pairs])

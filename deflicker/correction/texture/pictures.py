@@ -19,6 +19,7 @@ from deflicker.correction.texture.links import Link, View, walked
 from deflicker.correction.texture.luma_chroma import LumaChroma, along, change_of_rgb
 from deflicker.correction.texture.temporal_attention import MEMORY
 from deflicker.correction.types import FrameRecord
+from deflicker.motion.filters import is_surely_finite
 from deflicker.motion.warp import warp
 
 
@@ -148,11 +149,14 @@ class Pictures(list[Picture]):
         luma, visible, offsets = around.luma, around.visible, around.offsets
         if index > 0 and (change := self[index - 1].change) is not None:
             link, own = self.link(index), self.view(index)
-            memory = along(self.view(index - 1).planes + change, link.back_px)
-            sane = memory.luma.isfinite()
-            luma = torch.cat([luma, torch.where(sane, memory.luma, own.luma)])
-            chroma = torch.cat([chroma, torch.where(memory.chroma.isfinite(), memory.chroma, own.chroma)])
-            visible, offsets = torch.cat([visible, link.back_visible * sane]), (*offsets, MEMORY)
+            memory, seen = along(self.view(index - 1).planes + change, link.back_px), link.back_visible
+            if not (is_surely_finite(memory.luma) and is_surely_finite(memory.chroma)):
+                seen = seen * memory.luma.isfinite()
+                sane_luma = torch.where(memory.luma.isfinite(), memory.luma, own.luma)
+                memory = LumaChroma(sane_luma, torch.where(memory.chroma.isfinite(), memory.chroma, own.chroma))
+            luma = torch.cat([luma, memory.luma])
+            chroma = torch.cat([chroma, memory.chroma])
+            visible, offsets = torch.cat([visible, seen]), (*offsets, MEMORY)
         return Values(LumaChroma(luma[None], chroma[None]), visible[None], around.flow_error_px, offsets)
 
     def _paths(self, index: int, sign: int) -> list[tuple[Tensor, Tensor]]:

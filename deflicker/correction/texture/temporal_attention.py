@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from deflicker.correction.texture.comparison import Bands, Comparison, quarter, quartered
 from deflicker.correction.texture.differences import LEVELS
 from deflicker.correction.texture.laplacian import enlarge, shrink
+from deflicker.motion.filters import sum_of
 
 BANDS = LEVELS + 1
 """Bands of luma that are averaged: details of 2 to 16 px, and the rest. Colour has no finest one."""
@@ -119,18 +120,18 @@ class TemporalAttention(nn.Module):
         count, known = seen.count, seen.visible
         places = [abs(offset) for offset in seen.offsets]
         about = self.context(_packed(_context(seen)))
-        encoded = self.first(_packed(_features(seen))) + _rows(self.place, places, count[0])
-        encoded = F.relu(encoded + _each(about, count))
-        encoded = F.relu(self.second(encoded))
+        encoded = self.first(_packed(_features(seen))).add_(_rows(self.place, places, count[0]))
+        encoded = encoded.add_(_each(about, count)).relu_()
+        encoded = self.second(encoded).relu_()
         mass = _each(_summed(known, count), count) + 1e-3
         part = known / mass
         mean = _summed(encoded * part, count)
-        spread = (_summed((encoded - _each(mean, count)).square() * part, count) + 1e-6).sqrt()
+        spread = (_summed((encoded - _each(mean, count)).square().mul_(part), count) + 1e-6).sqrt()
         agreed = torch.cat([mean, spread], 1)
-        mixed = F.relu(self.mixed(encoded) + _each(self.shared(agreed), count))
-        scores, doubts = self.heads(F.relu(self.third(mixed))).tensor_split([_HEADS], 1)
+        mixed = self.mixed(encoded).add_(_each(self.shared(agreed), count)).relu_()
+        scores, doubts = self.heads(self.third(mixed).relu_()).tensor_split([_HEADS], 1)
         scores = scores + (_rows(self.position, places, count[0]) + (known + _UNSEEN).log())
-        return scores, doubts, self.own_heads(F.relu(self.own(torch.cat([agreed, about], 1))))
+        return scores, doubts, self.own_heads(self.own(torch.cat([agreed, about], 1)).relu_())
 
     def _fine(self, scores: Tensor, doubts: Tensor, own_scores: Tensor, seen: Comparison) -> Tensor:
         """p of the finest bands, at half the size, `[B, N, 3, h, w]`."""
@@ -167,7 +168,7 @@ def _parted(values: Tensor, count: tuple[int, int]) -> Tensor:
 
 def _summed(values: Tensor, count: tuple[int, int]) -> Tensor:
     """Σ over neighbours: `[B N, ...]` → `[B, ...]`."""
-    return values.sum(0, keepdim=True) if count[0] == 1 else _parted(values, count).sum(1)
+    return sum_of([values[k : k + 1] for k in range(count[1])]) if count[0] == 1 else _parted(values, count).sum(1)
 
 
 def _each(values: Tensor, count: tuple[int, int]) -> Tensor:

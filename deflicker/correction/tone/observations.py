@@ -54,7 +54,7 @@ def observe(frames: Tensor, match: Match, *, aligned: Tensor | None = None, boun
     grid = target_grid(match.flow_px)
     here = frames[match.start : match.start + n]
     there = _matched(frames, match, grid)
-    cut_here, cut_there = ((each.amax(1, keepdim=True) >= CLIPPED).to(frames.dtype) for each in (here, there))
+    cut_here, cut_there = (_is_cut(each).to(frames.dtype) for each in (here, there))
     weight = match.visible * (1 - cut_here) * (1 - cut_there)
     if aligned is not None:
         lights = aligned[match.start : match.start + n], _matched(aligned, match, grid)
@@ -69,6 +69,12 @@ def observe(frames: Tensor, match: Match, *, aligned: Tensor | None = None, boun
     flow_cells = cell_means(match.flow_px * (weight + 1e-3)) / (visible + 1e-3) / CELL_PX
     log_ratio = enough * torch.log((mean_there + floor) / (mean_here + floor))
     return Step(match.offset, match.start, flow_cells, log_ratio, enough * visible * (level / (level + _DARK)).square())
+
+
+def _is_cut(frames: Tensor) -> Tensor:
+    """Where a channel of `[n, 3, H, W]` may have been cut off, `[n, 1, H, W]`."""
+    red, green, blue = frames[:, :1], frames[:, 1:2], frames[:, 2:]
+    return torch.maximum(torch.maximum(red, green), blue) >= CLIPPED
 
 
 def agreement(here: Tensor, there: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ from deflicker.correction.tone.seam_detection import (
     select_opening,
     select_seams,
 )
+from deflicker.correction.tone.settling import settling_gain
 from deflicker.correction.tone.step_pairs import lasting, without_jumps
 from deflicker.correction.tone.trend import trend_path, without_trend
 from deflicker.motion.correspondence import Match
@@ -158,6 +159,9 @@ def find_seams(
             path = _carried(known, frames, jumps, leak, start=-path[:_LEVEL_FRAMES].mean(0))
     for frame, jump in opening.items():
         path[:frame] += jump
+    if memory.pictures == 0 and not (jumps or opening or gaps):
+        settling = settling_gain(proxies, matches, steps)
+        path[: len(settling)] += settling
     return Seams(path, tuple(jumps), memory, change, tuple(b + 1 for b in exposure))
 
 

@@ -25,19 +25,16 @@ class StepOperator:
         self.shape = shape
         self.steps = dict(steps)
         self.rows: dict[int, slice] = {}
-        rows, columns, values, count = [], [], [], 0
+        columns, values, count = [], [], 0
         for offset, step in self.steps.items():
-            row, column, value = _entries(step, shape)
-            rows.append(row + count)
+            column, value = _entries(step, shape)
             columns.append(column)
             values.append(value)
             size = step.log_ratio.shape[0] * shape[1] * shape[2]
             self.rows[offset] = slice(count, count + size)
             count += size
         unknowns = shape[0] * shape[1] * shape[2]
-        self._matrix, self._transposed = _sparse(
-            torch.cat(rows), torch.cat(columns), torch.cat(values), (count, unknowns)
-        )
+        self._matrix, self._transposed = _sparse(torch.cat(columns), torch.cat(values), unknowns)
         self.offset = torch.cat([flatten(step.log_ratio) for step in self.steps.values()])
         """d, `[rows, 3]`."""
         self.weight = torch.cat([flatten(step.weight) for step in self.steps.values()])
@@ -75,20 +72,29 @@ def flatten(field: Tensor) -> Tensor:
     return field.permute(0, 2, 3, 1).reshape(-1, field.shape[1])
 
 
-def _sparse(rows: Tensor, columns: Tensor, values: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """A matrix and its transpose, both compressed by rows, the layout whose products are fast."""
+def _sparse(columns: Tensor, values: Tensor, unknowns: int) -> tuple[Tensor, Tensor]:
+    """A matrix and its transpose, both compressed by rows, the layout whose products are fast.
+
+    columns, values: `[rows, n]`, what each row has, columns rising. Indices are of 32 bits, as a CPU's products want
+    them: others are converted in each.
+    """
+    count, each = columns.shape
+    ends = torch.arange(count + 1, device=columns.device, dtype=torch.int32) * each
+    rising, order = columns.flatten().sort(stable=True)
+    starts = torch.searchsorted(rising, torch.arange(unknowns + 1, device=columns.device, dtype=torch.int32))
+    rows = (order // each).int()
     with warnings.catch_warnings():  # torch calls the layout beta, once per process
         warnings.simplefilter("ignore", UserWarning)
-        matrix = torch.sparse_coo_tensor(torch.stack([rows, columns]), values, size).coalesce()
-        return matrix.to_sparse_csr(), matrix.t().coalesce().to_sparse_csr()
+        matrix = torch.sparse_csr_tensor(ends, columns.flatten(), values.flatten(), (count, unknowns))
+        return matrix, torch.sparse_csr_tensor(starts.int(), rows, values.flatten()[order], (unknowns, count))
 
 
-def _entries(step: Step, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Sparse rows of `c_{t+k}(x + f) − c_t(x)` with bilinear weights: (row, column, value)."""
+def _entries(step: Step, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+    """Sparse rows of `c_{t+k}(x + f) − c_t(x)` with bilinear weights: columns, rising, and values, `[rows, 5]` each,
+    or `[rows, 3]` where cells lie in one line."""
     _, height, width = shape
     n = step.flow_cells.shape[0]
     device = step.flow_cells.device
-    rows = torch.arange(n * height * width, device=device)
     frame = torch.arange(n, device=device).view(n, 1, 1) + step.start
     x = torch.arange(width, device=device).view(1, 1, width) + step.flow_cells[:, 0]
     y = torch.arange(height, device=device).view(1, height, 1) + step.flow_cells[:, 1]
@@ -97,11 +103,12 @@ def _entries(step: Step, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor, T
     right_weight, bottom_weight = x - left, y - top
     base = (frame + step.offset) * height * width
     columns, values = [], []
-    for dy, weight_y in ((0, 1 - bottom_weight), (1, bottom_weight)):
-        for dx, weight_x in ((0, 1 - right_weight), (1, right_weight)):
-            row_index = (top + dy).clamp(max=height - 1).long()
-            column_index = (left + dx).clamp(max=width - 1).long()
-            columns.append((base + row_index * width + column_index).reshape(-1))
-            values.append((weight_y * weight_x).reshape(-1))
-    own = rows + step.start * height * width
-    return rows.repeat(5), torch.cat([*columns, own]), torch.cat([*values, -torch.ones_like(values[0])])
+    for dy, weight_y in enumerate((1 - bottom_weight, bottom_weight)[:height]):
+        for dx, weight_x in enumerate((1 - right_weight, right_weight)[:width]):
+            columns.append((base + (top + dy).long() * width + (left + dx).long()).flatten())
+            values.append((weight_y * weight_x).flatten())
+    own = torch.arange(n * height * width, device=device) + step.start * height * width
+    at = 0 if step.offset > 0 else len(columns)
+    columns.insert(at, own)
+    values.insert(at, -torch.ones_like(values[0]))
+    return torch.stack(columns, -1).int(), torch.stack(values, -1)
