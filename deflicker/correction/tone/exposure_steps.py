@@ -33,11 +33,14 @@ def changes(steps: Mapping[int, Step]) -> Tensor:
     return total / mass.clamp_min(1e-6)
 
 
-def exposure_steps(fit: StepFit, boundaries: Sequence[int], change: Tensor, drift: Tensor | None) -> tuple[int, ...]:
+def exposure_steps(
+    fit: StepFit, boundaries: Sequence[int], change: Tensor, drift: Tensor, *, opening: bool
+) -> tuple[int, ...]:
     """Those of the boundaries over which tone steps and stays whose steps answer a drift, in order.
 
-    fit: of all boundaries of a window; boundaries: in order. change: `[T-1, 3, r, r]` over each, 0 where it is in
-    `drift`, `[3, r, r]`: what came since the step before all of these; None where there was none.
+    fit: of all boundaries of a window; boundaries: in order. change: `[T-1, 3, r, r]` over each, 0 at steps and where
+    it is in `drift`, `[3, r, r]`: what came since the step before all of these, or since the shot began. opening: the
+    shot had no step before.
     """
     if not boundaries:
         return ()
@@ -50,26 +53,23 @@ def exposure_steps(fit: StepFit, boundaries: Sequence[int], change: Tensor, drif
     part, rate = -(drifts * steps).sum(1) / energy, -(slopes * steps).sum(1) / energy
     alike = torch.stack([F.cosine_similarity(each, steps) for each in (drifts, slopes)]) <= _OTHER_WAY
     answers = (part >= _ANSWERED[0]) & alike[0]
-    if drift is None:
+    if opening:
         answers[:1] |= (rate[:1] >= _QUICK) & alike[1, :1]
     answers &= part <= _ANSWERED[1]
     return tuple(b for b, each in zip(boundaries, answers.tolist(), strict=True) if each)
 
 
-def _drifts(boundaries: Sequence[int], change: Tensor, drift: Tensor | None) -> list[Tensor]:
+def _drifts(boundaries: Sequence[int], change: Tensor, drift: Tensor) -> list[Tensor]:
     """What came before each boundary since the one before it, `[3, r, r]` each."""
     starts = [b + 1 for b in boundaries]
-    first = change[: boundaries[0]].sum(0)
+    first = drift + change[: boundaries[0]].sum(0)
     later = [change[start:b].sum(0) for start, b in zip(starts, boundaries[1:], strict=False)]
-    return [first if drift is None else drift + first, *later]
+    return [first, *later]
 
 
-def drift_since(change: Tensor, steps: Sequence[int], end: int, drift: Tensor | None) -> Tensor | None:
-    """Drift up to frame `end`, `[3, r, r]`, since the last of the steps before it; they lie before these frames.
+def drift_since(change: Tensor, steps: Sequence[int], end: int, drift: Tensor) -> Tensor:
+    """Drift up to frame `end`, `[3, r, r]`, since the last of the steps, which lie before these frames.
 
     change, drift: as `exposure_steps` takes them.
     """
-    before = [frame for frame in steps if frame <= end]
-    if before:
-        return change[before[-1] : end].sum(0)
-    return None if drift is None else drift + change[:end].sum(0)
+    return change[max(steps) : end].sum(0) if steps else drift + change[:end].sum(0)

@@ -1,8 +1,8 @@
 """Seams: the steps of tone and colour where a generator joined two chunks of frames.
 
 `seam_detection` finds them. Here they are measured and removed from the frames after them as whole steps, so that none
-becomes a ramp. A seam is a property of the chunk, not of what it shows, so the correction stays
-in its place in the picture.
+becomes a ramp. A seam is a property of the chunk, not of what it shows, so the correction stays in its place in the
+picture.
 """
 
 from __future__ import annotations
@@ -69,9 +69,14 @@ class SeamMemory:
     found: tuple[int, ...] = ()
     """Pictures of the shot that a seam lies before."""
     drift: Tensor | None = None
-    """`[3, r, r]` over regions: log tone that came since the last step, seam or not; None where there was none."""
+    """`[3, r, r]` over regions: log tone that came since the last step, seam or not; None for 0."""
     exposed: bool = False
     """Whether that step answered a drift."""
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether the shot had no step yet."""
+        return not self.found and not self.exposed
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +89,7 @@ class Seams:
     """Frames of the window that a seam lies before, decided ones left out."""
     _memory: SeamMemory
     _change: Tensor | None = None
-    """Of log tone over each boundary, `[T-1, 3, r, r]`; 0 where the memory knows it."""
+    """Of log tone over each boundary, `[T-1, 3, r, r]`; 0 at steps and where the memory knows it."""
     _exposure: tuple[int, ...] = ()
     """Frames that a step lies before which answered a drift."""
 
@@ -101,7 +106,8 @@ class Seams:
         found = (*self._memory.found, *(start + frame for frame in decided))[-_REMEMBERED:]
         drift, exposed = self._memory.drift, self._memory.exposed
         if self._change is not None:
-            drift = drift_since(self._change, sorted([*decided, *answered]), kept.stop - 1, drift)
+            drift = torch.zeros_like(self._change[0]) if drift is None else drift
+            drift = drift_since(self._change, [*decided, *answered], kept.stop - 1, drift)
             exposed = max(answered, default=0) > max(decided, default=0) or (exposed and not decided)
         return SeamMemory(self.log_gain[kept], self._memory.pictures + new, found, drift, exposed)
 
@@ -139,7 +145,8 @@ def find_seams(
     boundaries = [b for b in select_seams(fit, max(past - 1, 0), expected) if b + 1 not in gaps]
     for boundary in boundaries:
         change[boundary] = 0  # a step is no drift
-    exposure = exposure_steps(fit, boundaries, change, memory.drift)
+    drift = torch.zeros_like(change[0]) if memory.drift is None else memory.drift
+    exposure = exposure_steps(fit, boundaries, change, drift, opening=memory.is_opening)
     boundaries = [b for b in boundaries if b not in exposure]
     jumps = {b + 1: jump_field(steps, fit, b, boundaries) for b in boundaries}
     if jumps:
