@@ -19,7 +19,7 @@ _ANSWERED = (0.4, 2.0)
 """Drift that a step takes back, as a part of the step: on the whole the film's own slow course is slower than both."""
 _LARGE = 0.4
 """Size of a step, as a part of the window's largest, from which it takes anything back."""
-_OTHER_WAY = -0.7
+_OTHER_WAY = -0.6
 """Correlation of the two over regions and channels, at most."""
 _QUICK = 0.04
 """Slope around a shot's first step, as a part of it a frame, that is enough: the shot may begin within the drift."""
