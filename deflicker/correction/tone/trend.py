@@ -83,15 +83,6 @@ def _robust_line_fit(values: Tensor, weight: Tensor) -> Tensor:
     return fit
 
 
-def _net_share(slope: Tensor, net: Tensor, weight: Tensor) -> Tensor:
-    """Part of a robust slope that a plain fit sees as well, 0 … 1, `[T, 1, 1, 1]`.
-
-    Where exposure takes a slope back in steps, tone goes nowhere, though most steps between frames go one way.
-    """
-    agreed = (slope * net * weight).sum((1, 2, 3), keepdim=True)
-    return (agreed / (slope.square() * weight).sum((1, 2, 3), keepdim=True).clamp_min(1e-12)).clamp(0, 1)
-
-
 def _line_fit(values: Tensor, weight: Tensor) -> Tensor:
     """Local linear regression over time, `[T, ...]`: at each frame, the line through its neighbours, at that frame."""
     frames = len(values)
