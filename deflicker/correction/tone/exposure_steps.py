@@ -1,4 +1,4 @@
-"""Steps that answer a drift, as those of automatic exposure while the light falls: no seams.
+"""Steps that answer a drift, as those of automatic exposure while the light falls. They are not seams.
 
 Taken off for good, they would leave the drift between them, and the picture would run away from the film's own slow
 course. The energy of tone takes off both, and leaves that course (`trend`).
@@ -6,14 +6,13 @@ course. The energy of tone takes off both, and leaves that course (`trend`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deflicker.correction.tone.observations import Step
-from deflicker.correction.tone.seam_detection import REGIONS, StepFit
+from deflicker.correction.tone.seam_detection import StepFit
 
 _ANSWERED = (0.4, 2.0)
 """Drift that a step takes back, as a part of the step: on the whole the film's own slow course is slower than both."""
@@ -23,14 +22,6 @@ _OTHER_WAY = -0.6
 """Correlation of the two over regions and channels, at most."""
 _QUICK = 0.04
 """Slope around a shot's first step, as a part of it a frame, that is enough: the shot may begin within the drift."""
-
-
-def changes(steps: Mapping[int, Step]) -> Tensor:
-    """Change of log tone from each frame to the next, `[T-1, 3, r, r]` over regions; 0 where nothing is matched."""
-    ahead, behind = steps[1], steps[-1]
-    mass = F.adaptive_avg_pool2d(ahead.weight + behind.weight, REGIONS)
-    total = F.adaptive_avg_pool2d(ahead.weight * ahead.log_ratio - behind.weight * behind.log_ratio, REGIONS)
-    return total / mass.clamp_min(1e-6)
 
 
 def exposure_steps(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from deflicker.core.blocks import stored
 from deflicker.correction.apply import apply_gain, upsample_cells
-from deflicker.correction.tone.exposure_steps import changes, drift_since, exposure_steps
+from deflicker.correction.tone.exposure_steps import drift_since, exposure_steps
 from deflicker.correction.tone.flicker_gate import flicker_scale
 from deflicker.correction.tone.observations import Step, observe, without_outliers
 from deflicker.correction.tone.pyramid import Pyramid
@@ -29,6 +29,7 @@ from deflicker.correction.tone.seam_detection import (
     select_opening,
     select_seams,
 )
+from deflicker.correction.tone.seam_path import LEAK_EXPOSED_FRAMES, LEAK_FRAMES, carried
 from deflicker.correction.tone.settling import settling_gain
 from deflicker.correction.tone.step_pairs import lasting, without_jumps
 from deflicker.correction.tone.trend import trend_path, without_trend
@@ -42,19 +43,6 @@ _CLEAR_OF_STEPS = 4.75
 frame, chance made a step that seemed to stay and measured 3.5 of them in three, and 4.75 in none."""
 _LEVEL_FRAMES = 32
 """The level a shot is brought to is the mean of its chunks' over this many first frames."""
-_LEAK_FRAMES = 240
-"""The correction leaks away with this time constant, so that errors do not add up for ever: 10 s at 24 frames a second,
-and too slow to be seen."""
-_LEAK_EXPOSED = 24
-"""The same after a step that answered a drift: the one taken for a seam before it may have been another of those."""
-_BOUND = 0.35
-"""Log gain, half a stop, that the mean over a picture of all seams together stays within in the long run …"""
-MOST = 0.5
-"""… and at any time."""
-_BACK_FRAMES = 12
-"""Time constant with which it comes back into the bound."""
-_GONE = 0.0005
-"""Log gain below which a leaking correction is dropped."""
 
 
 @stored
@@ -130,11 +118,11 @@ def find_seams(
     """
     known, frames = memory.log_gain, len(proxies)
     past = len(known)
-    leak = _LEAK_EXPOSED if memory.exposed else _LEAK_FRAMES
-    path = _carried(known, frames, {}, leak)
+    leak = LEAK_EXPOSED_FRAMES if memory.exposed else LEAK_FRAMES
+    path = carried(known, frames, {}, leak)
     if 2 not in steps:
         return Seams(path, (), memory)
-    change = changes(steps)  # of the input, whatever is taken off
+    change = region_steps({1: steps[1], -1: steps[-1]})[0]  # of the input, whatever is taken off
     change[: max(past - 1, 0)] = 0
     observed = {offset: without_trend(step, -path) for offset, step in steps.items()}
     steps = {offset: without_outliers(step) for offset, step in observed.items()}
@@ -161,9 +149,9 @@ def find_seams(
     if jumps or opening:
         seen = _observed_again(proxies, matches, known, jumps | opening)
         jumps, opening = ({frame: seen[frame] for frame in each} for each in (jumps, opening))
-        path = _carried(known, frames, jumps, leak)
+        path = carried(known, frames, jumps, leak)
         if past == 0:
-            path = _carried(known, frames, jumps, leak, start=-path[:_LEVEL_FRAMES].mean(0))
+            path = carried(known, frames, jumps, leak, start=-path[:_LEVEL_FRAMES].mean(0))
     for frame, jump in opening.items():
         path[:frame] += jump
     if memory.pictures == 0 and not (jumps or opening or gaps):
@@ -182,44 +170,12 @@ def _observed_again(
     proxies: Tensor, matches: Mapping[int, Match], known: Tensor, jumps: Mapping[int, Tensor]
 ) -> dict[int, Tensor]:
     """The jumps with what is still there once they are taken off: dark cells show less of a gain than all of it."""
-    path = _carried(known, len(proxies), jumps, _LEAK_FRAMES)
+    path = carried(known, len(proxies), jumps, LEAK_FRAMES)
     level = apply_gain(proxies, upsample_cells(path - path.mean(0), (proxies.shape[-2], proxies.shape[-1]))).clamp(0, 1)
     steps = {offset: without_outliers(observe(level, match)) for offset, match in matches.items()}
     fit = fit_steps(steps, matches, len(proxies))
     boundaries = [frame - 1 for frame in jumps]
     return {frame: jump + jump_field(steps, fit, frame - 1, boundaries) for frame, jump in jumps.items()}
-
-
-def _carried(
-    known: Tensor, frames: int, jumps: Mapping[int, Tensor], leak: int, *, start: Tensor | None = None
-) -> Tensor:
-    """The log gain `[T, 3, h, w]` of all frames, from the decided ones on: it stays, but for jumps and leaks.
-
-    leak: time constant, frames; start: `[3, h, w]`, of the first frame where none is decided; None for 0.
-    """
-    levels = [*known]
-    level = known[-1] if len(known) else known.new_zeros(known.shape[1:]) if start is None else start
-    for frame in range(len(known), frames):
-        level = level * (1 - 1 / leak)
-        level = level * (level.abs().max() > _GONE)
-        level = _towards_bound(level)
-        if frame in jumps:
-            level = _stepped(level, jumps[frame])
-        levels.append(level)
-    return torch.stack(levels)
-
-
-def _stepped(level: Tensor, step: Tensor) -> Tensor:
-    """The correction `[3, h, w]` after a seam, as far as the bound on its mean lets it be taken off."""
-    mean, wanted = level.mean((1, 2), keepdim=True), (level - step).mean((1, 2), keepdim=True)
-    most = torch.maximum(mean.abs(), torch.full_like(mean, MOST))
-    return level - step - (wanted - wanted.clamp(-most, most))
-
-
-def _towards_bound(level: Tensor) -> Tensor:
-    """The correction `[3, h, w]` a frame later: what of its mean lies out of the bound goes by and by."""
-    mean = level.mean((1, 2), keepdim=True)
-    return level - (mean - mean.clamp(-_BOUND, _BOUND)) / _BACK_FRAMES
 
 
 def _min_size(

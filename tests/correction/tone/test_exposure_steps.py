@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from deflicker.correction.tone.seam_correction import MOST, SeamMemory, Seams, find_seams
+from deflicker.correction.tone.seam_correction import SeamMemory, Seams, find_seams
+from deflicker.correction.tone.seam_path import MOST
 from tests.correction.scenes import cells, global_noise, still
 from tests.correction.tone.test_seam_correction import FRAMES, HEIGHT, WIDTH, found
 
