@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from deflicker.core.memory import SHARPNESS_FRAMES
 from deflicker.core.oom import OomFallback, moved
 from deflicker.correction.apply import toned_colours, with_detail
 from deflicker.correction.sharpness.pulses import Pulses, find_pulses
@@ -18,8 +19,10 @@ from deflicker.media.color import bt709_luma
 
 BLOCK = 8
 """Pictures that are decided together."""
-AHEAD = 20
-"""Pictures that are seen before one is decided."""
+AHEAD = SHARPNESS_FRAMES - BLOCK
+"""Pictures that are seen before a block is decided."""
+MOST_WAITING = 3 * SHARPNESS_FRAMES
+"""Frames."""
 HISTORY = 32
 """Steps behind a block that are remembered."""
 _LEAST_POWER = 1.0
@@ -30,7 +33,7 @@ _LEAST_TILES = 6
 class SharpnessStage:
     """The stage that steadies sharpness which pulses with a period. Nothing is carried across a shot's end.
 
-    Frames come out in order, at most `BLOCK + AHEAD` pictures late.
+    Frames come out in order, at most `SHARPNESS_FRAMES` pictures, and `MOST_WAITING` frames, late.
     """
 
     def __init__(self, size: tuple[int, int], device: torch.device, fallback: OomFallback | None = None) -> None:
@@ -53,11 +56,16 @@ class SharpnessStage:
         """Take the next frame; the frames that are decided by now."""
         if record.starts_shot:
             yield from self.finish()
-        if record.is_picture:
+        if not record.is_duplicate:
             self._count(record)
         self._waiting.append((max(0, self._pictures - 1), record))
-        while self._pictures - self._waiting[0][0] > BLOCK + AHEAD:
+        while self._is_next_ready():
             yield from self._give(self._waiting[0][0] + BLOCK)
+
+    def _is_next_ready(self) -> bool:
+        """Whether enough was seen after it, or too many frames wait because a picture stands still."""
+        waiting = len(self._waiting)
+        return waiting > 0 and (self._pictures - self._waiting[0][0] > SHARPNESS_FRAMES or waiting > MOST_WAITING)
 
     def finish(self) -> Iterator[FrameRecord]:
         """The frames that are left."""
@@ -75,9 +83,12 @@ class SharpnessStage:
         self._pictures, self._powers, self._steps = state["pictures"], state["powers"], list(state["steps"])
 
     def _count(self, record: FrameRecord) -> None:
+        """A skipped frame takes its place in the period, but tells nothing."""
         if record.picture is None:
             raise ValueError("a frame comes with its picture")
-        powers = tile_powers(_luma(record.picture.rgb(self._size, self._device)))
+        powers = self._powers
+        if record.skip is None:
+            powers = tile_powers(_luma(record.picture.rgb(self._size, self._device)))
         self._steps.append(_step(self._powers, powers, self._device))
         self._powers = powers
         self._pictures += 1
@@ -89,7 +100,7 @@ class SharpnessStage:
         self._waiting = self._waiting[len(given) :]
         for number, record in given:
             yield self._steadied(record, pulses, number)
-        unneeded = max(0, end - HISTORY)
+        unneeded = max(0, min(end, self._pictures) - HISTORY)
         if unneeded:
             self._steps = self._steps[unneeded:]
             self._pictures -= unneeded
