@@ -31,6 +31,7 @@ def _both(**changes: Any) -> Callable[[ToneOptions], ToneOptions]:
 
 TONE: dict[str, Callable[[ToneOptions], ToneOptions]] = {
     "seams": lambda options: replace(options, seams=False),
+    "rolling": lambda options: replace(options, rolling=False),
     "curve": _curve(iterations=()),
     "shared": _curve(shared=False),
     "gate": _both(gate=False),

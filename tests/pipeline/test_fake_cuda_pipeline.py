@@ -57,6 +57,7 @@ A_WINDOW = {
     "correction/tone/pyramid.py": 2,  # which levels flicker: of curves, of cells
     "correction/tone/colour_flicker.py": 2,
     "correction/tone/seam_detection.py": 1,
+    "correction/tone/rolling_shutter.py": 1,  # rows are looked at on the CPU
     "correction/tone/tone_curve.py": 1,
     "correction/tone/gain_field.py": 1,
     "correction/tone/highlights.py": 1,
@@ -64,8 +65,8 @@ A_WINDOW = {
     "metrics/flicker.py": 2,  # asked for by who wants a report of each window
 }
 A_SHOT = {"correction/tone/seam_detection.py": 1, "correction/tone/settling.py": 1}
-A_BLOCK = {"correction/texture/boil_gate.py": 4}
-"""For each block of texture; see `stabilize.BLOCK`."""
+A_BLOCK = {"correction/texture/boil_gate.py": 4, "correction/sharpness/sharpness_stage.py": 1}
+"""For each block of texture; see `stabilize.BLOCK` and `sharpness_stage.BLOCK`."""
 A_FRAME = {"correction/apply.py": 1}
 """The copy of a frame that goes to the encoder."""
 

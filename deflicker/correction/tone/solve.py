@@ -17,6 +17,7 @@ from deflicker.correction.tone.gain_field import solve_gains
 from deflicker.correction.tone.highlights import highlight_light
 from deflicker.correction.tone.observations import CLIPPED, observe
 from deflicker.correction.tone.reference_anchor import Anchors, find_drift
+from deflicker.correction.tone.rolling_shutter import find_waves
 from deflicker.correction.tone.seam_correction import Seams, find_seams
 from deflicker.correction.tone.state import State, Window, join
 from deflicker.correction.tone.static_check import is_global, rollback_gain
@@ -71,10 +72,10 @@ class Solution:
 def solve(window: Window, state: State | None, options: ToneOptions) -> Solution:
     """Decide the correction of a window's core, given what the shot's earlier windows decided (None: nothing yet).
 
-    Colours are mixed back first, then seams are removed as whole steps. Then flow-warp consistency, temporal
-    smoothness and fidelity are minimised over history, core and look-ahead together, for a tone curve of each frame
-    and for the gains of cells; the history's correction is fixed, the look-ahead's is discarded and decided by the
-    next window. Last, drift away from the reference is removed as far as the user asks.
+    Colours are mixed back first, then waves over the rows and seams are taken off whole. Then flow-warp consistency,
+    temporal smoothness and fidelity are minimised over history, core and look-ahead together, for a tone curve of each
+    frame and for the gains of cells; the history's correction is fixed, the look-ahead's is discarded and decided by
+    the next window. Last, drift away from the reference is removed as far as the user asks.
     """
     height, width = window.proxies.shape[-2:]
     state = state or State.empty(window, (height // CELL_PX, width // CELL_PX))
@@ -88,15 +89,20 @@ def solve(window: Window, state: State | None, options: ToneOptions) -> Solution
     if not mixes.is_zero:
         proxies = apply_mix(proxies, mixes.total)
     steps = {offset: observe(proxies, match) for offset, match in matches.items()}
+    rolling = find_waves(steps, len(proxies), state.rolling) if options.rolling else None
+    even = proxies if rolling is None else _corrected(proxies, rolling)
+    if even is not proxies:
+        steps = {offset: observe(even, match) for offset, match in matches.items()}
     seams = Seams.none(len(proxies), state.seams)
     if options.seams:
-        seams = find_seams(proxies, matches, steps, state.seams, gaps=[past + picture for picture in window.gaps])
-    joined = _corrected(proxies, seams.log_gain)
+        seams = find_seams(even, matches, steps, state.seams, gaps=[past + picture for picture in window.gaps])
+    known = seams.log_gain if rolling is None else seams.log_gain + rolling
+    joined = _corrected(proxies, known)
     curve, curve_energy = solve_curve(joined, matches, fixed=state.curve, options=options.curve)
-    curved = _curved(proxies, curve, seams.log_gain, joined)
+    curved = _curved(proxies, curve, known, joined)
     if curved is not joined and options.curve.shared and not is_global(joined, curved):
         curve = torch.cat([state.curve, torch.zeros_like(curve[len(state.curve) :])])
-        curved, curve_energy = _curved(proxies, curve, seams.log_gain, joined), None
+        curved, curve_energy = _curved(proxies, curve, known, joined), None
     tone, gain_energy = solve_gains(
         torch.where(proxies < CLIPPED, curved, 1.0),  # what was clipped must not pass for a grey that was seen
         matches,
@@ -124,9 +130,14 @@ def solve(window: Window, state: State | None, options: ToneOptions) -> Solution
     after = flicker_sums(done, matches, past, decided)
     history = slice(max(0, decided - options.history_frames), decided)
     links = slice(history.start, decided - 1)
-    memories = mixes.memory(history), seams.memory(history, window.core), anchors.memory(history)
+    memories = (
+        mixes.memory(history),
+        rolling if rolling is None else rolling[history],
+        seams.memory(history, window.core),
+        anchors.memory(history),
+    )
     carried = State(original[history], forward_px[links], backward_px[links], tone[history], curve[history], *memories)
-    log_gain = _sum(_sum(stable, seams.log_gain), options.anchor * anchors.log_gain)
+    log_gain = _sum(_sum(stable, known), options.anchor * anchors.log_gain)
     energies = {"curves": curve_energy, "gains": gain_energy, "anchors": anchors.energy}
     energy = {name: each for name, each in energies.items() if each is not None}
     core = slice(past, decided)
@@ -146,9 +157,9 @@ def is_sound(solution: Solution, window: Window) -> bool:
     return bool((gains < _ABSURD).all() & torch.stack(rest).isfinite().all())
 
 
-def _curved(proxies: Tensor, curve: Tensor, seams: Tensor, joined: Tensor) -> Tensor:
-    """The frames under curves and without seams; `joined` itself where no frame has a curve."""
-    return _corrected(apply_curve(proxies, curve).clamp(0, 1), seams) if bool(curve.any()) else joined
+def _curved(proxies: Tensor, curve: Tensor, known: Tensor, joined: Tensor) -> Tensor:
+    """The frames under curves and the gains known before; `joined` itself where no frame has a curve."""
+    return _corrected(apply_curve(proxies, curve).clamp(0, 1), known) if bool(curve.any()) else joined
 
 
 def _anchors(frames: Tensor, matches: Mapping[int, Match], window: Window, state: State) -> Anchors:

@@ -52,6 +52,8 @@ class State:
     """`[H, 3, KNOTS]`: and over levels."""
     mixes: MixMemory
     """And of colours."""
+    rolling: Tensor | None
+    """`[H, 3, h, 1]`: and against bands of mains light, by rows of cells; None for nothing."""
     seams: SeamMemory
     """What they were given against seams, and where those were."""
     anchors: AnchorMemory
@@ -64,7 +66,7 @@ class State:
         no_gain, no_curve = none.new_zeros(0, 3, *cells), none.new_zeros(0, 3, KNOTS)
         no_flow, no_drift = none[:, :2], AnchorMemory(none.new_zeros(0, 3, *REGIONS))
         mixes = MixMemory.empty(none)
-        return cls(none, no_flow, no_flow, no_gain, no_curve, mixes, SeamMemory(no_gain), no_drift)
+        return cls(none, no_flow, no_flow, no_gain, no_curve, mixes, None, SeamMemory(no_gain), no_drift)
 
 
 def join(state: State, window: Window) -> tuple[Tensor, Tensor, Tensor]:

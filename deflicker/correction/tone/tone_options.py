@@ -83,6 +83,8 @@ class ToneOptions:
     curve: CurveOptions = field(default_factory=CurveOptions)
     anchor: float = 0.0
     """Fraction of the drift from the reference to remove, 0 to 1."""
+    rolling: bool = True
+    """Remove the bands of mains light that a rolling shutter catches."""
     mixes: bool = True
     """Correct saturation and hue, which gains and curves cannot."""
     seams: bool = True
