@@ -57,6 +57,7 @@ A_WINDOW = {
     "correction/tone/pyramid.py": 2,  # which levels flicker: of curves, of cells
     "correction/tone/colour_flicker.py": 2,
     "correction/tone/seam_detection.py": 1,
+    "correction/tone/tone_course.py": 1,
     "correction/tone/tone_curve.py": 1,
     "correction/tone/gain_field.py": 1,
     "correction/tone/highlights.py": 1,
