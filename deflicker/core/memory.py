@@ -28,6 +28,8 @@ OVERLAY_SIDE_PX = 960
 """Longer side at which these pixels are looked at, at most."""
 _BYTES_PER_OVERLAY_PIXEL = 220
 """What is kept of these frames for each pixel: how it changes, how its correction does, and what the two tell."""
+SHARPNESS_FRAMES = 28
+"""Frames that wait for those after them to tell whether sharpness pulses (`correction.sharpness`)."""
 TEXTURE_FRAMES = 16
 """Frames that wait for the texture around them to be judged (`correction.texture.stabilize`)."""
 _BYTES_PER_TEXTURE_PIXEL = 120
@@ -67,6 +69,7 @@ def estimate(width: int, height: int, frame_bytes: int, preset: Preset, codec_by
     overlay_pixels = width * height * min(1.0, OVERLAY_SIDE_PX / max(width, height)) ** 2
     in_texture = 0.0
     if preset.texture_reach:
+        held += SHARPNESS_FRAMES
         in_texture = 4 * _NEIGHBOUR_FLOATS * (2 * preset.texture_reach + 1) * texture_pixels
     if preset.texture_reach >= LOCKING_REACH:
         in_texture += (texture_frames * _BYTES_PER_LOCKED_PIXEL + 4 * _LOCKING_FLOATS) * texture_pixels

@@ -72,6 +72,13 @@ class Correction:
         return toned + clipped * (torch.minimum(rgb, light) - toned).clamp_min(0)
 
 
+def with_detail(correction: Correction | None, detail: Tensor) -> Correction:
+    """A correction that adds detail, `[1 | 3, H, W]`, to what it adds already; None corrects nothing so far."""
+    correction = correction or Correction(detail.new_zeros(3, 1, 1))
+    detail = detail.to(correction.log_gain.device)
+    return replace(correction, detail=detail if correction.detail is None else correction.detail + detail)
+
+
 def apply_gain(rgb: Tensor, log_gain: Tensor) -> Tensor:
     """y · exp(c), never pushed past white: rgb and log_gain `[..., 3, H, W]` alike.
 

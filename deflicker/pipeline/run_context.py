@@ -17,6 +17,7 @@ from deflicker.core.progress import OnProgress, Progress
 from deflicker.core.settings import Settings
 from deflicker.correction.apply import texture_size
 from deflicker.correction.hold.hold_stage import hold_fallback
+from deflicker.correction.sharpness.sharpness_stage import sharpness_fallback
 from deflicker.correction.texture.autoencoder.codec import Codec
 from deflicker.correction.texture.autoencoder.loading import OWN, bytes_of, load_autoencoder
 from deflicker.correction.texture.stabilize import texture_fallback
@@ -76,6 +77,7 @@ class Run:
     """Lock texture that boils with a memory to keyframes."""
     holding: OomFallback = field(default_factory=hold_fallback)
     texturing: OomFallback = field(default_factory=texture_fallback)
+    sharpening: OomFallback = field(default_factory=sharpness_fallback)
     applying: OomFallback = field(default_factory=lambda: OomFallback("applying corrections", ("on the CPU",)))
 
     @classmethod

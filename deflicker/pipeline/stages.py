@@ -18,6 +18,7 @@ from deflicker.core.settings import Settings
 from deflicker.core.threads import prefetch
 from deflicker.correction.hold.hold_stage import HoldPlan, HoldStage
 from deflicker.correction.hold.holding import HoldOptions
+from deflicker.correction.sharpness.sharpness_stage import SharpnessStage
 from deflicker.correction.texture.autoencoder.codec import Codec
 from deflicker.correction.texture.latent import LatentTexture
 from deflicker.correction.texture.pictures import Sight
@@ -129,6 +130,8 @@ def build_steps(run: Run, info: VideoInfo | None = None, segment: SegmentShots |
     tone = ToneStage(run.tone, reference=reference, solver=run.solver)
     overlays = OverlayStage(run.overlay_size, device)
     steps += [Step("motion", tracker, BATCH_FRAMES), Step("tone", tone), Step("overlays", overlays, preset.core_frames)]
+    if preset.texture_reach:
+        steps.append(Step("sharpness", SharpnessStage(run.texture_size, device, run.sharpening)))
     if preset.holds != "never":
         plan = HoldPlan(run.texture_size, device, preset.holds == "always", HoldOptions(settings.hold))
         steps.append(Step("hold", HoldStage(plan, run.holding), QUEUED_FRAMES))

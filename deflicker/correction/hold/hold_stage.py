@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from deflicker.core.oom import OomFallback, moved
-from deflicker.correction.apply import Correction, toned_colours
+from deflicker.correction.apply import toned_colours, with_detail
 from deflicker.correction.hold.hold_bands import Bands
 from deflicker.correction.hold.hold_decision import decide, typical
 from deflicker.correction.hold.holding import Drawing, HoldOptions, Step, Way, first, held
@@ -156,9 +156,7 @@ class HoldStage:
             return replace(record, texture=self._decision)
         if not self._detail.isfinite().all():
             return replace(record, diverged=True)
-        correction = record.correction or Correction(self._detail.new_zeros(3, 1, 1))
-        detail = self._detail.to(correction.log_gain.device)
-        return replace(record, correction=replace(correction, detail=detail), texture=self._decision)
+        return replace(record, correction=with_detail(record.correction, self._detail), texture=self._decision)
 
 
 def _passed(record: FrameRecord) -> FrameRecord:

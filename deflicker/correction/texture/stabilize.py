@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from deflicker.core.oom import OomFallback
-from deflicker.correction.apply import Correction
+from deflicker.correction.apply import with_detail
 from deflicker.correction.texture.boil_estimate import Boil, boiling
 from deflicker.correction.texture.boil_gate import numbers, opening, usual_boil
 from deflicker.correction.texture.comparison import Bands, Comparison, redrawn_energy
@@ -168,9 +168,7 @@ class _Shot:
         self._forget()
 
     def _detailed(self, frame: FrameRecord, detail: Tensor) -> FrameRecord:
-        correction = frame.correction or Correction(detail.new_zeros(3, 1, 1))
-        detail = detail.to(correction.log_gain.device)
-        return replace(frame, correction=replace(correction, detail=detail), texture=self._choice)
+        return replace(frame, correction=with_detail(frame.correction, detail), texture=self._choice)
 
     def _forget(self) -> None:
         """Drop what no picture to come will ask for."""
