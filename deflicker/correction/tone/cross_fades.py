@@ -32,6 +32,8 @@ _BETTER = 0.8
 """Part of the squared error of a ramp at one rate that another shape must leave at most, to be the better one."""
 _FLAT = (0.25, 0.6)
 """Rate of change beside a ramp as a part of the ramp's: of colour, and of all."""
+_SHORT = 4
+"""Boundaries of a part beside a ramp from which its slope can be told."""
 _UNEVEN = (0.25, 0.28)
 """Spread over regions of a ramp, as a part of it, beyond what is usual where tone is flat: of colour, and of all.
 Lamps, even one that lights half of a room, have 0.3 and more …"""
@@ -85,11 +87,19 @@ def _is_clear(course: Tensor, ramps: Sequence[Ramp], number: int) -> bool:
     rate[ramp.start - first : ramp.end - first] -= ramp.change / ramp.frames
     off = torch.cat([torch.zeros_like(rate[:1]), rate.cumsum(0)])
     off = off - off.mean(0)
-    near = [course[first : ramp.start].mean(0), course[ramp.end : last].mean(0)]
-    slopes = torch.stack([torch.stack([each[1:].norm(), each.norm()]) for each in near]).amax(0)
+    slopes = torch.stack([_slope(course[first : ramp.start]), _slope(course[ramp.end : last])]).amax(0)
     errors = _energy(off).sqrt()
     is_flat = slopes <= torch.tensor(_FLAT) * size / ramp.frames
     return ramp.size <= _LARGEST and bool(((errors <= torch.tensor(_OFF) * size) & is_flat).all())
+
+
+def _slope(side: Tensor) -> Tensor:
+    """Mean change over each boundary of a part `[n, 3]` beside a ramp, of colour and of all, `[2]`.
+
+    Half of it where the part is short, since ramps may end within its first boundary and begin within its last.
+    """
+    mean = side.mean(0) / (1 if len(side) >= _SHORT else 2)
+    return torch.stack([mean[1:].norm(), mean.norm()])
 
 
 def _go_at_one_rate(course: Tensor, ramps: Sequence[Ramp], numbers: Sequence[int]) -> bool:
