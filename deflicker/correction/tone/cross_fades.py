@@ -33,7 +33,9 @@ _BETTER = 0.8
 _FLAT = (0.25, 0.6)
 """Rate of change beside a ramp as a part of the ramp's: of colour, and of all."""
 _SHORT = 4
-"""Boundaries of a part beside a ramp from which its slope can be told."""
+"""Boundaries of a part between ramps from which its slope can be told."""
+_STEEP = 0.4
+"""Rate of a neighbour's colour, as a part of a ramp's, from which it is a ramp as well and no drift."""
 _UNEVEN = (0.25, 0.28)
 """Spread over regions of a ramp, as a part of it, beyond what is usual where tone is flat: of colour, and of all.
 Lamps, even one that lights half of a room, have 0.3 and more …"""
@@ -87,18 +89,21 @@ def _is_clear(course: Tensor, ramps: Sequence[Ramp], number: int) -> bool:
     rate[ramp.start - first : ramp.end - first] -= ramp.change / ramp.frames
     off = torch.cat([torch.zeros_like(rate[:1]), rate.cumsum(0)])
     off = off - off.mean(0)
-    slopes = torch.stack([_slope(course[first : ramp.start]), _slope(course[ramp.end : last])]).amax(0)
+    steep = [0 <= k < len(ramps) and ramps[k].rate >= _STEEP * ramp.rate for k in (number - 1, number + 1)]
+    before = _slope(course[first : ramp.start], between=steep[0])
+    after = _slope(course[ramp.end : last], between=steep[1])
+    slopes = torch.maximum(before, after)
     errors = _energy(off).sqrt()
     is_flat = slopes <= torch.tensor(_FLAT) * size / ramp.frames
     return ramp.size <= _LARGEST and bool(((errors <= torch.tensor(_OFF) * size) & is_flat).all())
 
 
-def _slope(side: Tensor) -> Tensor:
+def _slope(side: Tensor, *, between: bool) -> Tensor:
     """Mean change over each boundary of a part `[n, 3]` beside a ramp, of colour and of all, `[2]`.
 
-    Half of it where the part is short, since ramps may end within its first boundary and begin within its last.
+    Half of it where the part is short and lies between two steep ramps, which may end and begin within its boundaries.
     """
-    mean = side.mean(0) / (1 if len(side) >= _SHORT else 2)
+    mean = side.mean(0) / (2 if between and len(side) < _SHORT else 1)
     return torch.stack([mean[1:].norm(), mean.norm()])
 
 

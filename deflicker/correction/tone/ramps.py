@@ -46,6 +46,11 @@ class Ramp:
         """The same of what channels do not share."""
         return float(self.change[1:].norm())
 
+    @property
+    def rate(self) -> float:
+        """Colour over each boundary."""
+        return self.colour / self.frames
+
 
 def light_and_colour(change: Tensor) -> Tensor:
     """Log gain of R, G and B `[..., 3]` as light, their mean, and two of colour. |.|² is the channels' mean square."""
