@@ -85,26 +85,27 @@ def _is_clear(course: Tensor, ramps: Sequence[Ramp], number: int) -> bool:
     ramp = ramps[number]
     first, last = _surroundings(ramps, number, len(course))
     size = torch.tensor([ramp.colour, ramp.size])
+    chance = _energy(usual_error(course))
     rate = course[first:last].clone()
     rate[ramp.start - first : ramp.end - first] -= ramp.change / ramp.frames
     off = torch.cat([torch.zeros_like(rate[:1]), rate.cumsum(0)])
     off = off - off.mean(0)
     steep = [0 <= k < len(ramps) and ramps[k].rate >= _STEEP * ramp.rate for k in (number - 1, number + 1)]
-    before = _slope(course[first : ramp.start], between=steep[0])
-    after = _slope(course[ramp.end : last], between=steep[1])
+    before = _slope(course[first : ramp.start], chance, between=steep[0])
+    after = _slope(course[ramp.end : last], chance, between=steep[1])
     slopes = torch.maximum(before, after)
-    errors = _energy(off).sqrt()
+    errors = (_energy(off) - chance / 2).clamp_min(0).sqrt()
     is_flat = slopes <= torch.tensor(_FLAT) * size / ramp.frames
     return ramp.size <= _LARGEST and bool(((errors <= torch.tensor(_OFF) * size) & is_flat).all())
 
 
-def _slope(side: Tensor, *, between: bool) -> Tensor:
-    """Mean change over each boundary of a part `[n, 3]` beside a ramp, of colour and of all, `[2]`.
+def _slope(side: Tensor, chance: Tensor, *, between: bool) -> Tensor:
+    """Mean change over each boundary of a part `[n, 3]` beside a ramp, beyond chance's, of colour and of all, `[2]`.
 
     Half of it where the part is short and lies between two steep ramps, which may end and begin within its boundaries.
     """
     mean = side.mean(0) / (2 if between and len(side) < _SHORT else 1)
-    return torch.stack([mean[1:].norm(), mean.norm()])
+    return (_energy(mean) - chance / len(side) ** 2).clamp_min(0).sqrt()
 
 
 def _go_at_one_rate(course: Tensor, ramps: Sequence[Ramp], numbers: Sequence[int]) -> bool:
