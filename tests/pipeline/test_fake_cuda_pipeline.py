@@ -58,6 +58,7 @@ A_WINDOW = {
     "correction/tone/colour_flicker.py": 2,
     "correction/tone/seam_detection.py": 1,
     "correction/tone/rolling_shutter.py": 1,  # rows are looked at on the CPU
+    "correction/tone/tone_course.py": 1,
     "correction/tone/tone_curve.py": 1,
     "correction/tone/gain_field.py": 1,
     "correction/tone/highlights.py": 1,

@@ -8,8 +8,9 @@ finds flicker, and a step that stays, as between the windows of a generator, is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -51,6 +52,8 @@ _ROUNDS = 3
 _OF_LUMA = (0.5, 0.8)
 """What Θ does to luma, as a part of Θ, from which it counts, and does in full: a wrong matrix has 1, errors of what
 only saturates have up to 0.5."""
+_ONE_WAY = 0.7
+"""Correlation of each step with the next from which they climb, and the shot keeps the colours of its first frames."""
 _LEAK_FRAMES = 240
 """Time constant with which steps that were taken off come back."""
 _MOST = 0.5
@@ -127,7 +130,7 @@ def solve_mixes(frames: Tensor, matches: Mapping[int, Match], memory: MixMemory)
     jumps, opening = _jumps(steps, matches, level, max(past - 1, 0), stepped)
     if jumps:
         level = _carried(memory.level, len(frames), jumps)
-        level = level - level.mean(0) if past == 0 else level
+        level = level - level.mean(0) if past == 0 and not _climbs(list(jumps.values())) else level
     if past == 0:
         for frame, jump in opening.items():
             level[:frame] += jump
@@ -246,6 +249,13 @@ def _jumps(
     opening = select_opening(fit)
     seams = {b + 1: _without_luma(_mean_step(steps, b)) for b in found}
     return seams, {} if opening is None else {opening + 1: _without_luma(_mean_step(steps, opening))}
+
+
+def _climbs(jumps: Sequence[Tensor]) -> bool:
+    """Whether steps of Θ, `[3, 2]` each, all go one way: a generator's windows leave the look of the first behind."""
+    return len(jumps) > 1 and all(
+        float((one * other).sum()) > _ONE_WAY * float(one.norm() * other.norm()) for one, other in pairwise(jumps)
+    )
 
 
 def _mean_step(steps: Mapping[int, Step], boundary: int) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from deflicker.core.blocks import stored
 from deflicker.correction.apply import apply_gain, upsample_cells
+from deflicker.correction.tone.cross_fades import ShotCourse
 from deflicker.correction.tone.exposure_steps import drift_since, exposure_steps
 from deflicker.correction.tone.flicker_gate import flicker_scale
 from deflicker.correction.tone.observations import Step, observe, without_outliers
@@ -32,6 +33,7 @@ from deflicker.correction.tone.seam_detection import (
 from deflicker.correction.tone.seam_path import LEAK_EXPOSED_FRAMES, LEAK_FRAMES, carried
 from deflicker.correction.tone.settling import settling_gain
 from deflicker.correction.tone.step_pairs import lasting, without_jumps
+from deflicker.correction.tone.tone_course import tone_course
 from deflicker.correction.tone.trend import trend_path, without_trend
 from deflicker.motion.correspondence import Match
 from deflicker.motion.warp import sample, target_grid
@@ -60,6 +62,8 @@ class SeamMemory:
     """`[3, r, r]` over regions: log tone that came since the last step, seam or not; None for 0."""
     exposed: bool = False
     """Whether that step answered a drift."""
+    course: Tensor | None = None
+    """`[n, 3, 1 + r r]` of `tone_course`, up to the last decided picture; None where it is not known."""
 
     @property
     def is_opening(self) -> bool:
@@ -80,6 +84,7 @@ class Seams:
     """Of log tone over each boundary, `[T-1, 3, r, r]`; 0 at steps and where the memory knows it."""
     _exposure: tuple[int, ...] = ()
     """Frames that a step lies before which answered a drift."""
+    _course: ShotCourse | None = None
 
     @classmethod
     def none(cls, frames: int, memory: SeamMemory) -> Seams:
@@ -97,7 +102,8 @@ class Seams:
             drift = torch.zeros_like(self._change[0]) if drift is None else drift
             drift = drift_since(self._change, [*decided, *answered], kept.stop - 1, drift)
             exposed = max(answered, default=0) > max(decided, default=0) or (exposed and not decided)
-        return SeamMemory(self.log_gain[kept], self._memory.pictures + new, found, drift, exposed)
+        course = self._course.kept(kept.stop) if self._course else None
+        return SeamMemory(self.log_gain[kept], self._memory.pictures + new, found, drift, exposed, course)
 
 
 _REMEMBERED = 8
@@ -119,7 +125,7 @@ def find_seams(
     known, frames = memory.log_gain, len(proxies)
     past = len(known)
     leak = LEAK_EXPOSED_FRAMES if memory.exposed else LEAK_FRAMES
-    path = carried(known, frames, {}, leak)
+    path = path_before = carried(known, frames, {}, leak)
     if 2 not in steps:
         return Seams(path, (), memory)
     change = region_steps({1: steps[1], -1: steps[-1]})[0]  # of the input, whatever is taken off
@@ -154,10 +160,14 @@ def find_seams(
             path = carried(known, frames, jumps, leak, start=-path[:_LEVEL_FRAMES].mean(0))
     for frame, jump in opening.items():
         path[:frame] += jump
+    course = ShotCourse.extended(memory.course, None if gaps else tone_course(steps, fit.visible, path_before), past)
+    if course and not (jumps or opening or memory.found or memory.exposed):
+        fades = {frame: step.to(known).view(3, 1, 1) for frame, step in course.steps(past).items()}
+        path = carried(known, frames, fades, leak) if fades else path
     if memory.pictures == 0 and not (jumps or opening or gaps):
         settling = settling_gain(proxies, matches, steps)
         path[: len(settling)] += settling
-    return Seams(path, tuple(jumps), memory, change, tuple(b + 1 for b in exposure))
+    return Seams(path, tuple(jumps), memory, change, tuple(b + 1 for b in exposure), course)
 
 
 def opening_jump(steps: Mapping[int, Step], fit: StepFit, seams: Sequence[int]) -> dict[int, Tensor]:

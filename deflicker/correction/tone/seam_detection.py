@@ -41,7 +41,7 @@ _CLEAR_OPENING = 6.0
 """… and how many times as large it must be as the steps over the boundaries that follow usually are."""
 LARGEST = 0.6
 """Log gain of a region from which a single step is light, not a seam: a lamp that is switched on stays on."""
-_MIN_VISIBLE = 0.5
+MIN_VISIBLE = 0.5
 """Fraction of the picture that must be matched across a boundary. On water, less is, and no step can be trusted."""
 
 
@@ -128,7 +128,7 @@ def select_seams(fit: StepFit, first: int, expected: Sequence[int]) -> list[int]
         (fit.explained >= needed)
         & (fit.explained >= around)
         & (fit.size >= _MIN_SIZE)
-        & (fit.visible >= _MIN_VISIBLE)
+        & (fit.visible >= MIN_VISIBLE)
         & (fit.shared >= _MIN_SHARED)
     )
     inner = range(max(first, _MIN_SIDE - 1), count - _MIN_SIDE + 1)
@@ -145,7 +145,7 @@ def select_opening(fit: StepFit) -> int | None:
         (fit.explained >= _EXPLAINED_OPENING)
         & (fit.size >= _MIN_SIZE_OPENING)
         & (fit.size >= _CLEAR_OPENING * usual)
-        & (fit.visible >= _MIN_VISIBLE)
+        & (fit.visible >= MIN_VISIBLE)
         & (fit.shared >= _MIN_SHARED)
         & (fit.peak <= LARGEST)
     )[:_OPENING]

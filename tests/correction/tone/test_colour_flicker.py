@@ -114,3 +114,15 @@ def test_decided_frames_keep_their_mix():
     first = solve_mixes(shown[:20], matches(shown[:20], STEP, LAGS), MixMemory.empty(shown))
     memory = first.memory(slice(4, 16))
     assert torch.equal(solved(shown[4:], memory)[:12], first.total[4:16])
+
+
+def test_windows_that_climb_get_the_colours_of_the_first():
+    """Steps that go up and down are brought to their mean, climbing ones to the first frames."""
+    climbing = SATURATION * 0.14 * sum((start <= TIME).float() for start in (8, 16, 24))
+    shown = apply_mix(CLEAN, climbing)
+    left = chroma(apply_mix(shown, solved(shown)) - CLEAN).square().mean((1, 2, 3)).sqrt()
+    given = chroma(shown - CLEAN).square().mean((1, 2, 3)).sqrt()
+    assert left[:8].max() < 0.05 * given.max()
+    assert left.max() < 0.15 * given.max()
+    swinging = SATURATION * 0.14 * ((TIME >= 8).float() - (TIME >= 16).float() + (TIME >= 24).float())
+    assert solved(apply_mix(CLEAN, swinging)).mean(0).abs().max() < 0.02
