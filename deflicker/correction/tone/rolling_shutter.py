@@ -31,7 +31,7 @@ _PERIODS_APART = 0.1
 _LEAST_TURNS = 1.0
 """Least periods of a wave in a window: what takes longer may be light that goes its own way."""
 _EXPLAINED = 0.4
-"""Part of the rows' steps that the first wave must explain: films without such bands stay below 0.14 …"""
+"""Part of the rows' steps that the first wave must explain: films without such bands stay below 0.17 …"""
 _EXPLAINED_MORE = 0.05
 """… and each further one."""
 _MOST_WAVES = 4
