@@ -73,6 +73,8 @@ class Run:
     """What texture may be stabilised in the latents of; None where it is not to be."""
     flashes: bool = True
     """Find flashes and leave them as they are."""
+    sharpness: bool = True
+    """Steady sharpness that pulses, where the preset looks at texture."""
     locking: bool = True
     """Lock texture that boils with a memory to keyframes."""
     holding: OomFallback = field(default_factory=hold_fallback)

@@ -130,7 +130,7 @@ def build_steps(run: Run, info: VideoInfo | None = None, segment: SegmentShots |
     tone = ToneStage(run.tone, reference=reference, solver=run.solver)
     overlays = OverlayStage(run.overlay_size, device)
     steps += [Step("motion", tracker, BATCH_FRAMES), Step("tone", tone), Step("overlays", overlays, preset.core_frames)]
-    if preset.texture_reach:
+    if preset.texture_reach and run.sharpness:
         steps.append(Step("sharpness", SharpnessStage(run.texture_size, device, run.sharpening)))
     if preset.holds != "never":
         plan = HoldPlan(run.texture_size, device, preset.holds == "always", HoldOptions(settings.hold))

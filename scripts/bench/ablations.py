@@ -13,7 +13,7 @@ from .tables import Table, per_clip, psnr_of, temporal_of
 from .without import TERMS
 
 FULL = "deflicker"
-_LEAST_REACH = {"texture": 1, "locking": LOCKING_REACH}
+_LEAST_REACH = {"texture": 1, "sharpness": 1, "locking": LOCKING_REACH}
 """Neighbours that a preset compares texture with, below which it has nothing to leave out."""
 ANCHORED = "with anchors"
 

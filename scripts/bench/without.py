@@ -51,6 +51,7 @@ TONE: dict[str, Callable[[ToneOptions], ToneOptions]] = {
 """What leaves an ingredient of the tone correction out."""
 OTHERS: dict[str, Callable[[Run], Run]] = {
     "texture": lambda run: replace(run, preset=replace(run.preset, texture_reach=0)),
+    "sharpness": lambda run: replace(run, sharpness=False),
     "locking": lambda run: replace(run, locking=False),
     "flashes": lambda run: replace(run, flashes=False),
 }
