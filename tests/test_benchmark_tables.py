@@ -91,7 +91,10 @@ def test_every_term_is_run_without_and_anchors_with() -> None:
     assert runs["without gate"] == ("--without", "gate")
     assert runs["with anchors"] == ("--anchor", "1")  # the full run is the one without
     each = [set(ablations.tools(TERMS, preset)) for preset in ("fast", "balanced", "quality")]
-    assert [more - fewer for fewer, more in pairwise(each)] == [{"without texture", "without sharpness"}, {"without locking"}]
+    assert [more - fewer for fewer, more in pairwise(each)] == [
+        {"without texture", "without sharpness"},
+        {"without locking"},
+    ]
     assert set(ablations.pairs(list(runs))) == set(TERMS)
 
 
