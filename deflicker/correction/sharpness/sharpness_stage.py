@@ -19,10 +19,8 @@ from deflicker.media.color import bt709_luma
 
 BLOCK = 8
 """Pictures that are decided together."""
-AHEAD = SHARPNESS_FRAMES - BLOCK
-"""Pictures that are seen before a block is decided."""
 MOST_WAITING = 3 * SHARPNESS_FRAMES
-"""Frames."""
+"""Frames that wait at most, where one picture is shown for long."""
 HISTORY = 32
 """Steps behind a block that are remembered."""
 _LEAST_POWER = 1.0
@@ -84,14 +82,19 @@ class SharpnessStage:
 
     def _count(self, record: FrameRecord) -> None:
         """A skipped frame takes its place in the period, but tells nothing."""
-        if record.picture is None:
+        picture, powers = record.picture, self._powers
+        if picture is None:
             raise ValueError("a frame comes with its picture")
-        powers = self._powers
         if record.skip is None:
-            powers = tile_powers(_luma(record.picture.rgb(self._size, self._device)))
+            found = self._fallback.run(lambda level: tile_powers(_luma(picture.rgb(self._size, self._where(level)))))
+            powers = moved(found, self._device)
         self._steps.append(_step(self._powers, powers, self._device))
         self._powers = powers
         self._pictures += 1
+
+    def _where(self, level: int) -> torch.device:
+        """The device of a level of the fallback."""
+        return torch.device("cpu") if level else self._device
 
     def _give(self, end: int) -> Iterator[FrameRecord]:
         """Decide and give out the frames of the pictures up to `end`."""
@@ -114,7 +117,7 @@ class SharpnessStage:
         picture = record.picture
 
         def found(level: int) -> Tensor:
-            device = torch.device("cpu") if level else self._device
+            device = self._where(level)
             colours = toned_colours(picture.rgb(self._size, device), moved(record.correction, device))
             return change_of_detail(_luma(colours), gains.to(colours))
 

@@ -124,3 +124,19 @@ def test_it_goes_on_where_it_was_stopped(stop):
     second.load_state_dict(state)
     after = [*through(second, given[stop:]), *second.finish()]
     assert torch.equal(corrected([*before, *after]), corrected(decided(given)))
+
+
+def test_where_memory_ends_it_goes_on_on_the_cpu():
+    """The first picture meets the end of memory, which is for good; what comes out is the same."""
+    asked: list[int] = []
+
+    class Short(Shown):
+        def rgb(self, size: tuple[int, int], device: torch.device) -> Tensor:
+            asked.append(self.index)
+            if len(asked) == 1:
+                raise torch.OutOfMemoryError("out of memory")
+            return super().rgb(size, device)
+
+    given = [replace(record, picture=Short(t, PULSING[t])) for t, record in enumerate(records(PULSING))]
+    assert torch.equal(corrected(decided(given)), corrected(decided(records(PULSING))))
+    assert asked[:3] == [0, 0, 1]
