@@ -6,6 +6,7 @@
     python scripts/benchmark.py memory --sizes 720p --lengths 10,300 --rate 4
     python scripts/benchmark.py speed --sizes 480p --presets fast,balanced
     python scripts/benchmark.py reported --clips FOLDER --kinds overlay,half --strengths 0.5,1,2
+    python scripts/benchmark.py redrawn --pairs EDIT=SOURCE --clips FOLDER --styles strokes
     python scripts/benchmark.py show one.json two.json --markdown out.md --plots FOLDER
 
 What each column means: docs/results/benchmarks.md.
@@ -22,6 +23,8 @@ from pathlib import Path
 
 from bench import ablations, clips, memory, peers, perception, plots, quality, speed, tables
 from bench.output import bullets, read_json, say, show, write_json, write_plots
+from bench.redrawn import page as redrawn_page
+from bench.redrawn import run as redrawn
 from bench.reported import page as reported_page
 from bench.reported import run as reported
 
@@ -34,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "memory": run_memory,
         "speed": run_speed,
         "reported": run_reported,
+        "redrawn": run_redrawn,
         "show": run_show,
     }
     options = parser(__doc__.splitlines()[0], runs).parse_args(arguments)  # type: ignore[union-attr]
@@ -198,6 +202,35 @@ def show_reported(options: argparse.Namespace, rows: Sequence[reported.Row], how
     )
 
 
+# --- Redrawn in every frame -------------------------------------------------------------------------------------------
+
+
+def run_redrawn(options: argparse.Namespace) -> None:
+    clean = clips.clean_clips(options.clips) if options.styles else []
+    plan = redrawn.Plan(
+        options.pairs,
+        clean,
+        options.styles,
+        options.seeds,
+        options.frames,
+        options.width,
+        options.preset,
+        lpips=not options.no_lpips,
+    )
+    rows: list[redrawn.Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for row in redrawn.run(plan, Path(folder)):
+            rows.append(row)
+            say(f"{row.pair}, {row.method}: done in {row.seconds:.0f} s")
+            write_json(options, rows)
+    show_redrawn(options, rows, f"preset {options.preset}, at most {options.width} px wide")
+
+
+def show_redrawn(options: argparse.Namespace, rows: Sequence[redrawn.Row], how: str) -> None:
+    frames = sorted({row.frames for row in rows})
+    show(options, f"{' or '.join(map(str, frames))} frames, {how}", redrawn_page.table(rows))
+
+
 # --- What was measured before -----------------------------------------------------------------------------------------
 
 
@@ -217,6 +250,8 @@ def run_show(options: argparse.Namespace) -> None:
         presets = dict.fromkeys(each["settings"]["preset"] for each in files)
         how = f"preset {' or '.join(presets)}, at most {' or '.join(map(str, widths))} px wide"
         show_reported(options, list(joined.values()), how)
+    elif command == "redrawn":
+        show_redrawn(options, [redrawn.Row.from_dict(row) for each in files for row in each["rows"]], how)
     elif command == "memory":
         show_memory(options, [memory.Row(**row) for each in files for row in each["rows"]], how)
     else:

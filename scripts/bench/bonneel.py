@@ -6,7 +6,7 @@ flow in place of PatchMatch. Frame after frame, from O_0 = P_0, it solves
     (L + Λ) O_t = L P_t + Λ W(O_{t−1})
 
 with L the Laplacian of the pixel grid. λ = 1 as in the authors' code. The method wants a steady source video, from
-which Λ tells where to trust the past. Here is none: both variants take Λ from the flickering clip itself.
+which Λ tells where to trust the past. Where there is none, both variants here take Λ from the flickering clip itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from deflicker.motion.warp import warp
 
-from .motion import NeedsMotion
+from .motion import Motion, NeedsMotion
 
 SIGMA = 0.05
 """Of the gate by colour, in R'G'B' of 1: the authors'."""
@@ -31,7 +31,7 @@ ALIGN_PX = 33
 """Window whose mean tone is evened out before structure is compared."""
 
 Gate = Callable[[Tensor, Tensor], Tensor]
-"""(P_t, W(P_{t−1})), `[1, 3, H, W]` each → trust in [0, 1], `[1, 1, H, W]`."""
+"""(S_t, W(S_{t−1})), `[1, 3, H, W]` each → trust in [0, 1], `[1, 1, H, W]`."""
 
 
 def bonneel(flickering: Tensor, motion: NeedsMotion) -> Tensor:
@@ -39,7 +39,7 @@ def bonneel(flickering: Tensor, motion: NeedsMotion) -> Tensor:
 
     Flicker of more than σ shuts it.
     """
-    return _propagate(flickering, motion, by_colour)
+    return propagated(flickering, motion(), by_colour, flickering)
 
 
 def bonneel_flow(flickering: Tensor, motion: NeedsMotion) -> Tensor:
@@ -48,7 +48,7 @@ def bonneel_flow(flickering: Tensor, motion: NeedsMotion) -> Tensor:
     Λ = exp(−|P_t − g · W P_{t−1}|² / 2 σ²), σ = 0.1, with g the ratio of both pictures' means over 33 px. Flicker of
     tone does not shut it, however large.
     """
-    return _propagate(flickering, motion, by_structure)
+    return propagated(flickering, motion(), by_structure, flickering)
 
 
 def by_colour(now: Tensor, past: Tensor) -> Tensor:
@@ -68,14 +68,15 @@ def _closeness(now: Tensor, past: Tensor, sigma: float) -> Tensor:
     return (-(now - past).square().sum(1, keepdim=True) / (2 * sigma**2)).exp()
 
 
-def _propagate(flickering: Tensor, motion: NeedsMotion, gate: Gate) -> Tensor:
-    flow = motion()
+def propagated(flickering: Tensor, flow: Motion, gate: Gate, gated_by: Tensor) -> Tensor:
+    """Frame after frame from the first, Λ from another clip of the same size."""
     result = [flickering[0]]
     inner = torch.zeros(1, 1, *flickering.shape[-2:])
     inner[..., BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX] = 1
     for t in range(1, len(flickering)):
         now, back_px = flickering[t : t + 1], flow.back_px[t - 1 : t]
-        weight = gate(now, warp(flickering[t - 1 : t], back_px)) * inner * flow.back_visible[t - 1 : t]
+        seen, seen_before = gated_by[t : t + 1], warp(gated_by[t - 1 : t], back_px)
+        weight = gate(seen, seen_before) * inner * flow.back_visible[t - 1 : t]
         result.append(screened_poisson(now, warp(result[-1][None], back_px), weight)[0])
     return torch.stack(result).clamp(0, 1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import torch
@@ -56,6 +56,13 @@ def estimate(frames: Tensor, side_px: int = SIDE_PX) -> Motion:
     pairs = [raft.flow(features[t : t + 1], features[t + 1 : t + 2]) for t in range(len(frames) - 1)]
     ahead, back = (_enlarge(torch.cat(flows).cpu(), height, width) for flows in zip(*pairs, strict=True))
     return from_flow(ahead, back)
+
+
+@torch.no_grad()
+def from_first(first: Tensor, later: Tensor) -> Motion:
+    """RAFT-large between a frame `[3, H, W]`, in the place of t, and each of `[N, 3, H, W]`, in that of t + 1."""
+    pairs = [estimate(torch.stack([first, each])) for each in later]
+    return Motion(*(torch.cat([getattr(pair, field.name) for pair in pairs]) for field in fields(Motion)))
 
 
 def _enlarge(flow_px: Tensor, height: int, width: int) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import flicker, peers, synthetic
+from .redrawn.styles import STYLES
 from .reported.kinds import KINDS as REPORTED
 from .without import TERMS
 
@@ -48,6 +49,14 @@ def decimals(text: str) -> list[float]:
     return [float(name) for name in names(text)]
 
 
+def pair(text: str) -> tuple[Path, Path]:
+    """`EDIT=SOURCE` as two paths."""
+    edit, equals, source = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is no pair: give EDIT=SOURCE")
+    return Path(edit), Path(source)
+
+
 def sizes(text: str) -> list[tuple[int, int]]:
     """`480p,1280x720` as (width, height)."""
     found = []
@@ -69,17 +78,19 @@ def parser(description: str, runs: dict[str, Callable[[argparse.Namespace], None
     _speed(three)
     four = commands.add_parser("reported", help="kinds of flicker that people report, with criteria of a right result")
     _reported(four)
+    redrawn = commands.add_parser("redrawn", help="video that is drawn anew in every frame, with its source")
+    _redrawn(redrawn)
     five = commands.add_parser("show", help="the tables and plots of runs that are done")
     five.add_argument(
         "files", nargs="+", type=Path, help="JSON files of one command; later ones go before earlier ones"
     )
-    for command in (one, two, three, four):
+    for command in (one, two, three, four, redrawn):
         command.add_argument("--json", type=Path, help="write every number here")
-    for command in (one, two, three, four, five):
+    for command in (one, two, three, four, redrawn, five):
         command.add_argument("--markdown", type=Path, help="write the tables here")
     for command in (one, two, three, five):
         command.add_argument("--plots", type=Path, metavar="FOLDER", help="write plots (SVG) into this folder")
-    for name, command in zip(runs, (one, two, three, four, five), strict=True):
+    for name, command in zip(runs, (one, two, three, four, redrawn, five), strict=True):
         command.set_defaults(run=runs[name])
     return main_parser
 
@@ -141,3 +152,17 @@ def _reported(command: argparse.ArgumentParser) -> None:
     add("--preset", default="balanced")
     add("--methods", type=names_of(METHODS), default=list(REPORTED_METHODS), help=",".join(METHODS))
     add("--keep", type=Path, metavar="FOLDER", help="keep input, truth and output of each case here")
+
+
+def _redrawn(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--pairs", type=pair, nargs="+", default=[], metavar="EDIT=SOURCE", help="redrawn videos with their sources")
+    add(
+        "--clips", nargs="+", type=Path, default=[], help="clean videos or folders to be redrawn (default: the samples)"
+    )
+    add("--styles", type=names_of(tuple(STYLES)), default=list(STYLES), help=",".join(STYLES))
+    add("--seeds", type=numbers, default=[11])
+    add("--frames", type=int, default=24)
+    add("--width", type=int, default=320, help="wider clips are made this wide")
+    add("--preset", default="balanced")
+    add("--no-lpips", action="store_true", help="leave LPIPS out")

@@ -31,7 +31,7 @@ def write_json(options: argparse.Namespace, rows: Sequence[Any]) -> None:
             "machine": speed.machine(),
             "rows": [r.to_dict() for r in rows],
         }
-        options.json.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(values, indent=1, default=str) + "\n", encoding="utf-8")
 
 
 def read_json(paths: Sequence[Path]) -> tuple[str, list[dict[str, Any]]]:

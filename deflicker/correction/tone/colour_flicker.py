@@ -2,8 +2,9 @@
 
 Two matched frames are related by a matrix, there = M here, fitted to the means of their cells. What M does to grey is
 left to gains and curves: with v = M 1, Θ of diag(1 / v) M (`correction.colour_mix`) is what colours became beyond that.
-Its steps go the way of all steps of tone: `losses.tone_energy` is minimised over Θ of each frame, as far as the gate
-finds flicker, and a step that stays, as between the windows of a generator, is taken off as a whole.
+Mixes multiply, so their logarithms Λ go the way of all steps of tone: `losses.tone_energy` is minimised over Λ of each
+frame, as far as the gate finds flicker, and a step that stays, as between the windows of a generator, is taken off as a
+whole.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from deflicker.core.blocks import stored
-from deflicker.correction.colour_mix import from_grey
+from deflicker.correction.colour_mix import from_grey, log_of_matrix, mix_of_log
 from deflicker.correction.tone.flicker_gate import flicker_scale
 from deflicker.correction.tone.observations import CLIPPED, Step
 from deflicker.correction.tone.pyramid import MultiscaleUnknowns, Pyramid
@@ -34,7 +35,7 @@ _FIDELITY = 0.02
 _FIRST_VARIANCE = 1e-4
 _ITERATIONS = (12, 10)
 _SMALLEST = 0.012
-"""Standard deviation of flicker of Θ below which it is left alone: of a strong colour, two code values."""
+"""Standard deviation of flicker of Λ below which it is left alone: of a strong colour, two code values."""
 _SMALLEST_STEP = 0.03
 """The same of a step that stays."""
 _EXPLAINED = (0.16, 0.26)
@@ -50,20 +51,20 @@ _COLOURED = 0.02
 _ROUNDS = 3
 """Reweighting rounds of a fit."""
 _OF_LUMA = (0.5, 0.8)
-"""What Θ does to luma, as a part of Θ, from which it counts, and does in full: a wrong matrix has 1, errors of what
+"""What Λ does to luma, as a part of Λ, from which it counts, and does in full: a wrong matrix has 1, errors of what
 only saturates have up to 0.5."""
 _ONE_WAY = 0.7
 """Correlation of each step with the next from which they climb, and the shot keeps the colours of its first frames."""
 _LEAK_FRAMES = 240
 """Time constant with which steps that were taken off come back."""
-_MOST = 0.5
-"""Largest Θ: no picture loses or gains half of its colour."""
+_MOST = 1.0
+"""Largest Λ: no picture's saturation changes by more than a factor of e."""
 
 
 @stored
 @dataclass(frozen=True, eq=False)
 class MixMemory:
-    """What a shot's next window must know: Θ of the kept frames, `[H, 3, 2]` each."""
+    """What a shot's next window must know: Λ of the kept frames, `[H, 3, 2]` each."""
 
     level: Tensor
     """Against steps that stay."""
@@ -78,7 +79,7 @@ class MixMemory:
 
 @dataclass(frozen=True, eq=False)
 class Mixes:
-    """Θ of a window."""
+    """Λ of a window."""
 
     level: Tensor
     flicker: Tensor
@@ -98,8 +99,9 @@ class Mixes:
 
     @property
     def total(self) -> Tensor:
-        """`[T, 3, 2]`; exactly 0 where colours neither flicker nor step."""
-        return (self.level + self.flicker).clamp(-_MOST, _MOST)
+        """Θ `[T, 3, 2]`; exactly 0 where colours neither flicker nor step."""
+        both = self.level + self.flicker
+        return mix_of_log(both * (_MOST / both.abs().amax((1, 2), keepdim=True).clamp_min(_MOST)))
 
     def memory(self, kept: slice) -> MixMemory:
         """For the next window, of which the `kept` frames are the history."""
@@ -107,7 +109,7 @@ class Mixes:
 
 
 def solve_mixes(frames: Tensor, matches: Mapping[int, Match], memory: MixMemory) -> Mixes:
-    """Θ of a window of proxies `[T, 3, H, W]` whose first `len(memory.level)` are decided.
+    """Mixes of a window of proxies `[T, 3, H, W]` whose first `len(memory.level)` are decided.
 
     matches: from `build_matches`.
     """
@@ -138,7 +140,7 @@ def solve_mixes(frames: Tensor, matches: Mapping[int, Match], memory: MixMemory)
 
 
 def _fit(frames: Tensor, match: Match) -> tuple[Step, Tensor, Tensor]:
-    """Steps of Θ along a match as `[n, 3, 1, 2]`, and what gains, and Θ besides, leave of the cells: `[n]` each."""
+    """Steps of Λ along a match as `[n, 3, 1, 2]`, and what gains, and Θ besides, leave of the cells: `[n]` each."""
     n = len(match.flow_px)
     here = frames[match.start : match.start + n]
     there = sample(frames[match.start + match.offset :][:n], target_grid(match.flow_px))
@@ -153,10 +155,9 @@ def _fit(frames: Tensor, match: Match) -> tuple[Step, Tensor, Tensor]:
         usual = (left * mass).sum(1, keepdim=True) / mass.sum(1, keepdim=True).clamp_min(1e-6)
         weight = mass / (1 + left / (usual + 1e-7))
     cells = (-1, *(side // CELL_PX for side in frames.shape[-2:]))
-    plain, left = (_beside_gains(each, other, weight, cells) for each in (one, matrix @ one))
+    plain, left = (_beside_gains(each, other, weight, cells) for each in (one, (matrix @ one).clamp(0, 1)))
     grey = matrix.sum(2, keepdim=True).clamp_min(0.1)
-    back = torch.linalg.pinv(from_grey(frames))
-    mix = (matrix / grey - torch.eye(3, device=frames.device)) @ back
+    mix = log_of_matrix(matrix / grey)
     distance = (from_grey(frames) @ one).square().mean(1)
     told = ((distance * weight).sum(1) / weight.sum(1).clamp_min(1e-6)).view(-1, 1, 1, 1)
     sure = (told / (told + _COLOURED**2)).square() * match.visible.mean((1, 2, 3)).view(-1, 1, 1, 1)
@@ -173,7 +174,8 @@ def _beside_gains(one: Tensor, other: Tensor, weight: Tensor, cells: tuple[int, 
     """
     mass = weight.view(cells)[:, None]
     here, there = (each.reshape(-1, 3, *cells[1:]) for each in (one, other))
-    gains = box_mean(there * mass, _PLACE_CELLS) / box_mean(here * mass, _PLACE_CELLS).clamp_min(1e-4)
+    energy = box_mean(here.square() * mass, _PLACE_CELLS)
+    gains = box_mean(there * here * mass, _PLACE_CELLS) / energy.clamp_min(1e-6)
     left: Tensor = ((there - gains * here).square() * mass).mean(1).sum((1, 2))
     return left
 
@@ -211,7 +213,7 @@ def _flicker(steps: Mapping[int, Step], level: Tensor, known: Tensor, past: int,
 
 
 def _without_luma(mix: Tensor) -> Tensor:
-    """Θ `[..., 3, 2]` without what it does to luma, unless that is a large part of it."""
+    """Λ `[..., 3, 2]` without what it does to luma, unless that is a large part of it."""
     luma = mix.new_tensor(BT709) @ mix
     part = (luma.square().mean() / mix.square().mean().clamp_min(1e-12)).sqrt()
     return mix - (1 - ramp(part, _OF_LUMA)) * luma[..., None, :]
@@ -237,7 +239,7 @@ class _Model:
 def _jumps(
     steps: Mapping[int, Step], matches: Mapping[int, Match], level: Tensor, first: int, stepped: Tensor
 ) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
-    """Steps of Θ that stay, `[3, 2]` by the frame that they lie before: seams, and one after odd first frames.
+    """Steps of Λ that stay, `[3, 2]` by the frame that they lie before: seams, and one after odd first frames.
 
     stepped: whether Θ counts at each boundary.
     """
@@ -252,7 +254,7 @@ def _jumps(
 
 
 def _climbs(jumps: Sequence[Tensor]) -> bool:
-    """Whether steps of Θ, `[3, 2]` each, all go one way: a generator's windows leave the look of the first behind."""
+    """Whether steps of Λ, `[3, 2]` each, all go one way: a generator's windows leave the look of the first behind."""
     return len(jumps) > 1 and all(
         float((one * other).sum()) > _ONE_WAY * float(one.norm() * other.norm()) for one, other in pairwise(jumps)
     )
@@ -270,7 +272,7 @@ def _mean_step(steps: Mapping[int, Step], boundary: int) -> Tensor:
 
 
 def _carried(known: Tensor, frames: int, jumps: Mapping[int, Tensor]) -> Tensor:
-    """Θ of all frames against steps alone, `[T, 3, 2]`: it stays, but for the jumps and the leak."""
+    """Λ of all frames against steps alone, `[T, 3, 2]`: it stays, but for the jumps and the leak."""
     levels = [*known]
     level = known[-1] if len(known) else known.new_zeros(3, 2)
     for frame in range(len(known), frames):

@@ -2,27 +2,29 @@
 
 Tone is then steady within a window, and goes to the next one's at one rate. Exposure, lamps and clouds change tone as
 slowly. So ramps are taken for cross-fades only where colour changes with light, alike over the whole picture, between
-parts that are flat, and where it happens again: as long, as far apart, and never back to the look there was.
+parts that are flat, and where it happens again: as long, as far apart, and never back to the look there was. Where each
+changes colour as the others do, as in windows that are each a little warmer than the one before, colour alone tells,
+whatever the light of the shot does meanwhile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 
 import torch
 from torch import Tensor
 
 from deflicker.correction.tone.ramp_shape import shape_errors
-from deflicker.correction.tone.ramps import Ramp, find_ramps, light_and_colour, usual_error
+from deflicker.correction.tone.ramps import Ramp, channels, find_ramps, light_and_colour, usual_error
 
 _MIN_COLOUR = 0.006
 """Root mean square log gain of a ramp's colour, at least: clean clips drift by 0.003, unevenly …"""
 _COLOUR = 0.15
 """… and its least part of the whole: exposures have 0.05 at most."""
-_LARGEST = 0.3
-"""Root mean square log gain of a ramp from which it is light."""
+_LARGEST = (0.06, 0.3)
+"""Root mean square log gain of a ramp from which it is light: of colour, and of all."""
 _AROUND = 8
 """Frames on either side of a ramp that are looked at."""
 _OFF = (0.1, 0.28)
@@ -43,6 +45,12 @@ _MOST_UNEVEN = 0.6
 """… and its most, of colour, whatever is usual: what drifts in clean clips has 0.8 and more."""
 _RIVAL = 0.5
 """Colour of a change that is no cross-fade, as a part of theirs, from which none is believed."""
+_ALIKE = 0.35
+"""How far a change of colour may be from the mean of those that are alike, as a part of it."""
+_MANY = 3
+"""Changes that are alike and regular, from which they are no light, whatever their shape."""
+_AGREED = 0.35
+"""Median distance of the light of fades from its median, as a part of it, up to which they agree about it."""
 _LENGTHS = 2.2
 """How many times as long as the shortest the longest may be."""
 _FIRST = 1.4
@@ -60,20 +68,65 @@ _REMEMBERED = 160
 
 def find_cross_fades(course: Tensor) -> list[Ramp]:
     """The cross-fades of a course `[n, 3, 1 + m]` (`tone_course`), at least two, in order; else none."""
-    picture = light_and_colour(course[..., 0])
+    picture, regions = light_and_colour(course[..., 0]), light_and_colour(course[..., 1:].transpose(1, 2))
+    fades = _regular_fades(picture, regions)
+    if fades:
+        return fades
+    colour, fades = (
+        _without_light(picture),
+        _regular_fades(_without_light(picture), _without_light(regions), alike=True),
+    )
+    return _with_their_light(picture, find_ramps(colour), fades)
+
+
+def _regular_fades(picture: Tensor, regions: Tensor, *, alike: bool = False) -> list[Ramp]:
+    """Ramps of the picture's course `[n, 3]` that pass for cross-fades; regions: `[n, m, 3]`.
+
+    alike: they must change the look alike. What looks like them then needs not be clear, and three or more need not go
+    at one rate.
+    """
     ramps = find_ramps(picture)
     coloured = [k for k, ramp in enumerate(ramps) if _is_coloured(ramp)]
-    regions = light_and_colour(course[..., 1:].transpose(1, 2))
     fades = [k for k in coloured if _is_clear(picture, ramps, k) and _is_even(picture, regions, ramps, k)]
     if len(fades) < 2:
         return []
     least = _RIVAL * min(ramps[k].colour for k in fades)
+    if alike:
+        look = torch.stack([ramps[k].change for k in fades]).mean(0)
+        near = [k for k in coloured if float((ramps[k].change - look).norm()) <= _ALIKE * float(look.norm())]
+        if not set(fades) <= set(near):
+            return []
+        fades = near
     if any(ramps[k].colour >= least for k in coloured if k not in fades):
         return []
     found = [ramps[k] for k in fades]
-    if not _are_regular(found) or _goes_back(found) or not _go_at_one_rate(picture, ramps, fades):
+    if not _are_regular(found) or _goes_back(found):
         return []
-    return found
+    sure = alike and len(found) >= _MANY
+    return found if sure or _go_at_one_rate(picture, ramps, fades) else []
+
+
+def _without_light(course: Tensor) -> Tensor:
+    """Colour `[..., 3]` alone: the light of a shot that moves has a course of its own."""
+    return torch.cat([torch.zeros_like(course[..., :1]), course[..., 1:]], -1)
+
+
+def _with_their_light(course: Tensor, ramps: Sequence[Ramp], fades: Sequence[Ramp]) -> list[Ramp]:
+    """Fades that change colour alike, with the light that they share, the median of what the course has beyond that
+    beside them; without light where they do not agree about it."""
+    if not fades:
+        return []
+    beyond = []
+    for number, ramp in enumerate(ramps):
+        if any(ramp.start == fade.start for fade in fades):
+            first, last = _surroundings(ramps, number, len(course))
+            beside = (course[first : ramp.start, 0].mean() + course[ramp.end : last, 0].mean()) / 2
+            beyond.append(course[ramp.start : ramp.end, 0].sum() - ramp.frames * beside)
+    each = torch.stack(beyond)
+    light = each.quantile(0.5)
+    if float((each - light).abs().quantile(0.5)) > _AGREED * abs(float(light)):
+        light = torch.zeros_like(light)
+    return [replace(fade, change=torch.cat([light[None], fade.change[1:]])) for fade in fades]
 
 
 def _is_coloured(ramp: Ramp) -> bool:
@@ -96,7 +149,7 @@ def _is_clear(course: Tensor, ramps: Sequence[Ramp], number: int) -> bool:
     slopes = torch.maximum(before, after)
     errors = (_energy(off) - chance / 2).clamp_min(0).sqrt()
     is_flat = slopes <= torch.tensor(_FLAT) * size / ramp.frames
-    return ramp.size <= _LARGEST and bool(((errors <= torch.tensor(_OFF) * size) & is_flat).all())
+    return bool(((size <= torch.tensor(_LARGEST)) & (errors <= torch.tensor(_OFF) * size) & is_flat).all())
 
 
 def _slope(side: Tensor, chance: Tensor, *, between: bool) -> Tensor:
@@ -197,7 +250,7 @@ class ShotCourse:
         """What cross-fades change before each frame of the window from `past` on, log gain `[3]`."""
         found: dict[int, Tensor] = {}
         for fade in find_cross_fades(self.change):
-            step = self.change[fade.start : fade.end, :, 0].mean(0)
+            step = channels(fade.change) / fade.frames
             frames = (boundary + 1 - self.window for boundary in range(fade.start, fade.end))
             found |= {frame: step for frame in frames if frame >= max(past, 1)}
         return found

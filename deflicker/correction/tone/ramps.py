@@ -58,6 +58,13 @@ def light_and_colour(change: Tensor) -> Tensor:
     return torch.stack([(red + green + blue) / 3, (red - blue) / 6**0.5, (2 * green - red - blue) / 18**0.5], -1)
 
 
+def channels(look: Tensor) -> Tensor:
+    """Log gain of R, G and B `[..., 3]`: the way back of `light_and_colour`."""
+    light, warm, green = look.unbind(-1)
+    rest, apart = light - green / 2**0.5, warm * 1.5**0.5
+    return torch.stack([rest + apart, light + green * 2**0.5, rest - apart], -1)
+
+
 def usual_error(course: Tensor) -> Tensor:
     """Standard deviation `[3]` of a course's errors, from how it differs from one boundary to the next, `[n, 3]`."""
     usual = course.diff(dim=0).abs().median(0).values / _TO_SIGMA

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from deflicker.correction.tone.observations import observe
+from deflicker.correction.tone.ramps import channels, light_and_colour
 from deflicker.correction.tone.seam_correction import SeamMemory, find_seams
 from deflicker.correction.tone.seam_path import MOST
 from tests.correction.scenes import matches, pan, rng, still
@@ -65,6 +66,21 @@ def test_under_weak_flicker():
     assert spread(tone, gain) < 0.25 * spread(tone, torch.zeros_like(gain))
 
 
+def test_while_light_has_a_course_of_its_own():
+    """Windows that each get warmer are told by their colour; the light that they share is taken off, no other."""
+    light = 0.04 * torch.sin(torch.arange(96) / 9)[:, None, None, None]
+    tone = windows(96, 18, 6, *[LOOK] * 4)
+    gain = corrected(tone + light - 0.3)
+    assert not gain[:14].any()
+    assert spread(tone, gain) < 0.35 * spread(tone, torch.zeros_like(gain))
+
+
+def test_channels_come_back_from_light_and_colour():
+    gain = torch.randn(7, 3, generator=rng(2))
+    assert torch.allclose(channels(light_and_colour(gain)), gain, atol=1e-6)
+    assert torch.allclose(light_and_colour(gain).square().sum(1), gain.square().mean(1), atol=1e-5)
+
+
 def test_a_shot_remembers_windows_that_no_one_window_of_the_solver_sees():
     """Joints 40 frames apart: the second shows what the first was, and it and those after it are taken off."""
     tone = windows(144, 40, 8, LOOK, 0.5 * LOOK + OTHER, OTHER)
@@ -111,6 +127,7 @@ LEGITIMATE = {
     "ramps of other lengths": lambda: course(ramp(64, 18, 4) + ramp(64, 40, 14)),
     "ramps late in a shot": lambda: course(ramp(64, 40, 5) + ramp(64, 54, 5)),
     "colour that swings": lambda: course(torch.sin(torch.arange(64) / 6)),
+    "coloured light in three stages": lambda: 5 * course(ramp(64, 14, 6) + ramp(64, 28, 6) + ramp(64, 42, 6)),
     "clouds": lambda: course(3 * eased(20, 18) + 2 * eased(46, 18)),
 }
 
