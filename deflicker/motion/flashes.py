@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations, islice, pairwise
 from statistics import median, quantiles
 from typing import Any, Generic
@@ -34,6 +34,10 @@ _WEAK = 0.2
 """The same with the user's word, where enough frames are around; near an end it is between the two."""
 _UNUSUAL = 5.0
 """Least rise in standard deviations of the tone around."""
+_UNUSUAL_OF_SOME = 2.5
+"""The same with the user's word: there are flashes, so doubt is for them. A flash that is taken for flicker is wrong by
+all of itself, flicker that is taken for a flash stays what it was. Press flashes of 1.45 over 10 % of flicker are 3.7
+above."""
 _SURE = 0.7
 """Least rise of log tone, a factor of two, of what is a flash without the user's word."""
 _SURE_UNUSUAL = 10.0
@@ -44,6 +48,8 @@ _GOES_ON = 0.6
 """Part of that rise that is asked for of a frame right after one of a flash."""
 _LEAP = 0.5
 """Part of its rise that a flash must make in its first frame."""
+_LEAP_OF_SOME = 0.3
+"""The same with the user's word: the frame before it may be a bright one."""
 _FEW = 3
 """Frames from which a side has a level."""
 _ENOUGH = 9
@@ -105,13 +111,14 @@ class FlashStage(Generic[R]):
 
     def _judged(self, record: R, tones: tuple[float, ...]) -> R:
         before, after = tuple(self._past), tuple(islice(self._tones, AHEAD))
-        begins, least = not self._flashing, _STRONG
+        begins, bounds = not self._flashing, _Bounds(_STRONG, _UNUSUAL, _LEAP)
         # Each measure of tone by itself: of the whole picture, and of its darker half.
         seen = list(zip(_columns(before, tones), tones, _columns(after, tones), strict=True))
         if not self._sure:
-            least -= (_STRONG - _WEAK) * min(1.0, max(0, len(before) + len(after) - _ENOUGH - 1) / _FEW)
+            many = min(1.0, max(0, len(before) + len(after) - _ENOUGH - 1) / _FEW)
+            bounds = _Bounds(_STRONG - (_STRONG - _WEAK) * many, _UNUSUAL_OF_SOME, _LEAP_OF_SOME)
             seen = [_levelled(*each) for each in seen]
-        self._flashing = any(stands_out(*each, flashing=self._flashing, least=least) for each in seen)
+        self._flashing = any(_stands_out(*each, flashing=self._flashing, bounds=bounds) for each in seen)
         if self._sure and begins:
             self._flashing = self._flashing and is_sure(*seen[0])
         self._past.append(tones)
@@ -129,20 +136,32 @@ def _darker_half(frame: Tensor) -> Tensor:
     return levels.topk((len(levels) + 1) // 2, largest=False, sorted=False).values.mean()
 
 
-def stands_out(
-    before: Sequence[float], tone: float, after: Sequence[float], *, flashing: bool, least: float = _STRONG
+@dataclass(frozen=True)
+class _Bounds:
+    """What is asked of a frame to be of a flash."""
+
+    least: float
+    """Rise of log tone."""
+    unusual: float
+    """The same in standard deviations of the tone around."""
+    leap: float
+    """Part of it in the first frame."""
+
+
+def _stands_out(
+    before: Sequence[float], tone: float, after: Sequence[float], *, flashing: bool, bounds: _Bounds
 ) -> bool:
     """Whether a frame of this log tone is of a flash, given those around it.
 
-    flashing: the one before it is. least: the rise that is asked for.
+    flashing: the one before it is.
     """
     if max(len(before), len(after)) < _FEW:
         return False
     level, spread = _around(before, after)
     rise = tone - level
-    leaps = flashing or not before or tone - before[-1] >= _LEAP * rise
+    leaps = flashing or not before or tone - before[-1] >= bounds.leap * rise
     usual = min(spread, _from_steps(before, after))
-    return leaps and rise >= max(least * (_GOES_ON if flashing else 1), _UNUSUAL * usual)
+    return leaps and rise >= max(bounds.least * (_GOES_ON if flashing else 1), bounds.unusual * usual)
 
 
 def is_sure(before: Sequence[float], tone: float, after: Sequence[float]) -> bool:

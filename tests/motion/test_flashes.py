@@ -70,8 +70,6 @@ NO_FLASH = {
     "black frames": with_flashes({20: 0.0, 21: 0.0, 33: 0.0}),
     "slight": with_flashes({20: 0.34}),
     "cut to a bright shot": [0.2] * 24 + [0.7] * 24,
-    "flicker of a tenth": [0.3 * gain for gain in noise(0.1)],
-    "flicker of a quarter": [0.3 * gain for gain in noise(0.25)],
     "pump": [0.3 * math.exp(0.1 * (-1) ** frame) for frame in range(FRAMES)],
 }
 
@@ -114,14 +112,28 @@ def test_no_flicker_passes_for_a_flash(kind, seed):
     assert marked([0.35 * math.exp(each) for each in logs], sure=True) == []
 
 
+@pytest.mark.parametrize("sd", [0.1, 0.25])
 @pytest.mark.parametrize("seed", range(8))
-def test_flicker_is_hardly_ever_taken_for_a_flash(seed):
-    assert len(marked([0.3 * gain for gain in noise(0.1, seed)])) <= 1
+def test_only_the_brightest_frames_of_flicker_are_taken_for_flashes(seed, sd):
+    """And with the user's word only, who says that there are some."""
+    gains = noise(sd, seed)
+    found = marked([0.3 * gain for gain in gains])
+    assert len(found) <= FRAMES / 6
+    assert all(gains[frame] > 1 for frame in found)
+    assert marked([0.3 * gain for gain in gains], sure=True) == []
 
 
 def test_a_flash_stands_out_from_flicker():
     tones = [tone * gain for tone, gain in zip(with_flashes({20: 0.9, 21: 0.8}), noise(0.1, 3), strict=True)]
-    assert marked(tones) == [20, 21]
+    assert marked(tones, sure=True) == [20, 21]
+
+
+def test_doubtful_flashes_stay():
+    """Press flashes over flicker of a tenth, which a bound of five standard deviations would lose for the most part."""
+    where = dict.fromkeys((6, 14, 15, 24, 33, 34, 42), 1.45)
+    runs = [[0.3 * where.get(n, 1) * gain for n, gain in enumerate(noise(0.1, seed))] for seed in range(20)]
+    found = [len(set(where) & set(marked(tones))) for tones in runs]
+    assert sum(found) > 0.75 * len(where) * len(runs)
 
 
 @pytest.mark.parametrize("seed", range(8))
