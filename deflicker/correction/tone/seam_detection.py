@@ -39,6 +39,13 @@ _MIN_SIZE_OPENING = 0.03
 """… its least size …"""
 _CLEAR_OPENING = 6.0
 """… and how many times as large it must be as the steps over the boundaries that follow usually are."""
+_LARGEST_OPENING = 1.0
+"""Log gain of a region, at most, of a step there that changes colour and light of the whole picture: dark regions of a
+first frame that is paler and lifted differ by up to 0.93 …"""
+_COLOUR_OPENING = 0.2
+"""… the part of the step, in root mean square, in which channels differ: of lamps and exposures 0.05 at most …"""
+_SHARED_OPENING = 0.5
+"""… and the fraction of the picture that must take part: such first frames have 0.69 and more."""
 LARGEST = 0.6
 """Log gain of a region from which a single step is light, not a seam: a lamp that is switched on stays on."""
 MIN_VISIBLE = 0.5
@@ -141,13 +148,16 @@ def select_opening(fit: StepFit) -> int | None:
     if len(fit.size) < _OPENING + 2 * _MIN_SIDE:
         return None
     usual = fit.size[_OPENING + 1 :].median()
+    step = fit.step.view(len(fit.step), 3, -1)
+    colour = (step - step.mean(1, keepdim=True)).flatten(1).norm(dim=1)
+    broad = (colour >= _COLOUR_OPENING * fit.step.norm(dim=1)) & (fit.shared >= _SHARED_OPENING)
     odd = (
         (fit.explained >= _EXPLAINED_OPENING)
         & (fit.size >= _MIN_SIZE_OPENING)
         & (fit.size >= _CLEAR_OPENING * usual)
         & (fit.visible >= MIN_VISIBLE)
         & (fit.shared >= _MIN_SHARED)
-        & (fit.peak <= LARGEST)
+        & (fit.peak <= torch.where(broad, _LARGEST_OPENING, LARGEST))
     )[:_OPENING]
     if not bool(odd.any()):
         return None

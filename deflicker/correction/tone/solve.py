@@ -13,6 +13,7 @@ from deflicker.correction.apply import Correction, apply_gain, upsample_cells
 from deflicker.correction.colour_mix import apply_mix
 from deflicker.correction.curve import apply_curve
 from deflicker.correction.tone.colour_flicker import Mixes, solve_mixes
+from deflicker.correction.tone.colour_or_contrast import mixes_beside_curves
 from deflicker.correction.tone.gain_field import solve_gains
 from deflicker.correction.tone.highlights import highlight_light
 from deflicker.correction.tone.observations import CLIPPED, observe
@@ -86,6 +87,7 @@ def solve(window: Window, state: State | None, options: ToneOptions) -> Solution
     original, mixes = proxies, Mixes.none(len(proxies), state.mixes)
     if options.mixes:
         mixes = solve_mixes(proxies, matches, state.mixes)
+        mixes = mixes_beside_curves(proxies, matches, mixes, fixed=state.curve, options=options.curve)
     if not mixes.is_zero:
         proxies = apply_mix(proxies, mixes.total)
     steps = {offset: observe(proxies, match) for offset, match in matches.items()}

@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from deflicker.correction.tone.observations import Step
-from deflicker.correction.tone.seam_detection import REGIONS, expected_seams, fit_steps, region_steps, select_seams
+from deflicker.correction.tone.seam_detection import (
+    REGIONS,
+    expected_seams,
+    fit_steps,
+    region_steps,
+    select_opening,
+    select_seams,
+)
 from deflicker.motion.correspondence import Match
 from tests.correction.scenes import rng, tone_steps
 
@@ -121,3 +128,18 @@ def test_a_step_in_few_places_is_no_seam(where, found):
     whole = torch.full((3, 10, 10), 0.1).expand(20, -1, -1, -1) * (torch.arange(20) >= 10).view(-1, 1, 1, 1)
     even = fit_steps(steps_of(whole), matches_of(20, (1, 2, 4, -1, -2, -4)), 20)
     assert even.shared[9].item() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("red_green_blue", "regions", "found"),
+    [((0.5, 0.4, 0.3), 5, True), ((0.9, 0.65, 0.4), 5, True), ((0.9, 0.65, 0.4), 3, False), ((0.8, 0.8, 0.8), 5, False),
+     ((1.2, 0.9, 0.6), 5, False)],
+    ids=["another tint", "a strong one", "of a part", "light", "too strong"],
+)  # fmt: skip
+def test_an_odd_first_frame_may_differ_more_if_all_of_its_colour_does(red_green_blue, regions, found):
+    """A lamp that goes out after the first frame leaves colours as they are, or is in a part of the picture."""
+    tone = 0.002 * torch.randn(16, 3, 10, 10, generator=rng(4))
+    tone[0, :, : 2 * regions, : 2 * regions] += torch.tensor(red_green_blue).view(3, 1, 1)
+    steps = steps_of(tone)
+    opening = select_opening(fit_steps(steps, matches_of(16, tuple(steps)), 16))
+    assert opening == (0 if found else None)
