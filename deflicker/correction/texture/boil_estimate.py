@@ -38,8 +38,8 @@ _STRONGEST = (12 / 255) ** 2
 _ODD = 3.0
 """Most a place may boil beyond the geometric mean around it: thin fast things stand out, boil does not."""
 _OF_DETAIL = (0.45, 0.65)
-"""Part of E / 2 that E[−D y] exceeds it by, from which a frame's change begins to be no boil, and is none. Of boil of six
-makes, the usual frame has 0 to 0.33; sunlit trees and a car, resampled from frame to frame, 0.67 and more."""
+"""Part of E / 2 that E[−D y] exceeds it by, from which a frame's change begins to be no boil, and is none. Of boil of
+six makes, the usual frame has 0 to 0.33; sunlit trees and a car, resampled from frame to frame, 0.67 and more."""
 _CELL_PX = 4
 """Side of the cells, in pixels of each band, on which its boil is estimated."""
 
