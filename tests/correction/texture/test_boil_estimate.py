@@ -104,6 +104,18 @@ def test_much_of_the_change_of_what_boils_is_boil():
     assert float(boil.explained / boil.change) > 0.3
 
 
+def test_detail_that_resampling_softens_is_no_boil():
+    """Neighbours that were moved by a part of a pixel and back show less of the frame's fine detail."""
+    detail = (scene() + blurred_noises(0.05)[:1]).clamp(0, 1)
+    moved = [part * detail.roll(1, -1) + (1 - part) * detail for part in (0.4, 0.3, 0.5, 0.3)]
+    back = [
+        part * each.roll(-1, -1) + (1 - part) * each for part, each in zip((0.4, 0.3, 0.5, 0.3), moved, strict=True)
+    ]
+    found = boiling(detail, around(torch.cat(back)))
+    assert found.variance[0].mean() > 0
+    assert float(found.explained) == 0
+
+
 def test_a_frame_at_the_edge_cannot_tell():
     first, second, third, *_ = (scene() + blurred_noises(0.02)).unbind()
     ones = torch.ones(2, 1, 96, 128)
