@@ -58,7 +58,11 @@ def explanation(found: Measurement, target: str, clock: Clock = Clock()) -> list
                 lines += ["It leaves the video as it is if that is fire, water or smoke, which can hardly be followed."]
             lines += ["If each frame was edited or restyled by itself, give the video it was made from:", f"  {guided}"]
     else:
-        lines += ["", "There is nothing to correct: a run would copy the video as it is."]
+        lines += [
+            "",
+            "There is nothing to correct: a run would copy the video as it is,",
+            "unless its sharpness pulses, which only a run looks for.",
+        ]
         lines += [
             "If something slowly changes and should not, try:",
             f"  {shell(found.source, target, '--anchor', '1')}",
