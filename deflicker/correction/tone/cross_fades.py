@@ -69,20 +69,17 @@ _REMEMBERED = 160
 def find_cross_fades(course: Tensor) -> list[Ramp]:
     """The cross-fades of a course `[n, 3, 1 + m]` (`tone_course`), at least two, in order; else none."""
     picture, regions = light_and_colour(course[..., 0]), light_and_colour(course[..., 1:].transpose(1, 2))
-    fades = _regular_fades(picture, regions)
-    if fades:
+    if fades := _regular_fades(picture, regions):
         return fades
-    colour, fades = (
-        _without_light(picture),
-        _regular_fades(_without_light(picture), _without_light(regions), alike=True),
-    )
+    colour = _without_light(picture)
+    fades = _regular_fades(colour, _without_light(regions), alike=True)
     return _with_their_light(picture, find_ramps(colour), fades)
 
 
 def _regular_fades(picture: Tensor, regions: Tensor, *, alike: bool = False) -> list[Ramp]:
     """Ramps of the picture's course `[n, 3]` that pass for cross-fades; regions: `[n, m, 3]`.
 
-    alike: they must change the look alike. What looks like them then needs not be clear, and three or more need not go
+    alike: they must change the look alike. What looks like them then need not be clear, and three or more need not go
     at one rate.
     """
     ramps = find_ramps(picture)
