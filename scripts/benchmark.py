@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from bench import ablations, clips, memory, peers, perception, plots, quality, speed, tables
 from bench.output import bullets, read_json, say, show, write_json, write_plots
@@ -246,16 +247,20 @@ def run_show(options: argparse.Namespace) -> None:
         show(options, "no truth", tables.real([quality.RealRow(**row) for each in files for row in each["rows"]]))
     elif command == "reported":
         joined = {row.key: row for each in files for row in map(reported.Row.from_dict, each["rows"])}
-        widths = sorted({each["settings"]["width"] for each in files})
-        presets = dict.fromkeys(each["settings"]["preset"] for each in files)
-        how = f"preset {' or '.join(presets)}, at most {' or '.join(map(str, widths))} px wide"
-        show_reported(options, list(joined.values()), how)
+        show_reported(options, list(joined.values()), _run_how(files))
     elif command == "redrawn":
-        show_redrawn(options, [redrawn.Row.from_dict(row) for each in files for row in each["rows"]], how)
+        show_redrawn(options, [redrawn.Row.from_dict(row) for each in files for row in each["rows"]], _run_how(files))
     elif command == "memory":
         show_memory(options, [memory.Row(**row) for each in files for row in each["rows"]], how)
     else:
         show_speed(options, [speed.Row.from_dict(row) for each in files for row in each["rows"]], how)
+
+
+def _run_how(files: Sequence[dict[str, Any]]) -> str:
+    """Presets and widths of runs that are done."""
+    widths = sorted({each["settings"]["width"] for each in files})
+    presets = dict.fromkeys(each["settings"]["preset"] for each in files)
+    return f"preset {' or '.join(presets)}, at most {' or '.join(map(str, widths))} px wide"
 
 
 if __name__ == "__main__":

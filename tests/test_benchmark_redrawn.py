@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
+
 import pytest
 import torch
 
+from scripts.bench.options import pair
+from scripts.bench.output import read_json, write_json
 from scripts.bench.redrawn import methods, page
 from scripts.bench.redrawn.run import INPUT, SOURCE, Row
 from scripts.bench.redrawn.scores import Judge, Scores, far_places, laplacian_energy
@@ -70,3 +75,17 @@ def test_the_table_says_what_is_left_beyond_the_source() -> None:
     assert table[3][3] == table[-1][3] == "−80 %"
     assert table[3][5] == table[-1][5] == "−50 %"
     assert table[-1][0] == "mean of 2"
+
+
+def test_rows_are_written_without_paths_and_read_back(tmp_path: Path) -> None:
+    row = Row("a", "deflicker", 8, 1.0, Scores(30.0, 10.0, 1.0, None))
+    file = tmp_path / "rows.json"
+    write_json(argparse.Namespace(json=file, pairs=[pair("edit.mp4=source.mp4")], command="redrawn", frames=8), [row])
+    command, files = read_json([file])
+    assert (command, files[0]["settings"]) == ("redrawn", {"frames": 8})
+    assert [Row.from_dict(each) for each in files[0]["rows"]] == [row]
+
+
+def test_a_pair_needs_a_source() -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="EDIT=SOURCE"):
+        pair("edit.mp4")

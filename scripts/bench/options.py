@@ -53,7 +53,7 @@ def pair(text: str) -> tuple[Path, Path]:
     """`EDIT=SOURCE` as two paths."""
     edit, equals, source = text.partition("=")
     if not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is no pair: give EDIT=SOURCE")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a pair: give EDIT=SOURCE")
     return Path(edit), Path(source)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import speed, tables
 
-HIDDEN = frozenset({"run", "json", "markdown", "plots", "clips", "real", "command", "keep"})
+HIDDEN = frozenset({"run", "json", "markdown", "plots", "clips", "pairs", "real", "command", "keep"})
 """Options that are not kept: paths say more about a machine than about a measurement."""
 
 
@@ -31,7 +31,7 @@ def write_json(options: argparse.Namespace, rows: Sequence[Any]) -> None:
             "machine": speed.machine(),
             "rows": [r.to_dict() for r in rows],
         }
-        options.json.write_text(json.dumps(values, indent=1, default=str) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
 def read_json(paths: Sequence[Path]) -> tuple[str, list[dict[str, Any]]]:

@@ -24,7 +24,7 @@ from deflicker.correction.tone.state import State, Window, join
 from deflicker.correction.tone.static_check import is_global, rollback_gain
 from deflicker.correction.tone.steady_part import find_part
 from deflicker.correction.tone.tone_curve import solve_curve
-from deflicker.correction.tone.tone_options import ToneOptions
+from deflicker.correction.tone.tone_options import CurveOptions, ToneOptions
 from deflicker.correction.tone.tone_problem import Energy
 from deflicker.metrics.flicker import FlickerSums, flicker_sums
 from deflicker.motion.correspondence import Match, build_matches
@@ -100,11 +100,7 @@ def solve(window: Window, state: State | None, options: ToneOptions) -> Solution
         seams = find_seams(even, matches, steps, state.seams, gaps=[past + picture for picture in window.gaps])
     known = seams.log_gain if rolling is None else seams.log_gain + rolling
     joined = _corrected(proxies, known)
-    curve, curve_energy = solve_curve(joined, matches, fixed=state.curve, options=options.curve)
-    curved = _curved(proxies, curve, known, joined)
-    if curved is not joined and options.curve.shared and not is_global(joined, curved):
-        curve = torch.cat([state.curve, torch.zeros_like(curve[len(state.curve) :])])
-        curved, curve_energy = _curved(proxies, curve, known, joined), None
+    curve, curved, curve_energy = _solve_curves(proxies, joined, known, matches, state.curve, options.curve)
     tone, gain_energy = solve_gains(
         torch.where(proxies < CLIPPED, curved, 1.0),  # what was clipped must not pass for a grey that was seen
         matches,
@@ -157,6 +153,22 @@ def is_sound(solution: Solution, window: Window) -> bool:
     if solution.highlights is not None:
         rest.append(solution.highlights.sum())
     return bool((gains < _ABSURD).all() & torch.stack(rest).isfinite().all())
+
+
+def _solve_curves(
+    proxies: Tensor, joined: Tensor, known: Tensor, matches: Mapping[int, Match], fixed: Tensor, options: CurveOptions
+) -> tuple[Tensor, Tensor, Energy | None]:
+    """Curves `[T, 3, KNOTS]`, none beyond the fixed ones where what flickers is not global; the frames under them, and
+    the energy.
+
+    joined: the proxies under the log gain known before.
+    """
+    curve, energy = solve_curve(joined, matches, fixed=fixed, options=options)
+    curved = _curved(proxies, curve, known, joined)
+    if curved is joined or not options.shared or is_global(joined, curved):
+        return curve, curved, energy
+    curve = torch.cat([fixed, torch.zeros_like(curve[len(fixed) :])])
+    return curve, _curved(proxies, curve, known, joined), None
 
 
 def _curved(proxies: Tensor, curve: Tensor, known: Tensor, joined: Tensor) -> Tensor:
